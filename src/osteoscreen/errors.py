@@ -1,0 +1,100 @@
+"""The exception tree.
+
+OsteoscreenError
+├── InputError           an input that cannot be screened; carries a refusal code
+│   └── GeometryError    positions, orientation or spacing that cannot be trusted
+├── ManifestError        a cohort manifest with wrong rows
+├── RecipeError          a training recipe that contradicts itself
+├── RunError             a training run folder that cannot be used
+└── BundleError          a model bundle that is incomplete, changed or of another version
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+
+
+class RefusalCode(StrEnum):
+    """Why there is no result; each code stands in ``result.json`` and ``summary.csv``."""
+
+    NO_INPUT = "NO_INPUT"
+    """The path does not exist, or holds nothing that could be an image."""
+    NOT_DICOM = "NOT_DICOM"
+    """The file has no DICOM preamble, whatever its name says."""
+    UNSUPPORTED_FORMAT = "UNSUPPORTED_FORMAT"
+    """A picture or another format that carries no Hounsfield units."""
+    UNSUPPORTED_SYNTAX = "UNSUPPORTED_SYNTAX"
+    """A DICOM transfer syntax that cannot be decoded here."""
+    TRUNCATED = "TRUNCATED"
+    """The file ends before its pixel data does, or cannot be decoded."""
+    NOT_CT = "NOT_CT"
+    """Another modality than CT."""
+    DERIVED = "DERIVED"
+    """A localizer, projection, reformat or other image that is no axial CT slice."""
+    NO_SPACING = "NO_SPACING"
+    """Pixel spacing is missing, not a number, or not positive."""
+    NO_GEOMETRY = "NO_GEOMETRY"
+    """Position or orientation of a slice is missing."""
+    NO_HU = "NO_HU"
+    """Rescale slope or intercept is missing: Hounsfield units are unknown."""
+    NOT_HU = "NOT_HU"
+    """The values are not Hounsfield units."""
+    MISSING_SLICES = "MISSING_SLICES"
+    """The slice positions have a gap or are not regular."""
+    DUPLICATE_SLICES = "DUPLICATE_SLICES"
+    """Two slices of one series share a position."""
+    MIXED_ORIENTATION = "MIXED_ORIENTATION"
+    """Slices of one series point in different directions, or differ in size or spacing."""
+    NEED_AXIAL = "NEED_AXIAL"
+    """The slices are not axial."""
+    GANTRY_TILT = "GANTRY_TILT"
+    """The slice stack is sheared: its positions do not run along the slice normal."""
+    TOO_LARGE = "TOO_LARGE"
+    """The image is larger than any CT study that this version reads."""
+    OUT_OF_POPULATION = "OUT_OF_POPULATION"
+    """The patient is under 18 years old."""
+    NO_LUMBAR = "NO_LUMBAR"
+    """No lumbar vertebra was marked."""
+    FAILED = "FAILED"
+    """An error of the software itself; the log holds the cause."""
+
+
+class OsteoscreenError(Exception):
+    """Any error that osteoscreen raises on purpose."""
+
+
+class InputError(OsteoscreenError):
+    """An input that cannot be screened.
+
+    Args:
+        code: Reason, as it stands in the result.
+        reason: What was needed and what came, one sentence, lower case, without the source.
+        source: File or folder that the reason is about, where there is one.
+    """
+
+    def __init__(self, code: RefusalCode, reason: str, source: Path | None = None) -> None:
+        super().__init__(f"{source}: {reason}" if source is not None else reason)
+        self.code = code
+        self.reason = reason
+        self.source = source
+
+
+class GeometryError(InputError):
+    """Positions, orientation or spacing that cannot be trusted."""
+
+
+class ManifestError(OsteoscreenError):
+    """A cohort manifest with wrong rows; the message lists every one of them."""
+
+
+class RecipeError(OsteoscreenError):
+    """A training recipe that contradicts itself."""
+
+
+class RunError(OsteoscreenError):
+    """A training run folder that cannot be used."""
+
+
+class BundleError(OsteoscreenError):
+    """A model bundle that is incomplete, changed or of another version."""

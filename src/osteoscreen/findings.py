@@ -1,0 +1,193 @@
+"""What a screening says: the result object behind every output, with its JSON schema.
+
+The classes check themselves when built, so a class, its probabilities and its status can never
+disagree. ``result.json`` is ``ScreeningResult.model_dump_json(by_alias=True)``.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from osteoscreen.errors import RefusalCode
+
+SCHEMA = "osteoscreen.result/1"
+
+NOTICE = (
+    "Research use only. Not a medical device. The networks were trained on synthetic CT; "
+    "no clinical accuracy is known or claimed."
+)
+
+PROBABILITY_TOLERANCE = 1e-6
+"""Three float64 probabilities from a softmax sum to 1 within a few units of the last place."""
+
+
+class BoneCondition(StrEnum):
+    """The three classes of the paper (section 2.2), in order of falling bone mass."""
+
+    NORMAL = "normal_bone_mass"
+    LOW = "low_bone_mass"
+    OSTEOPOROSIS = "osteoporosis"
+
+    @property
+    def label(self) -> str:
+        """The name as a radiologist reads it, such as "Low bone mass"."""
+        return self.value.replace("_", " ").capitalize()
+
+
+CONDITIONS = tuple(BoneCondition)
+"""The classes in the order of every network output, table and chart."""
+
+
+class ReservationCode(StrEnum):
+    """Reasons for caution that travel with a result."""
+
+    SYNTHETIC_TRAINING = "SYNTHETIC_TRAINING"
+    """The networks never saw a real patient."""
+    FEW_SLICES = "FEW_SLICES"
+    """Fewer slices than the networks were tested with went into the result."""
+    SINGLE_SLICE = "SINGLE_SLICE"
+    """One slice only, as in the paper: nothing confirms that it is lumbar."""
+    CONTRAST = "CONTRAST"
+    """A contrast agent is recorded: it raises the attenuation of bone."""
+    KVP_UNKNOWN = "KVP_UNKNOWN"
+    """The tube voltage is not recorded: attenuation depends on it."""
+    KVP_OTHER = "KVP_OTHER"
+    """The tube voltage lies outside what the networks were trained on."""
+    THICKNESS_OTHER = "THICKNESS_OTHER"
+    """The slice thickness lies outside what the networks were trained on."""
+    LOSSY = "LOSSY"
+    """The image was compressed with loss."""
+    FIELD_OF_VIEW_CUT = "FIELD_OF_VIEW_CUT"
+    """A marked vertebra touches the edge of the image."""
+    NO_IDENTIFIERS = "NO_IDENTIFIERS"
+    """The DICOM identifiers are empty: the marks are written as NIfTI instead of DICOM SEG."""
+    DOUBTFUL = "DOUBTFUL"
+    """No class has a clear majority of the probability."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class Probabilities(_Frozen):
+    """Probabilities of the three classes; they sum to 1."""
+
+    normal_bone_mass: float = Field(ge=0, le=1)
+    low_bone_mass: float = Field(ge=0, le=1)
+    osteoporosis: float = Field(ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _sums_to_one(self) -> Self:
+        total = sum(self.as_tuple())
+        if abs(total - 1) > PROBABILITY_TOLERANCE:
+            raise ValueError(f"probabilities must sum to 1, got {total}")
+        return self
+
+    def as_tuple(self) -> tuple[float, float, float]:
+        """The three values in the order of ``CONDITIONS``."""
+        return self.normal_bone_mass, self.low_bone_mass, self.osteoporosis
+
+    @property
+    def condition(self) -> BoneCondition:
+        """The class with the highest probability; the worse one of two that are equal."""
+        values = self.as_tuple()
+        return max(reversed(CONDITIONS), key=lambda condition: values[CONDITIONS.index(condition)])
+
+
+class Reservation(_Frozen):
+    """A coded reason for caution."""
+
+    code: ReservationCode
+    text: str = Field(min_length=1)
+
+
+class Refusal(_Frozen):
+    """A coded reason why there is no result."""
+
+    code: RefusalCode
+    text: str = Field(min_length=1)
+
+
+class SliceFinding(_Frozen):
+    """What one classified slice says."""
+
+    index: int = Field(ge=0, description="position in the input, from 0")
+    position_mm: float | None = Field(description="LPS z of the slice centre, in mm")
+    mark_area_mm2: float = Field(ge=0, description="area of the vertebra's mark, in mm2")
+    probabilities: Probabilities
+
+
+class LevelFinding(_Frozen):
+    """What one vertebra says."""
+
+    level: str
+    confidence: float = Field(ge=0, le=1)
+    slices: tuple[int, ...]
+    attenuation_hu: float | None
+    probabilities: Probabilities | None
+
+
+class Subject(_Frozen):
+    """Who was scanned, without identity; ``None`` where the header does not say."""
+
+    key: str | None = Field(default=None, description="salted hash of the patient's identifier")
+    age: int | None = Field(default=None, ge=0, le=150, description="years at the study")
+    sex: Literal["F", "M", "O"] | None = None
+    study_date: str | None = Field(default=None, description="YYYYMMDD")
+
+
+class Acquisition(_Frozen):
+    """How the scan was made; ``None`` where the header does not say."""
+
+    kvp: float | None = Field(default=None, description="tube voltage, kV")
+    kernel: str | None = None
+    thickness_mm: float | None = Field(default=None, gt=0)
+    contrast: bool | None = Field(default=None, description="True if an agent is recorded")
+    manufacturer: str | None = None
+    model: str | None = None
+
+
+class BundleReference(_Frozen):
+    """Which model bundle made the result."""
+
+    name: str
+    version: str
+    sha256: str
+
+
+class ScreeningResult(_Frozen):
+    """One screened or refused series: every chart, word and code comes from here."""
+
+    schema_version: Literal["osteoscreen.result/1"] = Field(default=SCHEMA, alias="schema")
+    notice: str = NOTICE
+    status: Literal["screened", "refused"]
+    condition: BoneCondition | None = None
+    probabilities: Probabilities | None = None
+    prediction_set: tuple[BoneCondition, ...] = ()
+    advice: str | None = None
+    attenuation_hu: float | None = None
+    levels: tuple[LevelFinding, ...] = ()
+    subject: Subject = Subject()
+    slices: tuple[SliceFinding, ...] = ()
+    reservations: tuple[Reservation, ...] = ()
+    refusal: Refusal | None = None
+    acquisition: Acquisition = Acquisition()
+    bundle: BundleReference | None = None
+    software: str
+    timing_s: dict[str, float] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Self:
+        if self.status == "screened":
+            if self.probabilities is None or self.advice is None or self.refusal is not None:
+                raise ValueError("a screened result needs probabilities, advice and no refusal")
+            if self.condition is not self.probabilities.condition:
+                raise ValueError("the condition must be the one with the highest probability")
+            if self.prediction_set and self.condition not in self.prediction_set:
+                raise ValueError("the prediction set must hold the condition")
+        elif self.refusal is None or self.probabilities or self.condition or self.advice:
+            raise ValueError("a refused result needs a refusal and no condition or probability")
+        return self

@@ -1,0 +1,140 @@
+"""A CT volume in Hounsfield units with its place in the patient.
+
+Axes are (slice, row, column). The affine maps (slice, row, column, 1) to patient coordinates in
+millimetres, LPS (x to the left, y to the back, z to the head), as DICOM PS3.3 C.7.6.2.1.1 has it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from osteoscreen.errors import GeometryError, RefusalCode
+
+FloatArray = NDArray[np.float32]
+Affine = NDArray[np.float64]
+
+AXIAL_TOLERANCE_DEG = 30.0
+"""Largest angle between the slice normal and the patient's long axis that still counts as axial.
+The disc planes of a lordotic spine reach about this angle to the table; beyond it the stack is
+closer to a coronal or sagittal one."""
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """CT in HU and its geometry; both arrays are frozen when built.
+
+    Args:
+        hu: Hounsfield units, axes (slice, row, column), stored as float32.
+        affine: 4x4, index (slice, row, column, 1) to LPS millimetres. For a single slice the
+            first column holds the slice normal times its thickness.
+    Raises:
+        GeometryError: If ``hu`` is not three-dimensional or ``affine`` is not an invertible,
+            finite 4x4 matrix.
+    """
+
+    hu: FloatArray
+    affine: Affine
+
+    def __post_init__(self) -> None:
+        hu = np.array(self.hu, dtype=np.float32, copy=self.hu.flags.writeable)
+        affine = np.array(self.affine, dtype=np.float64)
+        if hu.ndim != 3 or 0 in hu.shape:
+            raise GeometryError(
+                RefusalCode.NO_GEOMETRY, f"a volume needs three non-empty axes, got {hu.shape}"
+            )
+        if affine.shape != (4, 4) or not np.isfinite(affine).all():
+            raise GeometryError(
+                RefusalCode.NO_GEOMETRY, "the affine must be a finite 4x4 matrix, got another"
+            )
+        if abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+            raise GeometryError(RefusalCode.NO_GEOMETRY, "the affine must be invertible, it is not")
+        hu.flags.writeable = False
+        affine.flags.writeable = False
+        object.__setattr__(self, "hu", hu)
+        object.__setattr__(self, "affine", affine)
+
+    @property
+    def spacing_mm(self) -> tuple[float, float, float]:
+        """Distance between neighbours along (slice, row, column), in mm."""
+        lengths = np.linalg.norm(self.affine[:3, :3], axis=0)
+        return float(lengths[0]), float(lengths[1]), float(lengths[2])
+
+    @property
+    def slice_positions_mm(self) -> NDArray[np.float64]:
+        """LPS z of the centre of each slice, in mm; shape (slices,)."""
+        slices, rows, columns = self.hu.shape
+        middle = np.array([0.0, (rows - 1) / 2, (columns - 1) / 2, 1.0])
+        return np.asarray(
+            (self.affine @ middle)[2] + self.affine[2, 0] * np.arange(slices), dtype=np.float64
+        )
+
+    @property
+    def tilt_deg(self) -> float:
+        """Angle between the normal of the slice plane and the patient's long axis, 0 to 90."""
+        normal = np.cross(self.affine[:3, 2], self.affine[:3, 1])
+        cosine = abs(normal[2]) / np.linalg.norm(normal)
+        return float(np.degrees(np.arccos(min(cosine, 1.0))))
+
+
+@dataclass(frozen=True, eq=False)
+class Reorientation:
+    """An exact change of axes: a permutation, then flips; no value is interpolated.
+
+    Args:
+        axes: For each axis of the standing volume, the axis of the input that it comes from.
+        flips: For each axis of the standing volume, whether it runs against the input's.
+    """
+
+    axes: tuple[int, int, int]
+    flips: tuple[bool, bool, bool]
+
+    def apply(self, array: NDArray[np.generic]) -> NDArray[np.generic]:
+        """Turn an array on the input's grid into one on the standing grid."""
+        standing = array.transpose(self.axes)
+        return standing[tuple(slice(None, None, -1 if flip else 1) for flip in self.flips)]
+
+    def undo(self, array: NDArray[np.generic]) -> NDArray[np.generic]:
+        """Turn an array on the standing grid back into one on the input's grid."""
+        unflipped = array[tuple(slice(None, None, -1 if flip else 1) for flip in self.flips)]
+        return unflipped.transpose(np.argsort(self.axes))
+
+
+def stand(volume: Volume) -> tuple[Volume, Reorientation]:
+    """Turn a volume so that slices rise to the head, rows run to the back, columns to the left.
+
+    Only whole axes are exchanged and reversed, so no value changes.
+
+    Args:
+        volume: CT in HU, axes in any order.
+    Returns: The standing volume and the reorientation that leads back to the input's grid.
+    Raises:
+        GeometryError: If the axes cannot be matched to the body's, or the slices of the
+            standing volume are more than 30 degrees away from axial.
+    """
+    directions = volume.affine[:3, :3] / np.linalg.norm(volume.affine[:3, :3], axis=0)
+    nearest = np.abs(directions).argmax(axis=0)
+    if sorted(nearest) != [0, 1, 2]:
+        raise GeometryError(
+            RefusalCode.NEED_AXIAL, "the volume axes must lie near the body axes, they are oblique"
+        )
+    axes = tuple(int(np.flatnonzero(nearest == body_axis)[0]) for body_axis in (2, 1, 0))
+    flips = tuple(bool(directions[body, axis] < 0) for body, axis in zip((2, 1, 0), axes))
+    reorientation = Reorientation((axes[0], axes[1], axes[2]), (flips[0], flips[1], flips[2]))
+    affine = volume.affine.copy()
+    affine[:, :3] = volume.affine[:, list(axes)]
+    for axis, flip in enumerate(flips):
+        if flip:
+            length = volume.hu.shape[axes[axis]]
+            affine[:, 3] += (length - 1) * affine[:, axis]
+            affine[:, axis] *= -1
+    standing = Volume(np.asarray(reorientation.apply(volume.hu), dtype=np.float32), affine)
+    if standing.tilt_deg > AXIAL_TOLERANCE_DEG:
+        raise GeometryError(
+            RefusalCode.NEED_AXIAL,
+            f"slices must be within {AXIAL_TOLERANCE_DEG:g} degrees of axial, "
+            f"got {standing.tilt_deg:.0f}",
+        )
+    return standing, reorientation
