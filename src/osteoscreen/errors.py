@@ -50,6 +50,8 @@ class RefusalCode(StrEnum):
     """The slices are not axial."""
     GANTRY_TILT = "GANTRY_TILT"
     """The slice stack is sheared: its positions do not run along the slice normal."""
+    MIXED_PATIENTS = "MIXED_PATIENTS"
+    """Files of one series name different patients."""
     TOO_LARGE = "TOO_LARGE"
     """The image is larger than any CT study that this version reads."""
     OUT_OF_POPULATION = "OUT_OF_POPULATION"

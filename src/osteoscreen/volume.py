@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from osteoscreen.errors import GeometryError, RefusalCode
+from osteoscreen.errors import GeometryError, InputError, RefusalCode
 
 FloatArray = NDArray[np.float32]
 Affine = NDArray[np.float64]
@@ -20,6 +20,15 @@ AXIAL_TOLERANCE_DEG = 30.0
 """Largest angle between the slice normal and the patient's long axis that still counts as axial.
 The disc planes of a lordotic spine reach about this angle to the table; beyond it the stack is
 closer to a coronal or sagittal one."""
+
+AIR_BELOW_HU = -200.0
+"""Every CT image holds air, in the lungs, the bowel or around the patient, near -1000 HU; fat, the
+lightest tissue, stays above about -150. Values that never fall below this are no Hounsfield units:
+stored values without their intercept, a picture, a label map."""
+
+METAL_BELOW_HU = 40_000.0
+"""The extended CT scale of metal ends near 31,000 HU (14 to 16 bits stored); above this, signed
+values were read as unsigned ones (-1000 becomes 64,536)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +86,26 @@ class Volume:
         normal = np.cross(self.affine[:3, 2], self.affine[:3, 1])
         cosine = abs(normal[2]) / np.linalg.norm(normal)
         return float(np.degrees(np.arccos(min(cosine, 1.0))))
+
+
+def check_hounsfield(hu: NDArray[np.floating]) -> None:
+    """Refuse values that cannot be Hounsfield units of a CT image.
+
+    Args:
+        hu: Values said to be HU, any shape, not empty.
+    Raises:
+        InputError: If a value is not finite, the lowest one is above -200, the highest one is
+            below -200, or above 40,000.
+    """
+    lowest, highest = float(hu.min()), float(hu.max())
+    if not np.isfinite([lowest, highest]).all():
+        raise InputError(RefusalCode.NOT_HU, "values must be finite HU, got infinity or NaN")
+    if lowest > AIR_BELOW_HU or not AIR_BELOW_HU <= highest <= METAL_BELOW_HU:
+        raise InputError(
+            RefusalCode.NOT_HU,
+            f"values must be HU, with air below {AIR_BELOW_HU:g} and tissue above it, "
+            f"got {lowest:g} to {highest:g}",
+        )
 
 
 @dataclass(frozen=True, eq=False)

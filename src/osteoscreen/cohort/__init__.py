@@ -1,0 +1,1 @@
+"""A cohort: its manifest, its slices, its splits, and a synthetic one."""

@@ -1,0 +1,163 @@
+"""The manifest of a cohort: a CSV with a row a case.
+
+Columns: case_id, patient_id, image, mask, mask_labels, condition, split; optional t_score,
+vbmd_mg_cm3, age, sex, scanner, level. Paths are relative to the manifest.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from osteoscreen.errors import ManifestError
+from osteoscreen.findings import BoneCondition
+
+OSTEOPOROSIS_T = -2.5
+NORMAL_T = -1.0
+"""WHO technical report 843 (1994), for DXA."""
+
+
+class Split(StrEnum):
+    """What a case may be used for."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    CALIBRATION = "calibration"
+    TEST = "test"
+
+
+class Case(BaseModel):
+    """One row of a manifest."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    case_id: str = Field(min_length=1)
+    patient_id: str = Field(min_length=1)
+    image: str = Field(min_length=1, description="DICOM folder or file, or a volume file")
+    mask: str = Field(default="", description="DICOM SEG or volume file; empty for none")
+    mask_labels: str = Field(default="", description="such as body=1;vertebra=2")
+    condition: BoneCondition | None = None
+    split: Split
+    t_score: float | None = Field(default=None, ge=-10, le=10)
+    vbmd_mg_cm3: float | None = None
+    age: int | None = Field(default=None, ge=0, le=150)
+    sex: Literal["F", "M", "O"] | None = None
+    scanner: str | None = None
+    level: str | None = None
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _empty_is_absent(cls, value: object, info: object) -> object:
+        name = getattr(info, "field_name", "")
+        return None if value == "" and name not in ("mask", "mask_labels") else value
+
+    @model_validator(mode="after")
+    def _condition_agrees_with_t_score(self) -> Self:
+        if self.t_score is None:
+            return self
+        implied = condition_of_t_score(self.t_score)
+        if self.condition is None:
+            return self.model_copy(update={"condition": implied})
+        if self.condition is not implied:
+            raise ValueError(
+                f"condition {self.condition.value} disagrees with t_score {self.t_score:g}, "
+                f"which means {implied.value}"
+            )
+        return self
+
+    def label_values(self) -> dict[str, int]:
+        """Which value of the mask is what, such as ``{"body": 1, "vertebra": 2}``."""
+        pairs = [item.split("=") for item in self.mask_labels.split(";") if item]
+        return {name.strip(): int(value) for name, value in pairs}
+
+
+def condition_of_t_score(t_score: float) -> BoneCondition:
+    """Return the class of a DXA T-score by the WHO limits."""
+    if t_score <= OSTEOPOROSIS_T:
+        return BoneCondition.OSTEOPOROSIS
+    return BoneCondition.LOW if t_score < NORMAL_T else BoneCondition.NORMAL
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A checked manifest.
+
+    Args:
+        folder: What the paths are relative to.
+        cases: The rows, in file order.
+        sha256: Hash of the file's bytes.
+    """
+
+    folder: Path
+    cases: tuple[Case, ...]
+    sha256: str
+
+    def of(self, *splits: Split) -> tuple[Case, ...]:
+        """Return the cases of the given splits."""
+        return tuple(case for case in self.cases if case.split in splits)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read and check a manifest.
+
+    Raises:
+        ManifestError: With every wrong row and column at once: unknown columns, bad values, paths
+            that do not exist, a case twice, a patient in two splits.
+    """
+    if not path.is_file():
+        raise ManifestError(f"{path}: a manifest must be a CSV file, it does not exist")
+    with path.open(newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    errors: list[str] = []
+    cases = []
+    for number, row in enumerate(rows, start=2):
+        try:
+            cases.append(Case.model_validate(row))
+        except ValidationError as error:
+            errors += [
+                f"row {number}, column {'.'.join(map(str, item['loc'])) or 'condition'}: "
+                f"{item['msg']}"
+                for item in error.errors()
+            ]
+    errors += _across(cases, path.parent)
+    if not rows:
+        errors.append("the manifest has no rows")
+    if errors:
+        raise ManifestError(f"{path}: " + "; ".join(errors))
+    return Manifest(path.parent, tuple(cases), hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def _across(cases: list[Case], folder: Path) -> list[str]:
+    """Errors that no single row shows."""
+    errors = []
+    seen: set[str] = set()
+    split_of: dict[str, Split] = {}
+    for case in cases:
+        if case.case_id in seen:
+            errors.append(f"case_id {case.case_id} stands twice")
+        seen.add(case.case_id)
+        if split_of.setdefault(case.patient_id, case.split) is not case.split:
+            errors.append(f"patient_id {case.patient_id} is in two splits")
+        errors += [
+            f"case_id {case.case_id}: {name} {value} does not exist"
+            for name, value in (("image", case.image), ("mask", case.mask))
+            if value and not (folder / value).exists()
+        ]
+    return errors
+
+
+def write_manifest(cases: Iterable[Case], path: Path) -> None:
+    """Write cases as CSV, one row a case, all columns."""
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, list(Case.model_fields))
+        writer.writeheader()
+        for case in cases:
+            row = case.model_dump(mode="json")
+            writer.writerow({key: "" if value is None else value for key, value in row.items()})

@@ -1,0 +1,244 @@
+"""A synthetic cohort on disk: CT as DICOM, marks as DICOM SEG, truth in the manifest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+from osteoscreen.cohort.manifest import Case, Split, write_manifest
+from osteoscreen.dicom.instance import SeriesHeader, derived_uid, write_ct_slices
+from osteoscreen.dicom.segmentation import write_segmentation
+from osteoscreen.dicom.header import read_header
+from osteoscreen.findings import CONDITIONS
+from osteoscreen.phantom import Mode, Patient, Scan, SliceImage, draw_patient, draw_scan
+from osteoscreen.phantom import render_slice
+from osteoscreen.phantom.anatomy import GENERATOR_VERSION, streams
+from osteoscreen.volume import Affine, Volume
+
+MARK_LABELS = "body=1;rest=2"
+"""Segments of every mask that is written here."""
+
+PAPER_TRAIN, PAPER_TEST = 50, 21
+"""Patients a class in Table 2 of the paper."""
+
+BODY_MIDDLE = 0.2
+"""Slices at a level lie within this share of the body's height from its middle."""
+
+STUDY_DATE = "20200101"
+"""One fixed date: a synthetic patient has no history."""
+
+
+class Preset(StrEnum):
+    """What a cohort is for."""
+
+    COHORT = "cohort"
+    """Calibrated patients, slices through the middle of L1 to L4: for BCC-Net."""
+    RANDOMISED = "randomised"
+    """Wide anatomy and acquisition, slices anywhere from T10 to S1: for MS-Net."""
+    PAPER = "paper"
+    """As ``cohort``, with the patients and the split of the paper's Table 2."""
+
+
+@dataclass(frozen=True)
+class CohortPlan:
+    """What to generate.
+
+    Args:
+        preset: What the cohort is for.
+        cases: Number of patients.
+        seed: Seed of the cohort.
+        slices: Slices a patient.
+        is_series: A contiguous series from T12 to S1 instead of single slices.
+    """
+
+    preset: Preset
+    cases: int
+    seed: int
+    slices: int = 4
+    is_series: bool = False
+
+
+def write_cohort(
+    folder: Path, plan: CohortPlan, *, workers: int = 1, done: Callable[[int], None] | None = None
+) -> Path:
+    """Generate a cohort; patients that are already there are kept, so a stopped run goes on.
+
+    Args:
+        folder: Where to write; made if it does not exist.
+        plan: What to generate.
+        workers: Processes.
+        done: Called with the number of finished patients after each one.
+    Returns: The manifest.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    work = partial(write_patient, folder, plan)
+    rows: dict[int, list[Case]] = {}
+    if workers == 1:
+        finished: Iterable[tuple[int, list[Case]]] = ((n, work(n)) for n in range(plan.cases))
+        for number, cases in finished:
+            rows[number] = cases
+            if done:
+                done(len(rows))
+    else:
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            futures = {pool.submit(work, number): number for number in range(plan.cases)}
+            for future in as_completed(futures):
+                rows[futures[future]] = future.result()
+                if done:
+                    done(len(rows))
+    manifest = folder / "manifest.csv"
+    write_manifest((case for number in sorted(rows) for case in rows[number]), manifest)
+    return manifest
+
+
+def write_patient(folder: Path, plan: CohortPlan, number: int) -> list[Case]:
+    """Generate one patient: ``NAME/ct/*.dcm``, ``NAME/marks.dcm`` and ``NAME/truth.json``.
+
+    Args:
+        folder: Folder of the cohort.
+        plan: What to generate.
+        number: Number of the patient, from 0.
+    Returns: The patient's rows of the manifest.
+    """
+    name = f"SYN-{plan.seed:04d}-{number:06d}"
+    home = folder / name
+    truth = home / "truth.json"
+    made_by = {"generator_version": GENERATOR_VERSION, **asdict(plan)}
+    made_by.pop("cases")
+    if truth.is_file():
+        known = json.loads(truth.read_text(encoding="utf-8"))
+        if known["made_by"] == made_by:
+            return [Case.model_validate(row) for row in known["rows"]]
+    mode = Mode.RANDOMISED if plan.preset is Preset.RANDOMISED else Mode.COHORT
+    patient = draw_patient(plan.seed, number, mode)
+    rngs = streams(plan.seed, number)
+    scan = draw_scan(
+        rngs["scan"],
+        is_randomised=mode is Mode.RANDOMISED,
+        trunk_half_width_mm=patient.trunk.half_width_mm,
+    )
+    places = slice_places(patient, scan, plan, rngs["slices"])
+    images = [render_slice(patient, scan, z, rngs["noise"]) for _, z in places]
+    _write_images(home, name, patient, scan, images)
+    rows = _rows(name, patient, scan, plan, [level for level, _ in places])
+    record = {"made_by": made_by, "rows": [row.model_dump(mode="json") for row in rows]}
+    truth.write_text(json.dumps(record, indent=1), encoding="utf-8")
+    return rows
+
+
+def slice_places(
+    patient: Patient, scan: Scan, plan: CohortPlan, rng: np.random.Generator
+) -> list[tuple[str | None, float]]:
+    """Choose where to cut: pairs of level (where one is meant) and height in mm, falling."""
+    if plan.is_series:
+        low = patient.vertebra("S1").centre_mm[2]
+        high = patient.vertebra("T12").centre_mm[2]
+        return [(None, float(z)) for z in np.arange(high, low, -scan.thickness_mm)]
+    if plan.preset is Preset.RANDOMISED:
+        low = patient.vertebra("S1").centre_mm[2] - 10
+        high = patient.vertebra("T10").centre_mm[2]
+        heights = np.sort(rng.uniform(low, high, plan.slices))[::-1]
+        return [(None, float(z)) for z in heights]
+    levels = [f"L{1 + index % 4}" for index in range(plan.slices)]
+    places = []
+    for level in sorted(levels):
+        vertebra = patient.vertebra(level)
+        off = rng.uniform(-BODY_MIDDLE, BODY_MIDDLE) * vertebra.height_mm
+        places.append((level, float(vertebra.centre_mm[2] + off)))
+    return places
+
+
+def slice_volume(scan: Scan, image: SliceImage) -> Volume:
+    """Give one simulated slice its place: the patient frame of the phantom is LPS."""
+    y_axis, x_axis = scan.axes_mm()
+    affine: Affine = np.eye(4)
+    affine[:3, 0] = (0, 0, scan.thickness_mm)
+    affine[:3, 1] = (0, scan.pixel_mm, 0)
+    affine[:3, 2] = (scan.pixel_mm, 0, 0)
+    affine[:3, 3] = (x_axis[0], y_axis[0], image.z_mm)
+    return Volume(image.hu[None], affine)
+
+
+def series_header(name: str, patient: Patient, scan: Scan) -> SeriesHeader:
+    """Header of a synthetic series: it says that it is synthetic, and keeps the truth out."""
+    return SeriesHeader(
+        patient_id=name,
+        patient_name=f"{name}^SYNTHETIC",
+        sex="F" if patient.sex == "F" else "M",
+        age=patient.age,
+        study_uid=derived_uid(f"{name}/{GENERATOR_VERSION}/study"),
+        series_uid=derived_uid(f"{name}/{GENERATOR_VERSION}/ct"),
+        frame_of_reference_uid=derived_uid(f"{name}/{GENERATOR_VERSION}/frame"),
+        study_date=STUDY_DATE,
+        study_description="Synthetic phantom, no patient",
+        series_description="Synthetic lumbar CT",
+        manufacturer=scan.manufacturer,
+        model=scan.model,
+        kernel=scan.kernel,
+        kvp=scan.kvp,
+        tube_current_ma=scan.tube_current_ma,
+        thickness_mm=scan.thickness_mm,
+        contrast_agent="SYNTHETIC" if patient.has_contrast else None,
+    )
+
+
+def _write_images(
+    home: Path, name: str, patient: Patient, scan: Scan, images: list[SliceImage]
+) -> None:
+    header = series_header(name, patient, scan)
+    files = write_ct_slices([slice_volume(scan, image) for image in images], header, home / "ct")
+    write_segmentation(
+        np.stack([image.labels for image in images]),
+        [read_header(file) for file in files],
+        home / "marks.dcm",
+        algorithm="osteoscreen phantom",
+        version=str(GENERATOR_VERSION),
+        series_uid=derived_uid(f"{header.series_uid}/marks"),
+        manual=True,
+    )
+
+
+def _rows(
+    name: str, patient: Patient, scan: Scan, plan: CohortPlan, levels: list[str | None]
+) -> list[Case]:
+    mask = f"{name}/marks.dcm"
+    images = (
+        [f"{name}/ct"]
+        if plan.is_series
+        else [f"{name}/ct/{index:04d}.dcm" for index in range(len(levels))]
+    )
+    return [
+        Case(
+            case_id=name if plan.is_series else f"{name}-{index}",
+            patient_id=name,
+            image=image,
+            mask=mask,
+            mask_labels=MARK_LABELS,
+            condition=CONDITIONS[patient.bone.condition_index],
+            split=split_of(plan.preset, patient.case),
+            t_score=patient.bone.t_score,
+            vbmd_mg_cm3=patient.bone.vbmd_mg_cm3,
+            age=patient.age,
+            sex="F" if patient.sex == "F" else "M",
+            scanner=scan.model,
+            level=None if plan.is_series else levels[index],
+        )
+        for index, image in enumerate(images)
+    ]
+
+
+def split_of(preset: Preset, number: int) -> Split:
+    """Return the split of a patient; three in a row, one of each class, share it."""
+    turn = number // 3
+    if preset is Preset.PAPER:
+        return Split.TRAIN if turn < PAPER_TRAIN else Split.TEST
+    order = (Split.TRAIN,) * 6 + (Split.VALIDATION, Split.CALIBRATION, Split.TEST, Split.TEST)
+    return order[turn % len(order)]

@@ -1,0 +1,1 @@
+"""DICOM in and out: CT series, compressed pixels, segmentations and their codes."""

@@ -1,0 +1,130 @@
+"""What a CT header says about the patient and the scan, without identity and without defaults."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from datetime import date
+
+from pydicom.dataset import Dataset
+
+from osteoscreen.dicom.header import number, text
+from osteoscreen.dicom.pixels import is_lossy
+from osteoscreen.findings import Acquisition, Reservation, ReservationCode, Subject
+
+ADULT_YEARS = 18
+"""Age from which the WHO classes of bone density apply at all."""
+
+OLDEST_YEARS = 150
+
+KVP_RANGE = (80.0, 140.0)
+"""Tube voltages of routine body CT, in kV."""
+
+AGE_PATTERN = re.compile(r"(\d{1,3})([YMWD])")
+"""Age string, PS3.5 table 6.2-1."""
+
+UNITS_PER_YEAR = {"Y": 1.0, "M": 12.0, "W": 52.18, "D": 365.25}
+
+IDENTIFIERS = ("SOPInstanceUID", "SOPClassUID", "StudyInstanceUID", "SeriesInstanceUID")
+"""What a segmentation or a report must name to point at its source images."""
+
+
+def subject_of(header: Dataset, salt: bytes) -> Subject:
+    """Describe the patient without identity; the key is a salted hash of the patient's ID."""
+    identifier = text(header, "PatientID")
+    key = None
+    if identifier is not None:
+        key = hashlib.sha256(salt + identifier.encode()).hexdigest()[:16]
+    sex = text(header, "PatientSex")
+    age = age_years(header)
+    studied = _date(header, "StudyDate")
+    return Subject(
+        key=key,
+        age=None if age is None else int(age),
+        sex="F" if sex == "F" else "M" if sex == "M" else "O" if sex == "O" else None,
+        study_date=None if studied is None else studied.strftime("%Y%m%d"),
+    )
+
+
+def age_years(header: Dataset) -> float | None:
+    """Age at the study, from PatientAge or else the dates of birth and study."""
+    match = AGE_PATTERN.fullmatch((text(header, "PatientAge") or "").upper())
+    if match:
+        age = int(match[1]) / UNITS_PER_YEAR[match[2]]
+        return age if age <= OLDEST_YEARS else None
+    born, studied = _date(header, "PatientBirthDate"), _date(header, "StudyDate")
+    if born is None or studied is None:
+        return None
+    age = studied.year - born.year - ((studied.month, studied.day) < (born.month, born.day))
+    return float(age) if 0 <= age <= OLDEST_YEARS else None
+
+
+def acquisition_of(headers: Sequence[Dataset]) -> Acquisition:
+    """Describe the scan; an agent recorded on any slice counts for all."""
+    first = headers[0]
+    kvp, thickness = number(first, "KVP"), number(first, "SliceThickness")
+    return Acquisition(
+        kvp=kvp if kvp and kvp > 0 else None,
+        kernel=text(first, "ConvolutionKernel"),
+        thickness_mm=thickness if thickness and thickness > 0 else None,
+        contrast=_contrast(headers),
+        manufacturer=text(first, "Manufacturer"),
+        model=text(first, "ManufacturerModelName"),
+    )
+
+
+def reservations_of(
+    headers: Sequence[Dataset], acquisition: Acquisition
+) -> tuple[Reservation, ...]:
+    """Reasons for caution that the headers alone give."""
+    found: list[tuple[ReservationCode, str]] = []
+    if acquisition.contrast:
+        found.append(
+            (
+                ReservationCode.CONTRAST,
+                "A contrast agent is recorded; it raises the attenuation of bone.",
+            )
+        )
+    low, high = KVP_RANGE
+    if acquisition.kvp is None:
+        found.append((ReservationCode.KVP_UNKNOWN, "The tube voltage is not recorded."))
+    elif not low <= acquisition.kvp <= high:
+        text_ = f"The tube voltage, {acquisition.kvp:g} kV, lies outside {low:g} to {high:g} kV."
+        found.append((ReservationCode.KVP_OTHER, text_))
+    if any(is_lossy(header) for header in headers):
+        found.append((ReservationCode.LOSSY, "The image was compressed with loss."))
+    if not has_identifiers(headers):
+        found.append(
+            (
+                ReservationCode.NO_IDENTIFIERS,
+                "The DICOM identifiers are empty; no DICOM object can refer to these images.",
+            )
+        )
+    return tuple(Reservation(code=code, text=words) for code, words in found)
+
+
+def has_identifiers(headers: Sequence[Dataset]) -> bool:
+    """Whether every slice carries the identifiers that a result must name."""
+    return all(text(header, keyword) for header in headers for keyword in IDENTIFIERS)
+
+
+def _contrast(headers: Sequence[Dataset]) -> bool | None:
+    """True if an agent is recorded, False if its tag is empty or "NONE", None without the tag."""
+    agents = [
+        (text(header, "ContrastBolusAgent") or "").upper()
+        for header in headers
+        if "ContrastBolusAgent" in header
+    ]
+    coded = any(header.get("ContrastBolusAgentSequence") for header in headers)
+    if coded or any(agent not in ("", "NONE") for agent in agents):
+        return True
+    return False if agents else None
+
+
+def _date(header: Dataset, keyword: str) -> date | None:
+    value = text(header, keyword) or ""
+    try:
+        return date(int(value[:4]), int(value[4:6]), int(value[6:])) if len(value) == 8 else None
+    except ValueError:
+        return None

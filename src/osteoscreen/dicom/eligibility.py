@@ -1,0 +1,122 @@
+"""What makes a DICOM file an adult's CT slice in HU; anything else is refused before decoding."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from pydicom.dataset import Dataset
+from pydicom.uid import (
+    UID,
+    CTImageStorage,
+    EnhancedCTImageStorage,
+    LegacyConvertedEnhancedCTImageStorage,
+)
+
+from osteoscreen.dicom.acquisition import ADULT_YEARS, age_years
+from osteoscreen.dicom.header import number, text, words
+from osteoscreen.dicom.pixels import check_pixels
+from osteoscreen.errors import GeometryError, InputError, RefusalCode
+
+NOT_A_SLICE = frozenset(
+    {
+        "CPR",
+        "LOCALIZER",
+        "MAXIP",
+        "MINIP",
+        "MIP",
+        "MPR",
+        "PROJECTION",
+        "REFORMATTED",
+        "RENDERING",
+        "SCANOGRAM",
+        "SCOUT",
+        "SCREENSHOT",
+        "SSD",
+        "SURVIEW",
+        "TOPOGRAM",
+        "VRT",
+    }
+)
+"""Words of ImageType (PS3.3 section C.8.2.1.1.1 and vendors' values) that name a projection, a
+reformat or a picture. DERIVED alone names none: anonymised and compressed slices carry it."""
+
+MULTI_FRAME_CLASSES = (EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
+CT_CLASSES = (CTImageStorage, *MULTI_FRAME_CLASSES)
+
+
+def check_slice(header: Dataset, source: Path) -> None:
+    """Refuse a file that is no single CT slice in HU, before anything is decoded."""
+    modality = text(header, "Modality")
+    if modality != "CT":
+        raise InputError(RefusalCode.NOT_CT, f"the modality must be CT, got {modality}", source)
+    named = projection_words(words(header, "ImageType"))
+    if named:
+        raise InputError(
+            RefusalCode.DERIVED, f"the image type must be a CT slice, got {named[0]}", source
+        )
+    sop_class = text(header, "SOPClassUID") or ""
+    if sop_class in MULTI_FRAME_CLASSES or (number(header, "NumberOfFrames") or 1) > 1:
+        raise InputError(
+            RefusalCode.UNSUPPORTED_FORMAT,
+            "a CT file must hold one slice, got a multi-frame (Enhanced CT) image, "
+            "which this version does not read",
+            source,
+        )
+    if sop_class not in ("", CTImageStorage):
+        raise InputError(
+            RefusalCode.DERIVED, f"the file must be a CT image, got {UID(sop_class).name}", source
+        )
+    check_pixels(header, source)
+
+
+def projection_words(image_type: Iterable[str]) -> list[str]:
+    """The values of ImageType that name a projection, a reformat or a picture."""
+    return [value for value in image_type if NOT_A_SLICE & set(re.split(r"[^A-Z]+", value))]
+
+
+def check_one_source(headers: Mapping[Path, Dataset]) -> None:
+    """Refuse files of different patients or frames of reference; ``headers`` by file."""
+    folder = next(iter(headers)).parent
+    patients = {text(header, "PatientID") for header in headers.values()}
+    if len(patients) > 1:
+        raise InputError(
+            RefusalCode.MIXED_PATIENTS,
+            f"the files of a series must name one patient, got {len(patients)}",
+            folder,
+        )
+    frames = {text(header, "FrameOfReferenceUID") for header in headers.values()}
+    if len(frames) > 1:
+        raise GeometryError(
+            RefusalCode.MIXED_ORIENTATION,
+            f"the slices of a series must share a frame of reference, got {len(frames)}",
+            folder,
+        )
+
+
+def check_unique(headers: Mapping[Path, Dataset]) -> None:
+    """Refuse two different files under one SOP Instance UID; ``headers`` by file."""
+    seen: dict[str, Path] = {}
+    for path, header in headers.items():
+        identifier = text(header, "SOPInstanceUID")
+        if identifier is not None and identifier in seen:
+            raise GeometryError(
+                RefusalCode.DUPLICATE_SLICES,
+                f"each slice must have its own SOP Instance UID, got that of "
+                f"{seen[identifier].name} again",
+                path,
+            )
+        if identifier is not None:
+            seen[identifier] = path
+
+
+def check_adult(header: Dataset, source: Path) -> None:
+    """Refuse a patient known to be under 18; an unknown age passes."""
+    age = age_years(header)
+    if age is not None and age < ADULT_YEARS:
+        raise InputError(
+            RefusalCode.OUT_OF_POPULATION,
+            f"the patient must be {ADULT_YEARS} years old or more, got {int(age)}",
+            source.parent,
+        )

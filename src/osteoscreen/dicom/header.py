@@ -1,0 +1,221 @@
+"""One DICOM file, parsed without trust: bounded size, bounded inflation, no leaking warnings.
+
+A file that pydicom would read for half a minute, or that nests sequences until the stack ends, is
+refused here. Values come out through accessors that answer ``None`` for anything malformed.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import struct
+import threading
+import warnings
+import zlib
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+
+import pydicom
+from pydicom.config import disable_value_validation
+from pydicom.dataset import Dataset
+from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.filereader import read_dataset, read_file_meta_info
+from pydicom.tag import BaseTag
+from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+from osteoscreen.errors import InputError, RefusalCode
+
+logger = logging.getLogger(__name__)
+
+MAX_FILE_BYTES = 256 * 2**20
+"""One CT slice of 4096 x 4096 pixels takes 32 MiB; eight times that leaves room for any header.
+It bounds the file, and what a deflated file may inflate to."""
+
+PREAMBLE_BYTES = 128
+MAGIC = b"DICM"
+"""DICOM PS3.10 section 7.1."""
+
+META_GROUP_LENGTH_END = PREAMBLE_BYTES + len(MAGIC) + 12
+"""Where FileMetaInformationGroupLength (0002,0000) ends (12 bytes: tag, VR, length, value); what it
+counts follows."""
+
+PIXEL_TAGS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
+"""Float, Double Float and Pixel Data (PS3.3 section C.7.6.24, C.7.6.25, C.7.6.3)."""
+
+UNREADABLE = (
+    EOFError,
+    struct.error,
+    zlib.error,
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    IndexError,
+    OverflowError,
+    NotImplementedError,
+    RecursionError,
+    BytesLengthException,
+)
+"""What pydicom raises on malformed bytes."""
+
+_PARSING = threading.Lock()
+"""Held while pydicom's validation is off: it is a process-wide setting. With validation on, pydicom
+quotes malformed values, a patient's name among them, in warnings and in its log."""
+
+_CHARACTER_SET = ".*(Specific Character Set|[Ee]ncoding|code extensions).*"
+"""Warnings about text of another alphabet, the only ones that pydicom offers no switch for. They
+concern names alone, which are never read, and would come once a file."""
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file has the DICOM preamble.
+
+    Raises:
+        InputError: NO_INPUT if the file cannot be read at all.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(PREAMBLE_BYTES + len(MAGIC))[PREAMBLE_BYTES:] == MAGIC
+    except OSError as error:
+        raise InputError(
+            RefusalCode.NO_INPUT,
+            f"the file must be readable, opening it ended in {type(error).__name__}",
+            path,
+        ) from None
+
+
+def read_header(path: Path, *, keywords: Sequence[str] | None = None) -> Dataset:
+    """Read the public attributes of a DICOM file, without its pixels.
+
+    Args:
+        path: DICOM file.
+        keywords: Attributes to read; all where not given.
+    Returns: The dataset with its ``file_meta``; attributes with malformed bytes are left out.
+    Raises:
+        InputError: If the file is not DICOM (NOT_DICOM), cannot be parsed (TRUNCATED), or is
+            larger than 256 MiB, inflated where it is deflated (TOO_LARGE).
+    """
+    return _parse(path, keywords, has_pixels=False)
+
+
+def read_instance(path: Path) -> Dataset:
+    """Read a DICOM file with its pixels; otherwise as ``read_header``."""
+    return _parse(path, None, has_pixels=True)
+
+
+def text(header: Dataset, keyword: str) -> str | None:
+    """An attribute as printable text, several values joined by a space; None if empty."""
+    value = header.get(keyword)
+    if value is None:
+        return None
+    values = [value] if isinstance(value, (str, int, float)) else value
+    try:
+        joined = " ".join(str(one).strip() for one in values)
+    except TypeError:
+        joined = str(value)
+    return "".join(letter for letter in joined if letter.isprintable()).strip() or None
+
+
+def words(header: Dataset, keyword: str) -> tuple[str, ...]:
+    """The values of an attribute as upper-case text; empty if it is absent."""
+    value = header.get(keyword)
+    if value is None or value == "":
+        return ()
+    values = [value] if isinstance(value, str) else value
+    return tuple(str(one).strip().upper() for one in values)
+
+
+def numbers(header: Dataset, keyword: str, count: int) -> tuple[float, ...] | None:
+    """The finite numbers of an attribute; None unless there are exactly ``count``."""
+    value = header.get(keyword)
+    if value is None:
+        return None
+    values = [value] if isinstance(value, (str, int, float)) else value
+    try:
+        found = tuple(float(one) for one in values)
+    except (TypeError, ValueError):
+        return None
+    return found if len(found) == count and all(map(math.isfinite, found)) else None
+
+
+def number(header: Dataset, keyword: str) -> float | None:
+    """The finite number of an attribute; None if it is absent or malformed."""
+    found = numbers(header, keyword, 1)
+    return None if found is None else found[0]
+
+
+def _parse(path: Path, keywords: Sequence[str] | None, *, has_pixels: bool) -> Dataset:
+    size = path.stat().st_size
+    if size > MAX_FILE_BYTES:
+        raise InputError(
+            RefusalCode.TOO_LARGE,
+            f"a file must not be larger than {MAX_FILE_BYTES} bytes, got {size}",
+            path,
+        )
+    try:
+        with _PARSING, disable_value_validation(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", _CHARACTER_SET, UserWarning)
+            meta = read_file_meta_info(path)
+            if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+                dataset = _read_deflated(path, has_pixels=has_pixels)
+                dataset.file_meta = meta
+            else:
+                dataset = pydicom.dcmread(
+                    path,
+                    stop_before_pixels=not has_pixels,
+                    specific_tags=None if keywords is None else list(keywords),
+                )
+            _settle(dataset)
+    except InvalidDicomError:
+        raise InputError(
+            RefusalCode.NOT_DICOM, "the file must have a DICOM preamble, it has none", path
+        ) from None
+    except (*UNREADABLE, OSError) as error:
+        raise InputError(
+            RefusalCode.TRUNCATED,
+            f"the DICOM header must be complete, parsing it ended in {type(error).__name__}",
+            path,
+        ) from None
+    return dataset
+
+
+def _settle(dataset: Dataset) -> None:
+    """Convert every public attribute now, while validation is off; drop malformed and private."""
+    for tag in list(dataset.keys()):
+        if tag.is_private:
+            del dataset[tag]
+            continue
+        try:
+            dataset[tag]
+        except UNREADABLE as error:
+            if isinstance(error, RecursionError):
+                raise
+            logger.debug("attribute %s is malformed and was left out", tag)
+            dataset.pop(tag)
+
+
+def _read_deflated(path: Path, *, has_pixels: bool) -> Dataset:
+    """Inflate a deflated dataset (PS3.5 section A.5) within the bound, then parse it."""
+    content = path.read_bytes()
+    (group_length,) = struct.unpack_from("<I", content, META_GROUP_LENGTH_END - 4)
+    inflator = zlib.decompressobj(-zlib.MAX_WBITS)
+    inflated = inflator.decompress(content[META_GROUP_LENGTH_END + group_length :], MAX_FILE_BYTES)
+    if inflator.unconsumed_tail:
+        raise InputError(
+            RefusalCode.TOO_LARGE,
+            f"a deflated file must not inflate to more than {MAX_FILE_BYTES} bytes, it does",
+            path,
+        )
+    if not inflator.eof:
+        raise EOFError
+    return read_dataset(
+        BytesIO(inflated),
+        is_implicit_VR=False,
+        is_little_endian=True,
+        stop_when=None if has_pixels else _is_pixels,
+    )
+
+
+def _is_pixels(tag: BaseTag, _vr: str | None, _length: int) -> bool:
+    return tag in PIXEL_TAGS

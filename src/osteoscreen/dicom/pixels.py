@@ -1,0 +1,221 @@
+"""Pixel data of one CT slice: what is accepted, which library decodes it, and the way to HU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.uid import (
+    JPEG2000,
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    RLELossless,
+)
+
+from osteoscreen.dicom.header import UNREADABLE, number, read_instance, text, words
+from osteoscreen.errors import InputError, RefusalCode
+
+AIR_HU = -1024.0
+"""HU given to pixels outside the scanned circle (PixelPaddingValue): air on the 12-bit CT scale."""
+
+MAX_PIXELS_PER_SIDE = 4096
+"""The largest matrix of any CT scanner is 2048 (photon counting); twice that is refused."""
+
+NATIVE = ""
+DECODERS: dict[UID, str] = {
+    ImplicitVRLittleEndian: NATIVE,
+    ExplicitVRLittleEndian: NATIVE,
+    ExplicitVRBigEndian: NATIVE,
+    DeflatedExplicitVRLittleEndian: NATIVE,
+    RLELossless: "pydicom",
+    JPEGLossless: "gdcm",
+    JPEGLosslessSV1: "gdcm",
+    JPEGLSLossless: "pyjpegls",
+    JPEGLSNearLossless: "pyjpegls",
+    JPEG2000Lossless: "gdcm",
+    JPEG2000: "gdcm",
+    HTJ2KLossless: "pylibjpeg",
+    HTJ2KLosslessRPCL: "pylibjpeg",
+}
+"""The decoder of each transfer syntax, pinned so that a result never depends on what else is
+installed. JPEG Extended (12 bits with loss) has no decoder under a permissive licence; JPEG
+Baseline holds 8 bits, which are no HU."""
+
+LOSSY_SYNTAXES = frozenset({JPEGLSNearLossless, JPEG2000})
+"""Syntaxes that may have lost detail; a slice in one is read with a reservation."""
+
+DECODER_ERRORS = (*UNREADABLE, RuntimeError, MemoryError)
+"""What pydicom and its decoders raise on damaged pixel data."""
+
+
+def check_pixels(header: Dataset, source: Path) -> None:
+    """Refuse, before decoding, pixels that are too large, not decodable or not HU.
+
+    Raises:
+        InputError: TOO_LARGE, UNSUPPORTED_SYNTAX, NOT_HU, NO_HU or TRUNCATED.
+    """
+    _check_size(header, source)
+    syntax = transfer_syntax(header)
+    plugin = DECODERS.get(syntax)
+    if plugin is None or (plugin and plugin not in get_decoder(syntax).available_plugins):
+        known = syntax.name if syntax else "none"
+        raise InputError(
+            RefusalCode.UNSUPPORTED_SYNTAX,
+            f"the transfer syntax must be one that can be decoded here, got {known}",
+            source,
+        )
+    _check_sample(header, source)
+    _rescale(header, source)
+
+
+def transfer_syntax(header: Dataset) -> UID:
+    """The transfer syntax of a file as read; empty if its meta header has none."""
+    return UID(str(header.file_meta.get("TransferSyntaxUID", "")))
+
+
+def is_lossy(header: Dataset) -> bool:
+    """Whether the image was compressed with loss, now or at any time before."""
+    return transfer_syntax(header) in LOSSY_SYNTAXES or "01" in words(
+        header, "LossyImageCompression"
+    )
+
+
+def read_hu(path: Path) -> NDArray[np.float32]:
+    """Decode one slice that passed ``check_pixels`` and convert it to HU.
+
+    The file's own rescale slope and intercept apply. Padding pixels become -1024 HU; nothing else
+    is clipped.
+
+    Returns: HU, axes (row, column).
+    Raises:
+        InputError: If the pixel data is missing, too short or cannot be decoded (TRUNCATED).
+    """
+    instance = read_instance(path)
+    stored = _decode(instance, path)
+    slope, intercept = _rescale(instance, path)
+    hu = (stored * slope + intercept).astype(np.float32)
+    padding = _padding(instance)
+    if padding is not None:
+        hu[(stored >= padding[0]) & (stored <= padding[1])] = AIR_HU
+    return hu
+
+
+def _decode(instance: Dataset, path: Path) -> NDArray[np.float64]:
+    syntax = transfer_syntax(instance)
+    shape = (int(instance.Rows), int(instance.Columns))
+    try:
+        data = instance.PixelData
+        if not syntax.is_encapsulated:
+            needed = shape[0] * shape[1] * 2
+            if len(data) < needed:
+                raise InputError(
+                    RefusalCode.TRUNCATED,
+                    f"the pixel data must hold {needed} bytes, got {len(data)}",
+                    path,
+                )
+            instance.PixelData = data[:needed]
+        stored, _ = get_decoder(syntax).as_array(
+            instance, raw=True, index=0, decoding_plugin=DECODERS[syntax]
+        )
+    except DECODER_ERRORS as error:
+        raise InputError(
+            RefusalCode.TRUNCATED,
+            f"the pixel data must be complete, decoding it ended in {type(error).__name__}",
+            path,
+        ) from None
+    if stored.shape != shape:
+        raise InputError(
+            RefusalCode.TRUNCATED,
+            f"the pixel data must hold {shape} pixels, got {stored.shape}",
+            path,
+        )
+    return np.asarray(stored, dtype=np.float64)
+
+
+def _padding(instance: Dataset) -> tuple[float, float] | None:
+    """The lowest and highest stored padding value (PS3.3 section C.7.5.1.1.2), if any."""
+    value = number(instance, "PixelPaddingValue")
+    if value is None:
+        return None
+    limit = number(instance, "PixelPaddingRangeLimit")
+    ends = [_as_stored(end, instance) for end in (value, value if limit is None else limit)]
+    return min(ends), max(ends)
+
+
+def _as_stored(value: float, instance: Dataset) -> float:
+    """Read a 16-bit padding value as signed or unsigned, as the pixels are."""
+    if int(instance.PixelRepresentation) == 1:
+        return value - 2**16 if value >= 2**15 else value
+    return value + 2**16 if value < 0 else value
+
+
+def _check_size(header: Dataset, source: Path) -> None:
+    rows, columns = number(header, "Rows"), number(header, "Columns")
+    if not rows or not columns:
+        raise InputError(
+            RefusalCode.TRUNCATED, "rows and columns must be given and not zero", source
+        )
+    if max(rows, columns) > MAX_PIXELS_PER_SIDE:
+        raise InputError(
+            RefusalCode.TOO_LARGE,
+            f"a slice must not have more than {MAX_PIXELS_PER_SIDE} rows or columns, "
+            f"got {rows:.0f} x {columns:.0f}",
+            source,
+        )
+
+
+def _check_sample(header: Dataset, source: Path) -> None:
+    """Refuse all but one unsigned or signed 16-bit grey sample a pixel."""
+    photometric = text(header, "PhotometricInterpretation")
+    samples, allocated, stored, high, representation = (
+        number(header, keyword)
+        for keyword in (
+            "SamplesPerPixel",
+            "BitsAllocated",
+            "BitsStored",
+            "HighBit",
+            "PixelRepresentation",
+        )
+    )
+    if photometric != "MONOCHROME2" or samples != 1:
+        reason = f"a CT slice must be MONOCHROME2 with 1 sample, got {photometric}, {samples}"
+    elif allocated != 16:
+        reason = f"a CT slice must have 16 bits allocated, got {allocated}"
+    elif stored is None or not 1 <= stored <= allocated:
+        reason = f"bits stored must not exceed the {allocated:.0f} allocated, got {stored}"
+    elif high != stored - 1:
+        reason = f"the high bit must be the last of the {stored:.0f} stored, got {high}"
+    elif representation not in (0, 1):
+        reason = f"pixel representation must be 0 or 1, got {representation}"
+    else:
+        return
+    raise InputError(RefusalCode.NOT_HU, reason, source)
+
+
+def _rescale(header: Dataset, source: Path) -> tuple[float, float]:
+    """The linear way from stored values to HU (PS3.3 section C.8.2.1): slope and intercept."""
+    slope, intercept = number(header, "RescaleSlope"), number(header, "RescaleIntercept")
+    if slope is None or intercept is None or slope == 0:
+        raise InputError(
+            RefusalCode.NO_HU,
+            f"rescale slope and intercept must be given, the slope not 0, "
+            f"got {slope} and {intercept}",
+            source,
+        )
+    unit = text(header, "RescaleType")
+    if unit is not None and unit.upper() != "HU":
+        raise InputError(RefusalCode.NOT_HU, f"rescale type must be HU, got {unit}", source)
+    return slope, intercept

@@ -1,0 +1,222 @@
+"""Vertebra marks as a DICOM Segmentation (PS3.3 section A.51), written and read.
+
+The object is BINARY: LABELMAP, which would be smaller, is refused by the toolkits and archives in
+use today.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from highdicom import AlgorithmIdentificationSequence
+from highdicom.seg import (
+    SegmentAlgorithmTypeValues,
+    Segmentation,
+    SegmentationTypeValues,
+    SegmentDescription,
+)
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.sr.coding import Code
+from pydicom.uid import SegmentationStorage, generate_uid
+
+from osteoscreen.dicom.codes import (
+    ANATOMICAL_STRUCTURE,
+    ARTIFICIAL_INTELLIGENCE,
+    VERTEBRA,
+    VERTEBRAL_BODY,
+)
+from osteoscreen.dicom.header import read_instance, text
+from osteoscreen.dicom.instance import derived_uid
+from osteoscreen.dicom.pixels import DECODER_ERRORS
+from osteoscreen.errors import InputError, RefusalCode
+
+SEGMENTS: tuple[tuple[int, str, Code], ...] = (
+    (1, "Vertebral body", VERTEBRAL_BODY),
+    (2, "Vertebra, other parts", VERTEBRA),
+)
+"""Label, name and coded type of what the marks hold; the two do not overlap."""
+
+SERIES_NUMBER = 9001
+"""Above the numbers that scanners give."""
+
+
+@dataclass(frozen=True, eq=False)
+class MarkedSlices:
+    """The frames of a segmentation, joined by source slice.
+
+    Args:
+        labels: Segment number of each pixel, 0 for none; axes (slice, row, column).
+        positions: LPS millimetres of the first pixel of each slice; shape (slices, 3).
+        sop_instance_uids: Source image of each slice; empty where the object names none.
+    """
+
+    labels: NDArray[np.uint8]
+    positions: NDArray[np.float64]
+    sop_instance_uids: tuple[str, ...]
+
+
+def write_segmentation(  # noqa: PLR0913 - one argument a fact of the object, five of them named
+    labels: NDArray[np.uint8],
+    headers: Sequence[Dataset],
+    path: Path,
+    *,
+    algorithm: str,
+    version: str,
+    series_uid: str | None = None,
+    manual: bool = False,
+) -> bool:
+    """Write vertebra marks as a DICOM Segmentation that points at its CT slices.
+
+    Args:
+        labels: 1 = vertebral body, 2 = rest of the vertebra; axes (slice, row, column).
+        headers: One dataset a slice, in the order of ``labels``.
+        path: File to write.
+        algorithm: Name of what made the marks.
+        version: Its version.
+        series_uid: Series of the segmentation; then every UID in it depends on this one only.
+        manual: Whether a person, or an exact drawing, made the marks.
+    Returns: Whether a file was written; without a single mark there is nothing to write.
+    """
+    if not labels.any():
+        return False
+    method = SegmentAlgorithmTypeValues.MANUAL if manual else SegmentAlgorithmTypeValues.AUTOMATIC
+    identification = AlgorithmIdentificationSequence(algorithm, ARTIFICIAL_INTELLIGENCE, version)
+    segmentation = Segmentation(
+        source_images=list(headers),
+        pixel_array=labels,
+        segmentation_type=SegmentationTypeValues.BINARY,
+        segment_descriptions=[
+            SegmentDescription(
+                segment_number=number,
+                segment_label=name,
+                segmented_property_category=ANATOMICAL_STRUCTURE,
+                segmented_property_type=code,
+                algorithm_type=method,
+                algorithm_identification=None if manual else identification,
+            )
+            for number, name, code in SEGMENTS
+        ],
+        series_instance_uid=series_uid or generate_uid(),
+        series_number=SERIES_NUMBER,
+        sop_instance_uid=derived_uid(f"{series_uid}/0") if series_uid else generate_uid(),
+        instance_number=1,
+        manufacturer="osteoscreen",
+        manufacturer_model_name=algorithm,
+        software_versions=version,
+        device_serial_number="0",
+        content_label="VERTEBRA",
+        content_description="Vertebra marks",
+    )
+    segmentation.SeriesDescription = "Vertebra marks"
+    if series_uid:
+        _fix_dimension_uid(segmentation, derived_uid(f"{series_uid}/dimensions"))
+    segmentation.save_as(path)
+    return True
+
+
+def read_segmentation(path: Path) -> MarkedSlices:
+    """Read a binary DICOM Segmentation of CT slices.
+
+    Returns: One label image a source slice, in the order in which the slices are first met.
+    Raises:
+        InputError: NOT_DICOM or TRUNCATED if the file cannot be read, UNSUPPORTED_FORMAT if it is
+            no binary segmentation or its segments overlap.
+    """
+    instance = read_instance(path)
+    kind = text(instance, "SegmentationType")
+    if instance.get("SOPClassUID") != SegmentationStorage or kind != "BINARY":
+        raise InputError(
+            RefusalCode.UNSUPPORTED_FORMAT,
+            f"the file must be a binary DICOM Segmentation, got type {kind}",
+            path,
+        )
+    try:
+        places = [_place(frame) for frame in instance.PerFrameFunctionalGroupsSequence]
+        pixels = instance.pixel_array.astype(bool)
+        masks = pixels.reshape(len(places), int(instance.Rows), int(instance.Columns))
+    except DECODER_ERRORS as error:
+        raise InputError(
+            RefusalCode.TRUNCATED,
+            f"every frame must have a segment, a position and pixels, reading them ended in "
+            f"{type(error).__name__}",
+            path,
+        ) from None
+    return _join(places, masks, path)
+
+
+def lay_on(marks: MarkedSlices, headers: Sequence[Dataset]) -> NDArray[np.uint8]:
+    """Lay the frames of a segmentation on the slices of the series that they were drawn on.
+
+    Args:
+        marks: A segmentation as read.
+        headers: One dataset a slice.
+    Returns: Segment numbers, axes (slice, row, column), one slice a header, 0 without a frame.
+    Raises:
+        InputError: MIXED_ORIENTATION if a frame has no slice, or another size than its slice.
+    """
+    shape = (len(headers), int(headers[0].Rows), int(headers[0].Columns))
+    labels = np.zeros(shape, dtype=np.uint8)
+    slices = {text(header, "SOPInstanceUID"): at for at, header in enumerate(headers)}
+    for identifier, mark in zip(marks.sop_instance_uids, marks.labels, strict=True):
+        at = slices.get(identifier)
+        if at is None or mark.shape != shape[1:]:
+            raise InputError(
+                RefusalCode.MIXED_ORIENTATION,
+                f"every frame must lie on a slice of {shape[1:]} pixels, got {mark.shape} "
+                f"on image {identifier or 'unknown'}",
+            )
+        labels[at] = mark
+    return labels
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a frame belongs: its segment, its source image and its position."""
+
+    segment: int
+    sop_instance_uid: str
+    position: tuple[float, float, float]
+
+
+def _place(frame: Dataset) -> _Place:
+    """Read the functional groups of one frame (PS3.3 section C.7.6.16)."""
+    x, y, z = frame.PlanePositionSequence[0].ImagePositionPatient
+    source = ""
+    for derivation in frame.get("DerivationImageSequence", []):
+        for image in derivation.get("SourceImageSequence", []):
+            source = source or str(image.ReferencedSOPInstanceUID)
+    return _Place(
+        segment=int(frame.SegmentIdentificationSequence[0].ReferencedSegmentNumber),
+        sop_instance_uid=source,
+        position=(float(x), float(y), float(z)),
+    )
+
+
+def _join(places: Sequence[_Place], masks: NDArray[np.bool_], path: Path) -> MarkedSlices:
+    slices: dict[tuple[str, tuple[float, float, float]], NDArray[np.uint8]] = {}
+    for place, mask in zip(places, masks, strict=True):
+        key = (place.sop_instance_uid, place.position)
+        labels = slices.setdefault(key, np.zeros(mask.shape, dtype=np.uint8))
+        if labels[mask].any():
+            raise InputError(
+                RefusalCode.UNSUPPORTED_FORMAT,
+                f"segments must not overlap, segment {place.segment} does",
+                path,
+            )
+        labels[mask] = place.segment
+    return MarkedSlices(
+        labels=np.stack(list(slices.values())),
+        positions=np.array([position for _, position in slices]),
+        sop_instance_uids=tuple(identifier for identifier, _ in slices),
+    )
+
+
+def _fix_dimension_uid(segmentation: Segmentation, uid: str) -> None:
+    """Replace the random UID of the dimension organisation, wherever it stands."""
+    segmentation.DimensionOrganizationSequence[0].DimensionOrganizationUID = uid
+    for index in segmentation.DimensionIndexSequence:
+        index.DimensionOrganizationUID = uid

@@ -1,0 +1,169 @@
+"""NIfTI in and out: a CT volume in HU, and labels on its grid.
+
+NIfTI stores (i, j, k) with an affine to RAS; a ``Volume`` is (slice, row, column) with an affine to
+LPS. The axes are read in reverse, so that k becomes the slice, and nothing is flipped or resampled:
+labels come back on the very grid, with the very affine, of the file that was read.
+"""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
+from numpy.typing import NDArray
+
+from osteoscreen.errors import GeometryError, InputError, RefusalCode
+from osteoscreen.volume import Affine, Volume, check_hounsfield
+
+MAX_VOXELS_PER_AXIS = 4096
+"""Twice the largest CT matrix; the longest series of thin slices stays below as well."""
+
+MAX_VOXELS = 2**30
+"""4 GiB as float32: a 512 x 512 series of 4096 slices."""
+
+RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+"""Left and back instead of right and front; its own inverse."""
+
+SCANNER_SPACE = 1
+"""NIFTI_XFORM_SCANNER_ANAT: the affine leads to the scanner's coordinates."""
+
+UNREADABLE = (ImageFileError, HeaderDataError, EOFError, OSError, ValueError, zlib.error)
+"""What nibabel raises on files that are no NIfTI or end too early."""
+
+
+def read_nifti(path: Path) -> Volume:
+    """Read a NIfTI file of CT values.
+
+    Args:
+        path: File ending in ``.nii`` or ``.nii.gz``.
+    Returns: The volume, axes (k, j, i) of the file, affine to LPS.
+    Raises:
+        InputError: NO_INPUT if there is no file, UNSUPPORTED_FORMAT if it is no NIfTI volume of
+            three axes and plain numbers, TOO_LARGE, TRUNCATED, or NOT_HU if the values are a label
+            map, a picture or anything else.
+        GeometryError: NO_GEOMETRY if neither the sform nor the qform is set, NO_SPACING if the
+            units are not millimetres.
+    """
+    stored, affine = _read(path)
+    try:
+        check_hounsfield(stored)
+        return Volume(stored.transpose(2, 1, 0), RAS_TO_LPS @ affine[:, [2, 1, 0, 3]])
+    except InputError as error:
+        raise type(error)(error.code, error.reason, path) from None
+
+
+def read_labels(path: Path) -> NDArray[np.uint8]:
+    """Read a NIfTI file of labels.
+
+    Args:
+        path: File ending in ``.nii`` or ``.nii.gz``.
+    Returns: Labels, axes (k, j, i) of the file, as ``read_nifti`` gives them.
+    Raises:
+        InputError: As ``read_nifti``; UNSUPPORTED_FORMAT if a value is no whole number from 0 to
+            255.
+    """
+    stored, _ = _read(path)
+    if not np.array_equal(stored, np.clip(np.rint(stored), 0, 255)):
+        raise InputError(
+            RefusalCode.UNSUPPORTED_FORMAT,
+            f"labels must be whole numbers from 0 to 255, got {stored.min():g} to "
+            f"{stored.max():g}",
+            path,
+        )
+    return stored.transpose(2, 1, 0).astype(np.uint8)
+
+
+def _read(path: Path) -> tuple[NDArray[np.float32], Affine]:
+    if not path.is_file():
+        raise InputError(RefusalCode.NO_INPUT, "the file must exist, it does not", path)
+    image = _open(path)
+    _check_header(image, path)
+    try:
+        return np.asarray(image.dataobj, dtype=np.float32), np.asarray(image.affine)
+    except UNREADABLE as error:
+        raise InputError(
+            RefusalCode.TRUNCATED,
+            f"the voxels must be complete, reading them ended in {type(error).__name__}",
+            path,
+        ) from None
+
+
+def write_labels(labels: NDArray[np.uint8], volume: Volume, path: Path) -> None:
+    """Write labels on the grid of a volume, so that they overlay the file it was read from.
+
+    Args:
+        labels: Axes as those of ``volume``.
+        volume: The volume as it was read, not turned.
+        path: File ending in ``.nii`` or ``.nii.gz``.
+    Raises:
+        ValueError: If the shapes differ.
+    """
+    if labels.shape != volume.hu.shape:
+        raise ValueError(f"labels must have shape {volume.hu.shape}, got {labels.shape}")
+    affine = to_ras(volume.affine)
+    array = labels.astype(np.uint8).transpose(2, 1, 0)
+    image: Any = nibabel.Nifti1Image(array, affine)  # type: ignore[no-untyped-call] # nibabel's
+    image.set_sform(affine, code=SCANNER_SPACE)
+    image.set_qform(affine, code=SCANNER_SPACE, strip_shears=True)
+    image.header.set_xyzt_units("mm")
+    nibabel.save(image, path)
+
+
+def to_ras(affine: Affine) -> Affine:
+    """Turn an affine from (slice, row, column) to LPS into one from (i, j, k) to RAS."""
+    return np.asarray(RAS_TO_LPS @ affine[:, [2, 1, 0, 3]], dtype=np.float64)
+
+
+def _open(path: Path) -> nibabel.Nifti1Pair:
+    try:
+        image = nibabel.load(path)
+    except UNREADABLE as error:
+        code = (
+            RefusalCode.TRUNCATED
+            if isinstance(error, (EOFError, zlib.error))
+            else RefusalCode.UNSUPPORTED_FORMAT
+        )
+        raise InputError(
+            code, f"the file must be NIfTI, opening it ended in {type(error).__name__}", path
+        ) from None
+    if not isinstance(image, nibabel.Nifti1Pair):
+        raise InputError(
+            RefusalCode.UNSUPPORTED_FORMAT,
+            f"the file must be NIfTI, got {type(image).__name__}",
+            path,
+        )
+    return image
+
+
+def _check_header(image: nibabel.Nifti1Pair, path: Path) -> None:
+    """Refuse, before any voxel is read, what is no CT volume of known geometry."""
+    header: Any = image.header
+    shape = header.get_data_shape()
+    kind = header.get_data_dtype().kind
+    unit = header.get_xyzt_units()[0]
+    if len(shape) != 3 or kind not in "iuf":
+        raise InputError(
+            RefusalCode.UNSUPPORTED_FORMAT,
+            f"the image must have three axes of plain numbers, got shape {shape}, kind {kind}",
+            path,
+        )
+    if max(shape) > MAX_VOXELS_PER_AXIS or np.prod(shape, dtype=np.int64) > MAX_VOXELS:
+        raise InputError(
+            RefusalCode.TOO_LARGE,
+            f"the image must not have more than {MAX_VOXELS_PER_AXIS} voxels along an axis "
+            f"and {MAX_VOXELS} in all, got {shape}",
+            path,
+        )
+    if not header["sform_code"] and not header["qform_code"]:
+        raise GeometryError(
+            RefusalCode.NO_GEOMETRY, "the sform or the qform must be set, neither is", path
+        )
+    if unit not in ("mm", "unknown"):
+        raise GeometryError(
+            RefusalCode.NO_SPACING, f"spatial units must be millimetres, got {unit}", path
+        )

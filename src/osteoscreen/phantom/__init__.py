@@ -1,0 +1,7 @@
+"""Synthetic lumbar CT patients: a 3-D implicit description, sliced on demand."""
+
+from osteoscreen.phantom.anatomy import Mode, Patient, draw_patient
+from osteoscreen.phantom.generator import SliceImage, render_slice
+from osteoscreen.phantom.scanner import Scan, draw_scan
+
+__all__ = ["Mode", "Patient", "Scan", "SliceImage", "draw_patient", "draw_scan", "render_slice"]

@@ -1,0 +1,380 @@
+"""The spine T10 to S1: drawing its vertebrae and slicing them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from osteoscreen.phantom.bone import Bone
+from osteoscreen.phantom.field import Array, SmoothField
+from osteoscreen.phantom.vertebra import (
+    TEXTURE_PITCH_MM,
+    BoneSurface,
+    Capsule,
+    Osteophyte,
+    Vertebra,
+)
+
+LEVELS = ("T10", "T11", "T12", "L1", "L2", "L3", "L4", "L5", "S1")
+
+SIZE_MM = {
+    "T10": (31.0, 29.0, 22.5, 4.0),
+    "T11": (34.0, 30.0, 23.5, 4.5),
+    "T12": (38.0, 30.5, 25.0, 5.5),
+    "L1": (41.0, 31.0, 26.0, 7.0),
+    "L2": (42.5, 32.0, 27.0, 8.5),
+    "L3": (44.5, 33.0, 27.5, 9.5),
+    "L4": (47.0, 33.5, 27.5, 10.5),
+    "L5": (49.5, 34.0, 27.5, 10.0),
+    "S1": (50.0, 32.0, 28.0, 2.0),
+}
+"""Body width, depth, height and the disc below, mm, of a person of 1.68 m. Within the ranges of
+the feasibility study (42-55 x 30-36 mm, height 26-28, disc 5-12)."""
+
+TILT_DEG = {
+    "T10": -12.0, "T11": -11.0, "T12": -10.0, "L1": -8.0, "L2": -5.0, "L3": 0.0, "L4": 8.0,
+    "L5": 20.0, "S1": 38.0,
+}  # fmt: skip
+"""Tilt of the endplates against the axial plane at average lordosis; positive faces forward."""
+
+PEDICLE_WIDTH_MM = {"T10": 6.0, "T11": 7.0, "T12": 7.0, "L1": 6.5, "L2": 7.5, "L3": 9.0,
+                    "L4": 11.0, "L5": 14.0}  # fmt: skip
+"""Pedicle width 6.5 to 14 mm from L1 to L5 (feasibility study)."""
+
+
+@dataclass(frozen=True)
+class SpineShape:
+    """Curvature and wear of one spine.
+
+    Args:
+        scale: Size against a person of 1.68 m.
+        lordosis: Factor on the tilts.
+        scoliosis_deg: Largest side tilt.
+        roll_deg: Turn of the patient about the long axis.
+        wear: 0 (young) to 1 (worn): thinner discs, osteophytes, sclerosis.
+    """
+
+    scale: float
+    lordosis: float
+    scoliosis_deg: float
+    roll_deg: float
+    wear: float
+
+
+def draw_spine(rng: np.random.Generator, bone: Bone, shape: SpineShape) -> tuple[Vertebra, ...]:
+    """Draw all vertebrae; the centre of L3 is the origin of the patient frame."""
+    sizes = {
+        level: np.array(SIZE_MM[level]) * shape.scale * rng.normal(1, 0.025, 4) for level in LEVELS
+    }
+    for level in LEVELS:
+        sizes[level][3] *= 1 - 0.45 * shape.wear * rng.random()
+    axes = _axes(rng, shape)
+    centres = _centres(sizes, axes)
+    return tuple(
+        _draw_vertebra(
+            np.random.default_rng(rng.integers(2**63)),
+            level,
+            bone,
+            shape.wear,
+            (centres[level], axes[level], sizes[level]),
+        )  # fmt: skip
+        for level in LEVELS
+    )
+
+
+def _axes(rng: np.random.Generator, shape: SpineShape) -> dict[str, Array]:
+    phase = rng.uniform(0, 2 * np.pi)
+    axes = {}
+    for index, level in enumerate(LEVELS):
+        tilt = np.radians(TILT_DEG[level] * shape.lordosis + rng.normal(0, 1.5))
+        side = np.radians(shape.scoliosis_deg * np.sin(index * 0.75 + phase) + rng.normal(0, 0.8))
+        turn = np.radians(shape.roll_deg + 0.6 * np.degrees(side) + rng.normal(0, 1.0))
+        sagittal = _turn((1, 2), -tilt)
+        coronal = _turn((0, 2), side)
+        axial = _turn((0, 1), turn)
+        axes[level] = (sagittal @ coronal @ axial).astype(np.float32)
+    return axes
+
+
+def _turn(plane: tuple[int, int], angle: float) -> Array:
+    matrix = np.eye(3, dtype=np.float32)
+    i, j = plane
+    matrix[i, i] = matrix[j, j] = np.cos(angle)
+    matrix[i, j], matrix[j, i] = np.sin(angle), -np.sin(angle)
+    return matrix
+
+
+def _centres(
+    sizes: dict[str, np.ndarray], axes: dict[str, Array]
+) -> dict[str, tuple[float, float, float]]:
+    position = np.zeros(3)
+    places = {LEVELS[0]: position}
+    for above, below in zip(LEVELS, LEVELS[1:]):
+        position = (
+            position
+            - axes[above][2] * (sizes[above][2] / 2 + sizes[above][3] / 2)
+            - axes[below][2] * (sizes[below][2] / 2 + sizes[above][3] / 2)
+        )
+        places[below] = position
+    origin = places["L3"]
+    return {
+        level: (float(p[0] - origin[0]), float(p[1] - origin[1]), float(p[2] - origin[2]))
+        for level, p in places.items()
+    }
+
+
+def _draw_vertebra(
+    rng: np.random.Generator,
+    level: str,
+    bone: Bone,
+    wear: float,
+    frame: tuple[tuple[float, float, float], Array, np.ndarray],
+) -> Vertebra:
+    centre, axes, (width, depth, height, disc) = frame
+    spurs = tuple(
+        Osteophyte(float(rng.uniform(-np.pi, 0.6)), float(rng.uniform(1, 1 + 5 * wear)), bool(up))
+        for up in rng.integers(0, 2, rng.poisson(2.0 * wear))
+    )
+    return Vertebra(
+        level=level,
+        centre_mm=centre,
+        axes=axes,
+        width_mm=float(width),
+        depth_mm=float(depth),
+        height_mm=float(height * (1 - 0.04 * wear)),
+        exponent=float(rng.uniform(2.15, 2.65)),
+        notch=float(rng.uniform(0.06, 0.16)),
+        waist=float(rng.uniform(0.04, 0.10)),
+        concavity_mm=float(rng.uniform(1.0, 2.4) + 0.8 * max(bone.coarseness - 1, 0)),
+        disc_mm=float(disc),
+        trabecular_hu=float(bone.trabecular_hu + rng.normal(0, 5)),
+        endplate_mm=float(rng.uniform(0.6, 1.2) * (0.6 + 0.4 * bone.cortex_mm)),
+        sclerosis_hu=float(rng.uniform(10, 60) + 60 * wear * rng.random()),
+        arch=_draw_sacral_wings(depth)
+        if level == "S1"
+        else _draw_arch(rng, level, width, depth, height),
+        osteophytes=spurs,
+        texture=_draw_texture(rng, bone),
+    )
+
+
+def _draw_texture(rng: np.random.Generator, bone: Bone) -> tuple[Array, Array]:
+    """Coarse and fine grain; loss shifts the spread towards the coarse one."""
+    coarse_share = np.clip(0.35 + 0.4 * (bone.coarseness - 1), 0.1, 0.8)
+    lattices = []
+    for pitch, share in zip(TEXTURE_PITCH_MM, (coarse_share, 1 - coarse_share)):
+        shape = [int(extent / pitch) + 1 for extent in (36, 46, 64)]
+        spread = np.float32(bone.trabecular_sd_hu * np.sqrt(share))
+        lattices.append(spread * rng.standard_normal(shape, dtype=np.float32))
+    return lattices[0], lattices[1]
+
+
+def _draw_sacral_wings(depth: float) -> tuple[Capsule, ...]:
+    wings = []
+    for side in (-1, 1):
+        wings.append(Capsule((side * 18, 4, 0), (side * 46, 14, -6), (14, 11, 16)))
+        wings.append(
+            Capsule((side * 12, depth / 2 + 2, -2), (side * 14, depth / 2 + 22, -8), (6, 8, 12))
+        )
+    wings.append(Capsule((-14, depth / 2 + 22, -8), (14, depth / 2 + 22, -8), (6, 5, 14)))
+    wings.append(Capsule((0, depth / 2 + 22, -8), (0, depth / 2 + 32, -12), (4, 6, 8)))
+    return tuple(wings)
+
+
+def _draw_arch(
+    rng: np.random.Generator, level: str, width: float, depth: float, height: float
+) -> tuple[Capsule, ...]:
+    """Pedicles, laminae, spinous, transverse and articular processes."""
+    back = depth / 2
+    pedicle = PEDICLE_WIDTH_MM[level] * rng.normal(1, 0.08)
+    canal_half = rng.uniform(10.5, 12.5)
+    canal_deep = rng.uniform(14.5, 18.5)
+    lamina = rng.uniform(2.4, 3.6)
+    thoracic = level.startswith("T")
+    transverse = rng.uniform(12, 18) if thoracic else rng.uniform(18, 27)
+    spinous = rng.uniform(24, 36)
+    slope = -14.0 if thoracic else -4.0
+    facet = rng.uniform(5.5, 7.5)
+    root = canal_half + pedicle / 2
+    middle = (0.0, back + canal_deep + lamina, -0.15 * height)
+    parts = [
+        Capsule(
+            middle,
+            (0, back + canal_deep + spinous, -0.15 * height + slope),
+            (rng.uniform(2.4, 3.8), 4.5, rng.uniform(7, 10)),
+        )
+    ]
+    for side in (-1, 1):
+        joint = (side * (root + 1.5), back + 0.72 * canal_deep, 0.1 * height)
+        tip = (
+            side * (root + transverse),
+            back + rng.uniform(6, 12),
+            0.12 * height + rng.normal(0, 2),
+        )
+        parts += [
+            Capsule((side * (root - 1), back - 4, 0.18 * height), joint, (pedicle / 2, 4.0, 7.0)),
+            Capsule(joint, middle, (lamina * 1.1, lamina, 0.30 * height)),
+            Capsule(
+                (side * root, back + 6, 0.1 * height),
+                tip,
+                (4.0, rng.uniform(2.8, 4.2), rng.uniform(4.5, 6.5)),
+            ),
+            Capsule(
+                joint,
+                (side * (root + 2.5), back + 0.66 * canal_deep, 0.62 * height),
+                (facet * 0.62, facet * 0.8, 5),
+            ),
+            Capsule(
+                (side * (root - 3), back + canal_deep, -0.2 * height),
+                (side * (root - 2), back + canal_deep + 1.5, -0.78 * height),
+                (facet * 0.75, facet * 0.62, 5),
+            ),
+        ]
+    return tuple(parts)
+
+
+@dataclass(frozen=True, eq=False)
+class Plane:
+    """A rectangular window of one axial plane in (warped) patient coordinates.
+
+    Args:
+        x: Left coordinate in mm, shape (rows, columns).
+        y: Back coordinate in mm, shape (rows, columns).
+        z_mm: Height.
+        shell_noise: Unit field that varies the cortex, shape (rows, columns).
+    """
+
+    x: Array
+    y: Array
+    z_mm: float
+    shell_noise: Array
+
+    def window(
+        self, x_range: tuple[float, float], y_range: tuple[float, float]
+    ) -> tuple[slice, slice] | None:
+        """Index window that holds a box; ``None`` if the box misses the plane.
+
+        The warp moves a coordinate by a few mm at most, so the middle row and column bound it.
+        """
+        columns = _span(self.x[self.x.shape[0] // 2], x_range)
+        rows = _span(self.y[:, self.y.shape[1] // 2], y_range)
+        if columns is None or rows is None:
+            return None
+        return rows, columns
+
+
+WARP_MARGIN_MM = 4.0
+
+
+def _span(axis: Array, wanted: tuple[float, float]) -> slice | None:
+    hits = np.flatnonzero((axis > wanted[0] - WARP_MARGIN_MM) & (axis < wanted[1] + WARP_MARGIN_MM))
+    return slice(int(hits[0]), int(hits[-1]) + 1) if len(hits) else None
+
+
+def paint_spine(
+    vertebrae: tuple[Vertebra, ...], surface: BoneSurface, plane: Plane, hu: Array, disc_hu: float
+) -> tuple[Array, Array]:
+    """Paint discs, arches and bodies over a plane, in place.
+
+    Args:
+        vertebrae: The patient's vertebrae.
+        surface: Cortex and cancellous bone shared by them.
+        plane: Where to paint.
+        hu: Soft tissue, shape (rows, columns); bone is painted over it.
+        disc_hu: Attenuation of the discs.
+    Returns: Boolean masks of the vertebral bodies and of the rest of the vertebrae, without the
+        sacrum, each of shape (rows, columns).
+    """
+    body = np.zeros(hu.shape, bool)
+    rest = np.zeros(hu.shape, bool)
+    for above, below in zip(vertebrae, vertebrae[1:]):
+        _paint_disc(above, below, plane, hu, disc_hu)
+    for vertebra in vertebrae:
+        if abs(plane.z_mm - vertebra.centre_mm[2]) > 60:
+            continue
+        marks_rest = rest if vertebra.level != "S1" else np.zeros_like(rest)
+        for part in vertebra.arch:
+            _paint_part(vertebra, part, surface, plane, hu, marks_rest)
+    for vertebra in vertebrae:
+        if abs(plane.z_mm - vertebra.centre_mm[2]) > 40:
+            continue
+        painted = _paint_body(vertebra, surface, plane, hu, rest)
+        if painted is not None and vertebra.level != "S1":
+            window, inside = painted
+            body[window] |= inside
+    rest &= ~body
+    return body, rest
+
+
+def _paint_disc(above: Vertebra, below: Vertebra, plane: Plane, hu: Array, disc_hu: float) -> None:
+    centre = (np.array(above.centre_mm) + np.array(below.centre_mm)) / 2
+    reach = above.disc_mm / 2 + above.concavity_mm + below.concavity_mm
+    if abs(plane.z_mm - centre[2]) > reach + 22:
+        return
+    half = max(above.width_mm, below.width_mm) / 2 + 6
+    window = plane.window(
+        (centre[0] - half, centre[0] + half), (centre[1] - half, centre[1] + half)
+    )
+    if window is None:
+        return
+    x, y = plane.x[window], plane.y[window]
+    _, _, w_above = local_above = above.local(x, y, plane.z_mm)
+    _, _, w_below = local_below = below.local(x, y, plane.z_mm)
+    relative_above, _ = above.outline(*local_above)
+    relative_below, _ = below.outline(*local_below)
+    inside = (relative_above < 1.03) & (relative_below < 1.03) & (w_above < 0) & (w_below > 0)
+    core = 0.5 * (relative_above + relative_below)
+    view = hu[window]
+    view[inside] = (disc_hu + 25 * (core - 0.6))[inside]
+
+
+def _paint_part(
+    vertebra: Vertebra,
+    part: Capsule,
+    surface: BoneSurface,
+    plane: Plane,
+    hu: Array,
+    mark: np.ndarray,
+) -> None:
+    corners = np.array(
+        [[u, v, w] for u in part.bounds()[0] for v in part.bounds()[1] for w in part.bounds()[2]]
+    )
+    placed = corners @ vertebra.axes + np.array(vertebra.centre_mm)
+    low, high = placed.min(axis=0), placed.max(axis=0)
+    if not low[2] - 1 < plane.z_mm < high[2] + 1:
+        return
+    window = plane.window((low[0], high[0]), (low[1], high[1]))
+    if window is None:
+        return
+    depth = part.depth(vertebra.local(plane.x[window], plane.y[window], plane.z_mm))
+    inside = depth > 0
+    shell = surface.cortex_mm * 1.25 * np.exp(0.35 * plane.shell_noise[window])
+    bone = np.where(depth < shell, surface.cortex_hu, surface.cancellous_hu)
+    view = hu[window]
+    # Two parts that meet share their marrow: the deeper one does not wall off the other.
+    known = mark[window]
+    keep = inside & ~(known & (depth < shell))
+    view[keep] = bone[keep]
+    known |= inside
+
+
+def _paint_body(
+    vertebra: Vertebra, surface: BoneSurface, plane: Plane, hu: Array, rest: np.ndarray
+) -> tuple[tuple[slice, slice], np.ndarray] | None:
+    half = vertebra.width_mm / 2 + 8
+    x, y, _ = vertebra.centre_mm
+    window = plane.window((x - half, x + half), (y - half, y + half))
+    if window is None:
+        return None
+    local = vertebra.local(plane.x[window], plane.y[window], plane.z_mm)
+    # No wall where a pedicle joins: marrow runs through.
+    shell = surface.cortex_mm * np.exp(0.35 * plane.shell_noise[window]) * ~rest[window]
+    values = vertebra.body(local, shell, surface.cortex_hu)
+    inside = np.isfinite(values)
+    view = hu[window]
+    view[inside] = values[inside]
+    return window, inside
+
+
+__all__ = ["LEVELS", "Plane", "SmoothField", "SpineShape", "draw_spine", "paint_spine"]
