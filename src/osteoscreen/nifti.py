@@ -7,6 +7,7 @@ labels come back on the very grid, with the very affine, of the file that was re
 
 from __future__ import annotations
 
+import gzip
 import zlib
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,9 @@ RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 SCANNER_SPACE = 1
 """NIFTI_XFORM_SCANNER_ANAT: the affine leads to the scanner's coordinates."""
+
+HEADER_BYTES = 348
+"""Size of the NIfTI-1 header (nifti1.h, sizeof_hdr)."""
 
 UNREADABLE = (ImageFileError, HeaderDataError, EOFError, OSError, ValueError, zlib.error)
 """What nibabel raises on files that are no NIfTI or end too early."""
@@ -71,8 +75,7 @@ def read_labels(path: Path) -> NDArray[np.uint8]:
     if not np.array_equal(stored, np.clip(np.rint(stored), 0, 255)):
         raise InputError(
             RefusalCode.UNSUPPORTED_FORMAT,
-            f"labels must be whole numbers from 0 to 255, got {stored.min():g} to "
-            f"{stored.max():g}",
+            f"labels must be whole numbers from 0 to 255, got {stored.min():g} to {stored.max():g}",
             path,
         )
     return stored.transpose(2, 1, 0).astype(np.uint8)
@@ -123,11 +126,7 @@ def _open(path: Path) -> nibabel.Nifti1Pair:
     try:
         image = nibabel.load(path)
     except UNREADABLE as error:
-        code = (
-            RefusalCode.TRUNCATED
-            if isinstance(error, (EOFError, zlib.error))
-            else RefusalCode.UNSUPPORTED_FORMAT
-        )
+        code = RefusalCode.TRUNCATED if _ends_early(path) else RefusalCode.UNSUPPORTED_FORMAT
         raise InputError(
             code, f"the file must be NIfTI, opening it ended in {type(error).__name__}", path
         ) from None
@@ -138,6 +137,18 @@ def _open(path: Path) -> nibabel.Nifti1Pair:
             path,
         )
     return image
+
+
+def _ends_early(path: Path) -> bool:
+    """Whether a file ends before a NIfTI header would."""
+    opened = gzip.open(path) if path.suffix == ".gz" else path.open("rb")
+    try:
+        with opened as file:
+            return len(file.read(HEADER_BYTES)) < HEADER_BYTES
+    except (EOFError, zlib.error):
+        return True
+    except OSError:  # no gzip archive at all
+        return False
 
 
 def _check_header(image: nibabel.Nifti1Pair, path: Path) -> None:

@@ -57,7 +57,7 @@ GROUPING_KEYWORDS = (
     "SeriesDescription",
     "ImageType",
     "ImageOrientationPatient",
-    "NumberOfFrames",
+    "Rows",
 )
 
 
@@ -139,11 +139,11 @@ def find_series(path: Path) -> Discovery:
     found: list[tuple[Path, Dataset]] = []
     problems: list[InputError] = []
     if path.is_file():
-        found.append((path, read_header(path, keywords=GROUPING_KEYWORDS)))
+        found.append((path, _grouping_header(path)))
     for file in sorted(one for one in path.rglob("*") if one.is_file()):
         try:
             if is_dicom(file) or file.suffix.lower() == ".dcm":
-                found.append((file, read_header(file, keywords=GROUPING_KEYWORDS)))
+                found.append((file, _grouping_header(file)))
             else:
                 logger.debug("ignored %s: no DICOM preamble", file)
         except InputError as problem:
@@ -222,6 +222,18 @@ def read_series(files: SeriesFiles, *, salt: bytes = b"") -> CTSeries:
         reservations=reservations_of(ordered, acquisition),
         has_identifiers=has_identifiers(ordered),
     )
+
+
+def _grouping_header(path: Path) -> Dataset:
+    """Read what tells series apart; a header that breaks off before that is refused."""
+    header = read_header(path, keywords=GROUPING_KEYWORDS)
+    is_directory = header.file_meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage
+    is_cut = "Rows" not in header and "StudyInstanceUID" not in header
+    if not is_directory and ("Modality" not in header or is_cut):
+        raise InputError(
+            RefusalCode.TRUNCATED, "the DICOM header must be complete, it breaks off", path
+        )
+    return header
 
 
 def _group(found: Iterable[tuple[Path, Dataset]]) -> tuple[SeriesFiles, ...]:

@@ -1,0 +1,278 @@
+"""What the networks see in training: augmented views of labelled slices, as torch datasets.
+
+A view is drawn from (seed, number of the view) alone, so a resumed training sees what an
+uninterrupted one would have seen. Parameters are drawn in one function and applied in another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from monai import transforms
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from osteoscreen.cohort.slices import LabelledSlice
+from osteoscreen.findings import CONDITIONS
+from osteoscreen.screening.grid import AIR_HU, Grid, Pose, grey, sample, smooth
+from osteoscreen.screening.roi import TEST_FILL, RoiSettings, cut_roi
+
+MARKS = ("vertebra", "body")
+"""The marks that MS-Net can make, in order of its output channels."""
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How far a view may differ from its slice.
+
+    Args:
+        rotation_deg: Largest turn.
+        shift_mm: Largest shift along rows and columns.
+        scale: Smallest and largest magnification.
+        strip: Share of views cut to a narrow strip, as spine reconstructions are.
+        degrade: Share of views with each of: low resolution, blur, sharpening, noise, offset.
+        mirror: Whether left and right may be exchanged.
+    """
+
+    rotation_deg: float = 0.0
+    shift_mm: float = 0.0
+    scale: tuple[float, float] = (1.0, 1.0)
+    strip: float = 0.0
+    degrade: float = 0.0
+    mirror: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class _Stored:
+    """A slice as it is kept in memory: int16 HU and labels (1 body, 2 rest of the vertebra)."""
+
+    hu: NDArray[np.int16]
+    labels: NDArray[np.uint8]
+    spacing_mm: tuple[float, float]
+    condition: int
+
+
+def _store(one: LabelledSlice) -> _Stored:
+    labels = np.where(one.body, 1, np.where(one.vertebra, 2, 0)).astype(np.uint8)
+    condition = -1 if one.case.condition is None else CONDITIONS.index(one.case.condition)
+    return _Stored(one.hu.astype(np.int16), labels, one.spacing_mm, condition)
+
+
+def draw_pose(rng: np.random.Generator, augmentation: Augmentation) -> Pose:
+    """Draw a turn, a shift and a magnification; the magnification is even in its logarithm."""
+    turn = augmentation.rotation_deg * rng.uniform(-1, 1)
+    shift = augmentation.shift_mm * rng.uniform(-1, 1, 2)
+    low, high = np.log(augmentation.scale)
+    return Pose(
+        float(turn), (float(shift[0]), float(shift[1])), float(np.exp(rng.uniform(low, high)))
+    )
+
+
+class SegmenterViews(Dataset[tuple[Tensor, Tensor]]):
+    """Grey slices on MS-Net's grid with their marks.
+
+    Args:
+        slices: Labelled slices.
+        grid_size: Rows and columns.
+        spacing_mm: Pixel spacing of the grid; ``None`` fits each image to the grid, as the paper.
+        window_hu: Window that becomes grey 0..255.
+        marks: Which marks to give, of ``MARKS``.
+        augmentation: ``None`` gives each slice once, as it is.
+        seed: Seed of the views.
+    """
+
+    def __init__(  # noqa: PLR0913 - keyword-only settings of one recipe
+        self,
+        slices: Iterator[LabelledSlice],
+        *,
+        grid_size: int,
+        spacing_mm: float | None,
+        window_hu: tuple[float, float],
+        marks: Sequence[str],
+        augmentation: Augmentation | None,
+        seed: int,
+    ) -> None:
+        self._slices = [self._prepare(one, grid_size, spacing_mm) for one in slices]
+        self._grid_size, self._spacing_mm = grid_size, spacing_mm
+        self._window_hu, self._marks = window_hu, tuple(marks)
+        self._augmentation, self._seed = augmentation, seed
+        share = augmentation.degrade if augmentation else 0.0
+        self._degrade = transforms.Compose(
+            [
+                transforms.RandSimulateLowResolution(
+                    prob=share, downsample_mode="area", upsample_mode="bilinear",
+                    zoom_range=(0.4, 1.0),
+                ),
+                transforms.RandGaussianSmooth((0.2, 0.9), (0.2, 0.9), prob=share),
+                transforms.RandGaussianSharpen(prob=share * 0.5, alpha=(2.0, 8.0)),
+                transforms.RandGaussianNoise(prob=share, std=40.0),
+                transforms.RandShiftIntensity(25.0, prob=share),
+            ]
+        )
+
+    def __len__(self) -> int:
+        return len(self._slices)
+
+    def __getitem__(
+        self, number: int
+    ) -> tuple[Float[Tensor, "1 size size"], Float[Tensor, "marks size size"]]:
+        if self._augmentation is None:
+            return self._view(self._slices[number], Pose(), None)
+        rng = np.random.default_rng([self._seed, number])
+        one = self._slices[int(rng.integers(len(self._slices)))]
+        return self._view(one, draw_pose(rng, self._augmentation), rng)
+
+    def _prepare(self, one: LabelledSlice, size: int, spacing_mm: float | None) -> _Stored:
+        target = spacing_mm or max(one.hu.shape) * max(one.spacing_mm) / size
+        stored = _store(one)
+        return _Stored(
+            smooth(one.hu, one.spacing_mm, target).astype(np.int16),
+            stored.labels,
+            stored.spacing_mm,
+            stored.condition,
+        )
+
+    def _view(
+        self, one: _Stored, pose: Pose, rng: np.random.Generator | None
+    ) -> tuple[Tensor, Tensor]:
+        spacing = self._spacing_mm or max(one.hu.shape) * max(one.spacing_mm) / self._grid_size
+        grid = Grid(self._grid_size, spacing)
+        hu = sample(one.hu, one.spacing_mm, grid, pose=pose, outside=AIR_HU).astype(np.float32)
+        labels = sample(one.labels, one.spacing_mm, grid, pose=pose, order=0, outside=0)
+        if rng is not None and self._augmentation is not None:
+            hu, labels = self._disturb(hu, labels, rng, self._augmentation)
+        target = {"vertebra": labels > 0, "body": labels == 1}
+        return (
+            torch.from_numpy(grey(hu, self._window_hu)[None]),
+            torch.from_numpy(np.stack([target[m] for m in self._marks]).astype(np.float32)),
+        )
+
+    def _disturb(
+        self,
+        hu: NDArray[np.float32],
+        labels: NDArray[np.generic],
+        rng: np.random.Generator,
+        augmentation: Augmentation,
+    ) -> tuple[NDArray[np.float32], NDArray[np.generic]]:
+        if rng.random() < augmentation.strip:
+            hu, labels = _cut_strip(hu, labels, rng)
+        if augmentation.degrade:
+            self._degrade.set_random_state(seed=int(rng.integers(2**32)))
+            hu = np.asarray(self._degrade(torch.from_numpy(hu[None]))[0], dtype=np.float32)
+        if augmentation.mirror and rng.random() < 0.5:
+            hu, labels = hu[:, ::-1], labels[:, ::-1]
+        return np.ascontiguousarray(hu), np.ascontiguousarray(labels)
+
+
+def _cut_strip(
+    hu: NDArray[np.float32], labels: NDArray[np.generic], rng: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.generic]]:
+    """Keep a strip of columns around the vertebra; beyond it there is no image."""
+    columns = np.flatnonzero(labels.any(axis=0))
+    middle = columns.mean() if len(columns) else hu.shape[1] / 2
+    half = rng.uniform(0.09, 0.25) * hu.shape[1]
+    away = np.abs(np.arange(hu.shape[1]) - middle - rng.normal(0, 0.02 * hu.shape[1])) > half
+    hu, labels = hu.copy(), labels.copy()
+    hu[:, away] = AIR_HU
+    labels[:, away] = 0
+    return hu, labels
+
+
+class ClassifierViews(Dataset[tuple[Tensor, Tensor]]):
+    """Rois with their class, cut on the reference marks (paper, section 3.1).
+
+    Args:
+        slices: Labelled slices; those without a mark or without a condition are left out.
+        settings: Size and window of the roi.
+        mark: Which mark cuts the roi, ``"vertebra"`` or ``"body"``.
+        augmentation: Turn and shift; the scaling of the paper is ``fill``.
+        fill: Smallest and largest share of the roi that the vertebra fills.
+        seed: Seed of the views; ``None`` gives each slice once, as in test.
+    """
+
+    def __init__(
+        self,
+        slices: Iterator[LabelledSlice],
+        settings: RoiSettings,
+        *,
+        mark: str,
+        augmentation: Augmentation | None,
+        fill: tuple[float, float] = (TEST_FILL, TEST_FILL),
+        seed: int = 0,
+    ) -> None:
+        self._settings, self._augmentation, self._fill, self._seed = (
+            settings,
+            augmentation,
+            fill,
+            seed,
+        )
+        self._slices = []
+        self.patients: list[str] = []
+        for one in slices:
+            chosen = one.body if mark == "body" else one.vertebra
+            if chosen.any() and one.case.condition is not None:
+                self._slices.append(_crop(_store(one), chosen))
+                self.patients.append(one.case.patient_id)
+
+    def __len__(self) -> int:
+        return len(self._slices)
+
+    def __getitem__(self, number: int) -> tuple[Float[Tensor, "1 size size"], Tensor]:
+        pose, fill = Pose(), TEST_FILL
+        if self._augmentation is None:
+            one = self._slices[number]
+        else:
+            rng = np.random.default_rng([self._seed, number])
+            one = self._slices[int(rng.integers(len(self._slices)))]
+            pose, fill = draw_pose(rng, self._augmentation), float(rng.uniform(*self._fill))
+        roi = cut_roi(
+            one.hu.astype(np.float32),
+            one.labels > 0,
+            one.spacing_mm,
+            self._settings,
+            fill=fill,
+            pose=pose,
+        )
+        return torch.from_numpy(roi[None]), torch.tensor(one.condition)
+
+    @property
+    def conditions(self) -> list[int]:
+        """Class index of every slice."""
+        return [one.condition for one in self._slices]
+
+
+def _crop(one: _Stored, mark: NDArray[np.bool_]) -> _Stored:
+    """Keep what a roi can see: outside the mark everything is 0 anyway."""
+    rows, columns = np.flatnonzero(mark.any(axis=1)), np.flatnonzero(mark.any(axis=0))
+    window = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+    labels = mark[window].astype(np.uint8)
+    return _Stored(one.hu[window].copy(), labels, one.spacing_mm, one.condition)
+
+
+class ViewSampler(Sampler[int]):
+    """Numbers of the views of one epoch; epoch 2 goes on where epoch 1 ended.
+
+    Args:
+        views: Views an epoch.
+    """
+
+    def __init__(self, views: int) -> None:
+        self._views, self._epoch = views, 0
+
+    def __len__(self) -> int:
+        return self._views
+
+    def __iter__(self) -> Iterator[int]:
+        start = self._epoch * self._views
+        return iter(range(start, start + self._views))
+
+    def set_epoch(self, epoch: int) -> None:
+        """Say which epoch comes next; Lightning calls this."""
+        self._epoch = epoch
+
+

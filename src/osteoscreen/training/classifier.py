@@ -1,0 +1,121 @@
+"""BCC-Net in training: loss, optimiser and schedule of the paper (section 3.2)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from sklearn.metrics import roc_auc_score
+from torch import Tensor, nn
+from torch.optim import SGD
+from torch.optim.lr_scheduler import LambdaLR
+
+from osteoscreen.networks import (
+    DENSENET_1,
+    DENSENET_2,
+    DENSENET_121,
+    BCCNet,
+    BCCNetConfig,
+    load_imagenet,
+    recalibrate_batch_norm,
+)
+from osteoscreen.training.recipe import ClassifierRecipe
+
+NETWORKS = {
+    "bcc-net": BCCNetConfig(),
+    "densenet-1": DENSENET_1,
+    "densenet-2": DENSENET_2,
+    "densenet-121": DENSENET_121,
+}
+
+
+class ClassifierModule(lightning.LightningModule):
+    """BCC-Net with its loss.
+
+    Args:
+        recipe: The recipe, as a dictionary, so that a checkpoint carries it.
+        patients: Patient of every validation slice, in order.
+    """
+
+    def __init__(self, recipe: dict[str, Any], patients: Sequence[str] = ()) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.recipe = ClassifierRecipe.model_validate(recipe)
+        self.network = build_classifier(self.recipe)
+        self._patients = list(patients)
+        self._seen: list[tuple[Tensor, Tensor]] = []
+
+    def training_step(self, batch: tuple[Tensor, Tensor], _index: int) -> Tensor:
+        """Softmax cross-entropy of one batch (the paper's softmax loss, section 2)."""
+        image, condition = batch
+        loss = nn.functional.cross_entropy(self.network(self._channels(image)), condition)
+        self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True)
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        """Re-estimate batch norm with dropout off: without it the published setting collapses."""
+        loader = self.trainer.train_dataloader
+        if self.recipe.bn_recalibrate and loader is not None and not self.trainer.sanity_checking:
+            batches = islice(loader, self.recipe.bn_recalibrate)
+            recalibrate_batch_norm(
+                self.network, (self._channels(image.to(self.device)) for image, _ in batches)
+            )
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], _index: int) -> None:
+        """Collect the probabilities of one batch."""
+        image, condition = batch
+        self._seen.append((self.network.probabilities(self._channels(image)), condition))
+
+    def on_validation_epoch_end(self) -> None:
+        """Log patient-level macro AUC and accuracy (the mean softmax of a patient's slices)."""
+        scores = torch.cat([score for score, _ in self._seen]).double().cpu()
+        truth = torch.cat([condition for _, condition in self._seen]).cpu()
+        self._seen.clear()
+        if self.trainer.sanity_checking:
+            return
+        groups: dict[str, list[int]] = defaultdict(list)
+        for index, patient in enumerate(self._patients):
+            groups[patient].append(index)
+        mean = torch.stack([scores[rows].mean(dim=0) for rows in groups.values()])
+        wanted = torch.stack([truth[rows[0]] for rows in groups.values()])
+        area = roc_auc_score(wanted.numpy(), (mean / mean.sum(1, keepdim=True)).numpy(),
+                             multi_class="ovr", labels=[0, 1, 2])  # fmt: skip
+        self.log("validation_accuracy", (mean.argmax(dim=1) == wanted).double().mean())
+        self.log("validation_score", float(area), prog_bar=True)
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """SGD; the rate follows equation 1."""
+        recipe = self.recipe
+        optimizer = SGD(
+            self.parameters(),
+            lr=recipe.learning_rate,
+            momentum=recipe.momentum,
+            weight_decay=recipe.weight_decay,
+        )
+        scheduler = LambdaLR(optimizer, lambda n: (1 + recipe.lr_gamma * n) ** -recipe.lr_alpha)
+        interval = "step" if recipe.lr_round == "iteration" else "epoch"
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": interval},
+        }
+
+    def _channels(self, image: Tensor) -> Tensor:
+        """Repeat the grey channel where the network wants three."""
+        return image.expand(-1, self.network.config.in_channels, -1, -1)
+
+
+def build_classifier(recipe: ClassifierRecipe) -> BCCNet:
+    """Build the recipe's network with its seed and, where given, ImageNet weights."""
+    config = replace(
+        NETWORKS[recipe.network], dropout=recipe.dropout, image_size=recipe.image_size
+    )
+    network = BCCNet(config, generator=torch.Generator().manual_seed(recipe.seed))
+    if recipe.initial_weights:
+        load_imagenet(network, Path(recipe.initial_weights))
+    return network

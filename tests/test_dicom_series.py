@@ -1,0 +1,263 @@
+"""Finding DICOM series on disk and choosing the one to screen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.uid import MediaStorageDirectoryStorage, SecondaryCaptureImageStorage
+
+from osteoscreen.dicom.instance import SeriesHeader, write_ct_series
+from osteoscreen.dicom.series import SeriesFiles, choose_series, find_series
+from osteoscreen.errors import InputError, RefusalCode
+from osteoscreen.volume import Affine, Volume
+
+AXIAL: Affine = np.array(
+    [[0, 0, 0.8, -100], [0, 0.8, 0, -80], [2.5, 0, 0, 0], [0, 0, 0, 1]], dtype=np.float64
+)
+CORONAL: Affine = np.array(
+    [[0, 0, 0.8, -100], [2.5, 0, 0, -80], [0, -0.8, 0, 0], [0, 0, 0, 1]], dtype=np.float64
+)
+
+
+def _write(
+    folder: Path, *, series: str = "2.25.10", study: str = "2.25.1", slices: int = 3
+) -> tuple[Path, ...]:
+    header = SeriesHeader(
+        patient_id="1",
+        study_uid=study,
+        series_uid=series,
+        frame_of_reference_uid="2.25.3",
+        series_description=f"series {series}",
+        image_type=("ORIGINAL", "PRIMARY", "AXIAL"),
+    )
+    hu = np.zeros((slices, 4, 5), dtype=np.float32)
+    hu[:, 0] = -1000
+    return write_ct_series(Volume(hu, AXIAL), header, folder)
+
+
+def _edit(files: tuple[Path, ...], **changes: object) -> None:
+    for file in files:
+        instance = pydicom.dcmread(file)
+        for keyword, value in changes.items():
+            setattr(instance, keyword, value)
+        instance.save_as(file)
+
+
+def test_files_are_grouped_by_study_and_series(tmp_path: Path) -> None:
+    first = _write(tmp_path / "a", series="2.25.10")
+    second = _write(tmp_path / "b" / "deep", series="2.25.11", slices=2)
+    third = _write(tmp_path / "c", series="2.25.10", study="2.25.2")
+    found = find_series(tmp_path)
+    assert found.problems == ()
+    assert [(one.study_uid, one.series_uid, one.files) for one in found.series] == [
+        ("2.25.1", "2.25.10", first),
+        ("2.25.1", "2.25.11", second),
+        ("2.25.2", "2.25.10", third),
+    ]
+    assert found.series[0].modality == "CT"
+    assert found.series[0].description == "series 2.25.10"
+
+
+def test_a_series_may_lie_in_several_folders(tmp_path: Path) -> None:
+    files = _write(tmp_path / "a")
+    (tmp_path / "b").mkdir()
+    files[0].rename(tmp_path / "b" / "moved")
+    (series,) = find_series(tmp_path).series
+    assert len(series.files) == 3
+
+
+def test_one_file_is_one_series(tmp_path: Path) -> None:
+    files = _write(tmp_path)
+    (series,) = find_series(files[1]).series
+    assert series.files == (files[1],)
+
+
+def test_files_without_identifiers_are_grouped_by_folder_and_frame(tmp_path: Path) -> None:
+    first = _write(tmp_path / "a")
+    second = _write(tmp_path / "b")
+    third = _write(tmp_path / "b" / "c")
+    _edit(first + second, StudyInstanceUID="", SeriesInstanceUID="")
+    _edit(third, StudyInstanceUID="", SeriesInstanceUID="")
+    _edit(second[:1], FrameOfReferenceUID="2.25.77")
+    found = find_series(tmp_path).series
+    assert [one.files for one in found] == [first, second[:1], second[1:], third]
+    assert {one.series_uid for one in found} == {""}
+    assert all(len(one.key) == 16 for one in found)
+
+
+def test_the_key_of_a_series_is_its_uid(tmp_path: Path) -> None:
+    _write(tmp_path)
+    assert find_series(tmp_path).series[0].key == "2.25.10"
+
+
+def test_a_missing_path_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="must exist") as caught:
+        find_series(tmp_path / "nowhere")
+    assert caught.value.code is RefusalCode.NO_INPUT
+
+
+def test_a_folder_without_dicom_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no image")
+    with pytest.raises(InputError, match="got none") as caught:
+        find_series(tmp_path)
+    assert caught.value.code is RefusalCode.NO_INPUT
+
+
+@pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n", b"x" * 500])
+def test_one_file_that_is_not_dicom_is_refused(content: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "image.dcm"
+    file.write_bytes(content)
+    with pytest.raises(InputError, match="preamble") as caught:
+        find_series(file)
+    assert caught.value.code is RefusalCode.NOT_DICOM
+    assert caught.value.source == file
+
+
+def test_other_files_of_a_folder_are_ignored(tmp_path: Path) -> None:
+    files = _write(tmp_path)
+    (tmp_path / "report.pdf").write_bytes(b"%PDF")
+    (tmp_path / "empty").write_bytes(b"")
+    found = find_series(tmp_path)
+    assert found.series[0].files == files
+    assert found.problems == ()
+
+
+def test_a_dcm_file_that_is_not_dicom_is_a_problem(tmp_path: Path) -> None:
+    _write(tmp_path)
+    bad = tmp_path / "broken.DCM"
+    bad.write_bytes(b"")
+    found = find_series(tmp_path)
+    assert len(found.series) == 1
+    assert [(one.code, one.source) for one in found.problems] == [(RefusalCode.NOT_DICOM, bad)]
+
+
+def test_problems_alone_are_returned(tmp_path: Path) -> None:
+    (tmp_path / "broken.dcm").write_bytes(b"nothing")
+    found = find_series(tmp_path)
+    assert found.series == ()
+    assert len(found.problems) == 1
+
+
+@pytest.mark.parametrize("tag", [b"\x02\x00\x10\x00", b"\x08\x00\x60\x00", b"\x20\x00\x0d\x00"])
+def test_a_header_that_breaks_off_is_a_problem(tag: bytes, tmp_path: Path) -> None:
+    files = _write(tmp_path)
+    content = files[0].read_bytes()
+    files[0].write_bytes(content[: content.index(tag)])
+    found = find_series(tmp_path)
+    assert found.series[0].files == files[1:]
+    assert [one.code for one in found.problems] == [RefusalCode.TRUNCATED]
+
+
+def test_a_file_that_cannot_be_opened_is_a_problem(tmp_path: Path) -> None:
+    memory = Path("/proc/self/mem")
+    if not memory.exists():
+        pytest.skip("needs a file whose start cannot be read")
+    _write(tmp_path)
+    (tmp_path / "unreadable").symlink_to(memory)
+    (problem,) = find_series(tmp_path).problems
+    assert problem.code is RefusalCode.NO_INPUT
+    assert "must be readable" in problem.reason
+
+
+def test_a_dicomdir_is_ignored(tmp_path: Path) -> None:
+    files = _write(tmp_path)
+    instance = pydicom.dcmread(files[0])
+    instance.file_meta.MediaStorageSOPClassUID = MediaStorageDirectoryStorage
+    instance.save_as(tmp_path / "DICOMDIR")
+    assert find_series(tmp_path).series[0].files == files
+    with pytest.raises(InputError, match="got none"):
+        find_series(tmp_path / "DICOMDIR")
+
+
+def _series(
+    uid: str,
+    count: int,
+    *,
+    modality: str = "CT",
+    image_type: tuple[str, ...] = ("ORIGINAL", "PRIMARY", "AXIAL"),
+    is_axial: bool = True,
+) -> SeriesFiles:
+    return SeriesFiles(
+        series_uid=uid,
+        study_uid="2.25.1",
+        modality=modality,
+        description="",
+        files=tuple(Path(f"{uid}-{index}") for index in range(count)),
+        image_types=(image_type,),
+        is_axial=is_axial,
+    )
+
+
+def test_the_axial_series_with_most_slices_is_chosen() -> None:
+    thin, thick, coronal = _series("1", 200), _series("2", 40), _series("3", 400, is_axial=False)
+    chosen, skipped = choose_series([coronal, thick, thin])
+    assert chosen is thin
+    assert skipped == {
+        "2": "another series was chosen: 200 original axial slices; "
+        "this one has 40 original axial slices",
+        "3": "another series was chosen: 200 original axial slices; "
+        "this one has 400 original non-axial slices",
+    }
+
+
+def test_original_slices_are_preferred_to_derived_ones() -> None:
+    original = _series("1", 40)
+    derived = _series("2", 80, image_type=("DERIVED", "SECONDARY", "AXIAL"))
+    chosen, skipped = choose_series([derived, original])
+    assert chosen is original
+    assert "80 derived axial slices" in skipped["2"]
+
+
+def test_the_choice_does_not_depend_on_the_order() -> None:
+    found = [_series("1", 40), _series("2", 40), _series("3", 39)]
+    first, _ = choose_series(found)
+    last, _ = choose_series(found[::-1])
+    assert first is last
+
+
+def test_only_ct_slices_are_chosen() -> None:
+    found = [
+        _series("1", 10, modality="MR"),
+        _series("2", 10, modality=""),
+        _series("3", 1, image_type=("ORIGINAL", "PRIMARY", "LOCALIZER")),
+        _series("4", 10, image_type=("DERIVED", "SECONDARY", "MIP")),
+    ]
+    chosen, skipped = choose_series(found)
+    assert chosen is None
+    assert skipped == {
+        "1": "modality MR, not CT",
+        "2": "modality unknown, not CT",
+        "3": "image type LOCALIZER, not CT slices",
+        "4": "image type MIP, not CT slices",
+    }
+
+
+def test_a_capture_that_calls_itself_ct_is_skipped(tmp_path: Path) -> None:
+    _edit(_write(tmp_path), SOPClassUID=SecondaryCaptureImageStorage)
+    chosen, skipped = choose_series(find_series(tmp_path).series)
+    assert chosen is None
+    assert skipped == {"2.25.10": "Secondary Capture Image Storage, not CT slices"}
+
+
+def test_the_orientation_on_disk_decides_what_is_axial(tmp_path: Path) -> None:
+    _write(tmp_path / "axial")
+    header = SeriesHeader(
+        patient_id="1", study_uid="2.25.1", series_uid="2.25.11", frame_of_reference_uid="2.25.3"
+    )
+    write_ct_series(Volume(np.zeros((9, 4, 5), np.float32), CORONAL), header, tmp_path / "coronal")
+    found = find_series(tmp_path).series
+    assert [one.is_axial for one in found] == [True, False]
+    chosen, _ = choose_series(found)
+    assert chosen is found[0]
+
+
+def test_without_an_orientation_a_series_is_not_axial(tmp_path: Path) -> None:
+    files = _write(tmp_path)
+    for file in files:
+        instance = pydicom.dcmread(file)
+        del instance.ImageOrientationPatient
+        instance.save_as(file)
+    assert not find_series(tmp_path).series[0].is_axial

@@ -1,0 +1,224 @@
+"""Vertebra marks as DICOM SEG: written, read back, laid on the CT, and validated."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import highdicom
+import numpy as np
+import pydicom
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+
+from osteoscreen.dicom.instance import SeriesHeader, write_ct_series
+from osteoscreen.dicom.segmentation import (
+    MarkedSlices,
+    lay_on,
+    read_segmentation,
+    write_segmentation,
+)
+from osteoscreen.dicom.series import find_series, read_series
+from osteoscreen.errors import InputError, RefusalCode
+from osteoscreen.volume import Affine, Volume
+
+AFFINE: Affine = np.array(
+    [[0, 0, 0.8, -100], [0, 0.7, 0, -80], [2.5, 0, 0, 33], [0, 0, 0, 1]], dtype=np.float64
+)
+
+
+def _headers(folder: Path, slices: int = 6) -> tuple[Dataset, ...]:
+    hu = np.zeros((slices, 20, 24), dtype=np.float32)
+    hu[:, 0] = -1000
+    header = SeriesHeader(
+        patient_id="1",
+        study_uid="2.25.1",
+        series_uid="2.25.2",
+        frame_of_reference_uid="2.25.3",
+        sex="M",
+        age=60,
+        study_date="20200102",
+        kvp=120.0,
+    )
+    write_ct_series(Volume(hu, AFFINE), header, folder)
+    return read_series(find_series(folder).series[0]).headers
+
+
+def _labels() -> NDArray[np.uint8]:
+    labels = np.zeros((6, 20, 24), dtype=np.uint8)
+    labels[1:4, 4:9, 6:14] = 1
+    labels[2:5, 9:15, 8:12] = 2
+    return labels
+
+
+def _write(path: Path, headers: tuple[Dataset, ...], labels: NDArray[np.uint8]) -> bool:
+    return write_segmentation(
+        labels, headers, path, algorithm="test marks", version="1.0", series_uid="2.25.50"
+    )
+
+
+def test_marks_are_read_back_on_their_slices(tmp_path: Path) -> None:
+    headers = _headers(tmp_path / "ct")
+    assert _write(tmp_path / "seg.dcm", headers, _labels())
+    marks = read_segmentation(tmp_path / "seg.dcm")
+    assert_array_equal(lay_on(marks, headers), _labels())
+    positions = {header.SOPInstanceUID: header.ImagePositionPatient for header in headers}
+    for uid, position in zip(marks.sop_instance_uids, marks.positions):
+        assert_allclose(position, [float(value) for value in positions[uid]], atol=1e-9)
+
+
+def test_marks_land_on_the_right_slices_whatever_their_order(tmp_path: Path) -> None:
+    headers = _headers(tmp_path / "ct")
+    _write(tmp_path / "seg.dcm", headers[::-1], _labels()[::-1])
+    assert_array_equal(lay_on(read_segmentation(tmp_path / "seg.dcm"), headers), _labels())
+
+
+def test_one_marked_pixel_in_one_slice_is_enough(tmp_path: Path) -> None:
+    headers = _headers(tmp_path / "ct", slices=1)
+    labels = np.zeros((1, 20, 24), dtype=np.uint8)
+    labels[0, 19, 0] = 2
+    _write(tmp_path / "seg.dcm", headers, labels)
+    assert_array_equal(lay_on(read_segmentation(tmp_path / "seg.dcm"), headers), labels)
+
+
+def test_without_a_mark_nothing_is_written(tmp_path: Path) -> None:
+    headers = _headers(tmp_path / "ct")
+    assert not _write(tmp_path / "seg.dcm", headers, np.zeros((6, 20, 24), dtype=np.uint8))
+    assert not (tmp_path / "seg.dcm").exists()
+
+
+def test_the_object_says_what_it_holds(tmp_path: Path) -> None:
+    headers = _headers(tmp_path / "ct")
+    _write(tmp_path / "seg.dcm", headers, _labels())
+    instance = pydicom.dcmread(tmp_path / "seg.dcm")
+    assert instance.SegmentationType == "BINARY"
+    assert instance.StudyInstanceUID == headers[0].StudyInstanceUID
+    assert instance.FrameOfReferenceUID == headers[0].FrameOfReferenceUID
+    assert [
+        (
+            one.SegmentLabel,
+            one.SegmentedPropertyTypeCodeSequence[0].CodeValue,
+            one.SegmentAlgorithmType,
+            one.SegmentAlgorithmName,
+        )
+        for one in instance.SegmentSequence
+    ] == [
+        ("Vertebral body", "3572006", "AUTOMATIC", "test marks"),
+        ("Vertebra, other parts", "51282000", "AUTOMATIC", "test marks"),
+    ]
+
+
+def test_manual_marks_name_no_algorithm(tmp_path: Path) -> None:
+    headers = _headers(tmp_path / "ct")
+    path = tmp_path / "seg.dcm"
+    write_segmentation(_labels(), headers, path, algorithm="phantom", version="1", manual=True)
+    for segment in pydicom.dcmread(path).SegmentSequence:
+        assert segment.SegmentAlgorithmType == "MANUAL"
+        assert "SegmentAlgorithmName" not in segment
+
+
+def test_identifiers_depend_on_the_series_only(tmp_path: Path) -> None:
+    headers = _headers(tmp_path / "ct")
+
+    def uids(path: Path) -> set[str]:
+        _write(path, headers, _labels())
+        instance = pydicom.dcmread(path)
+        return {str(element.value) for element in instance.iterall() if element.VR == "UI"}
+
+    assert uids(tmp_path / "a.dcm") == uids(tmp_path / "b.dcm")
+
+
+def test_without_a_series_every_object_is_new(tmp_path: Path) -> None:
+    headers = _headers(tmp_path / "ct")
+    uids = set()
+    for name in ("a", "b"):
+        path = tmp_path / name
+        write_segmentation(_labels(), headers, path, algorithm="marks", version="1")
+        uids.add(pydicom.dcmread(path).SOPInstanceUID)
+    assert len(uids) == 2
+
+
+def test_highdicom_reads_the_same_marks(tmp_path: Path) -> None:
+    headers = _headers(tmp_path / "ct")
+    _write(tmp_path / "seg.dcm", headers, _labels())
+    segmentation = highdicom.seg.segread(tmp_path / "seg.dcm")
+    pixels = segmentation.get_pixels_by_source_instance(
+        [header.SOPInstanceUID for header in headers],
+        combine_segments=True,
+        assert_missing_frames_are_empty=True,
+    )
+    assert_array_equal(pixels, _labels())
+
+
+@pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dciodvfy is not installed")
+@pytest.mark.parametrize("manual", [False, True])
+def test_dciodvfy_finds_no_error_in_a_segmentation(manual: bool, tmp_path: Path) -> None:
+    path = tmp_path / "seg.dcm"
+    headers = _headers(tmp_path / "ct")
+    write_segmentation(_labels(), headers, path, algorithm="marks", version="1", manual=manual)
+    checked = subprocess.run(["dciodvfy", str(path)], capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stderr
+    assert "Error" not in checked.stderr
+
+
+def test_a_ct_slice_is_no_segmentation(tmp_path: Path) -> None:
+    _headers(tmp_path)
+    with pytest.raises(InputError, match="binary DICOM Segmentation, got type None") as caught:
+        read_segmentation(tmp_path / "0000.dcm")
+    assert caught.value.code is RefusalCode.UNSUPPORTED_FORMAT
+
+
+def _written(tmp_path: Path) -> tuple[Path, pydicom.Dataset]:
+    path = tmp_path / "seg.dcm"
+    _write(path, _headers(tmp_path / "ct"), _labels())
+    return path, pydicom.dcmread(path)
+
+
+def test_a_fractional_segmentation_is_refused(tmp_path: Path) -> None:
+    path, instance = _written(tmp_path)
+    instance.SegmentationType = "FRACTIONAL"
+    instance.save_as(path)
+    with pytest.raises(InputError, match="got type FRACTIONAL"):
+        read_segmentation(path)
+
+
+def test_overlapping_segments_are_refused(tmp_path: Path) -> None:
+    path, instance = _written(tmp_path)
+    frames = instance.PerFrameFunctionalGroupsSequence
+    frames[1].PlanePositionSequence = frames[0].PlanePositionSequence
+    frames[1].DerivationImageSequence = frames[0].DerivationImageSequence
+    instance.save_as(path)
+    with pytest.raises(InputError, match="must not overlap"):
+        read_segmentation(path)
+
+
+@pytest.mark.parametrize("keyword", ["PerFrameFunctionalGroupsSequence", "PixelData"])
+def test_an_incomplete_segmentation_is_refused(keyword: str, tmp_path: Path) -> None:
+    path, instance = _written(tmp_path)
+    delattr(instance, keyword)
+    instance.save_as(path)
+    with pytest.raises(InputError, match="every frame") as caught:
+        read_segmentation(path)
+    assert caught.value.code is RefusalCode.TRUNCATED
+
+
+def test_frames_without_a_source_keep_their_position(tmp_path: Path) -> None:
+    path, instance = _written(tmp_path)
+    for frame in instance.PerFrameFunctionalGroupsSequence:
+        del frame.DerivationImageSequence
+    instance.save_as(path)
+    marks = read_segmentation(path)
+    assert set(marks.sop_instance_uids) == {""}
+    assert sorted(marks.positions[:, 2]) == pytest.approx([35.5, 38, 40.5, 43])
+
+
+def test_marks_of_another_series_are_refused(tmp_path: Path) -> None:
+    headers = _headers(tmp_path)
+    mark = np.ones((1, 20, 24), dtype=np.uint8)
+    marks = MarkedSlices(mark, np.zeros((1, 3)), ("2.25.999",))
+    with pytest.raises(InputError, match="on image 2.25.999") as caught:
+        lay_on(marks, headers)
+    assert caught.value.code is RefusalCode.MIXED_ORIENTATION
