@@ -438,7 +438,6 @@ def _refused(folder: Path, code: RefusalCode, match: str) -> InputError:
     [
         ({"Modality": "MR"}, RefusalCode.NOT_CT, "got MR"),
         ({"Modality": ""}, RefusalCode.NOT_CT, "got None"),
-        ({"Modality": None}, RefusalCode.TRUNCATED, "breaks off"),
         (
             {"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]},
             RefusalCode.DERIVED,
@@ -500,6 +499,12 @@ def test_malformed_spacing_is_refused(value: bytes, tmp_path: Path) -> None:
     (file,) = write_ct_series(_volume(slices=1), HEADER, tmp_path)
     _raw_text(file, 0x00280030, "DS", value)
     _refused(tmp_path, RefusalCode.NO_SPACING, "two positive numbers")
+
+
+def test_a_message_holds_no_control_characters(tmp_path: Path) -> None:
+    (file,) = write_ct_series(_volume(slices=1), HEADER, tmp_path)
+    _raw_text(file, 0x00080008, "CS", b"ORIGINAL\\PRIMARY\\MIP\n\x1b[31mX ")
+    _refused(tmp_path, RefusalCode.DERIVED, r"got MIP\[31MX$")
 
 
 def test_a_single_slice_without_thickness_is_refused(tmp_path: Path) -> None:
@@ -697,7 +702,7 @@ def test_a_deflate_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     (file,) = write_ct_series(_volume(slices=1), HEADER, tmp_path)
     deflator = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
     _deflated(file, deflator.compress(b"\0" * 2**22) + deflator.flush())
-    monkeypatch.setattr(header_module, "MAX_FILE_BYTES", 2**20)
+    monkeypatch.setattr(header_module, "MAX_INFLATED_BYTES", 2**20)
     with pytest.raises(InputError, match="must not inflate") as caught:
         find_series(file)
     assert caught.value.code is RefusalCode.TOO_LARGE

@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 
 from osteoscreen.errors import GeometryError, InputError, RefusalCode
-from osteoscreen.nifti import read_nifti, write_labels
+from osteoscreen.nifti import read_labels, read_nifti, write_labels
 from osteoscreen.volume import stand
 
 REAL = Path(__file__).parents[2] / "shared" / "real"
@@ -85,6 +85,21 @@ def test_labels_overlay_the_file_that_was_read(tmp_path: Path) -> None:
     assert_array_equal(labels.affine, source.affine)
     assert labels.get_data_dtype() == np.uint8
     assert labels.header["sform_code"] == 1
+
+
+def test_written_labels_are_read_back(tmp_path: Path) -> None:
+    volume = read_nifti(_write(tmp_path / "ct.nii", _values()))
+    labels = np.random.default_rng(5).integers(0, 3, volume.hu.shape).astype(np.uint8)
+    write_labels(labels, volume, tmp_path / "labels.nii.gz")
+    assert_array_equal(read_labels(tmp_path / "labels.nii.gz"), labels)
+
+
+@pytest.mark.parametrize("value", [-1.0, 0.5, 256.0])
+def test_values_that_are_no_labels_are_refused(value: float, tmp_path: Path) -> None:
+    path = _write(tmp_path / "labels.nii", np.full((6, 5, 4), value, dtype=np.float32))
+    with pytest.raises(InputError, match="whole numbers") as caught:
+        read_labels(path)
+    assert caught.value.code is RefusalCode.UNSUPPORTED_FORMAT
 
 
 def test_labels_of_another_shape_are_refused(tmp_path: Path) -> None:
@@ -180,11 +195,14 @@ def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
     _refused(path, RefusalCode.TRUNCATED, "voxels must be complete")
 
 
-@pytest.mark.parametrize("name", ["ct.nii", "ct.nii.gz", "ct.png"])
-def test_another_format_is_refused(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "is_zipped"),
+    [("ct.nii", False), ("ct.nii.gz", False), ("ct.nii.gz", True), ("ct.png", False)],
+)
+def test_another_format_is_refused(name: str, is_zipped: bool, tmp_path: Path) -> None:
     path = tmp_path / name
     content = b"not an image " * 100
-    path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    path.write_bytes(gzip.compress(content) if is_zipped else content)
     _refused(path, RefusalCode.UNSUPPORTED_FORMAT, "must be NIfTI")
 
 

@@ -141,10 +141,10 @@ def _open(path: Path) -> nibabel.Nifti1Pair:
 
 def _ends_early(path: Path) -> bool:
     """Whether a file ends before a NIfTI header would."""
-    opened = gzip.open(path) if path.suffix == ".gz" else path.open("rb")
     try:
-        with opened as file:
-            return len(file.read(HEADER_BYTES)) < HEADER_BYTES
+        with path.open("rb") as file:
+            inflated = gzip.GzipFile(fileobj=file) if path.suffix == ".gz" else file
+            return len(inflated.read(HEADER_BYTES)) < HEADER_BYTES
     except (EOFError, zlib.error):
         return True
     except OSError:  # no gzip archive at all

@@ -99,9 +99,7 @@ def _read_marks(path: Path) -> MarkedSlices:
     return read_segmentation(path)
 
 
-def _lay(
-    marks: MarkedSlices, uids: list[str], shape: tuple[int, ...]
-) -> NDArray[np.uint8]:
+def _lay(marks: MarkedSlices, uids: list[str], shape: tuple[int, ...]) -> NDArray[np.uint8]:
     """Lay the marks of the wanted images on their slices; the others are of other cases."""
     labels = np.zeros(shape, np.uint8)
     known = {uid: index for index, uid in enumerate(marks.sop_instance_uids)}

@@ -105,7 +105,9 @@ class SegmenterViews(Dataset[tuple[Tensor, Tensor]]):
         self._degrade = transforms.Compose(
             [
                 transforms.RandSimulateLowResolution(
-                    prob=share, downsample_mode="area", upsample_mode="bilinear",
+                    prob=share,
+                    downsample_mode="area",
+                    upsample_mode="bilinear",
                     zoom_range=(0.4, 1.0),
                 ),
                 transforms.RandGaussianSmooth((0.2, 0.9), (0.2, 0.9), prob=share),
@@ -274,5 +276,3 @@ class ViewSampler(Sampler[int]):
     def set_epoch(self, epoch: int) -> None:
         """Say which epoch comes next; Lightning calls this."""
         self._epoch = epoch
-
-

@@ -21,6 +21,7 @@ from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_dataset, read_file_meta_info
+from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
@@ -29,8 +30,12 @@ from osteoscreen.errors import InputError, RefusalCode
 logger = logging.getLogger(__name__)
 
 MAX_FILE_BYTES = 256 * 2**20
-"""One CT slice of 4096 x 4096 pixels takes 32 MiB; eight times that leaves room for any header.
-It bounds the file, and what a deflated file may inflate to."""
+"""One CT slice of 4096 x 4096 pixels takes 32 MiB, a segmentation of a whole body a few times as
+much."""
+
+MAX_INFLATED_BYTES = 64 * 2**20
+"""What a deflated slice may inflate to: twice the largest one. A file of 1.5 MB can ask for 1.6 GB;
+this refuses it within a second."""
 
 PREAMBLE_BYTES = 128
 MAGIC = b"DICM"
@@ -94,7 +99,7 @@ def read_header(path: Path, *, keywords: Sequence[str] | None = None) -> Dataset
     Returns: The dataset with its ``file_meta``; attributes with malformed bytes are left out.
     Raises:
         InputError: If the file is not DICOM (NOT_DICOM), cannot be parsed (TRUNCATED), or is
-            larger than 256 MiB, inflated where it is deflated (TOO_LARGE).
+            larger than 256 MiB, or 64 MiB inflated (TOO_LARGE).
     """
     return _parse(path, keywords, has_pixels=False)
 
@@ -106,35 +111,20 @@ def read_instance(path: Path) -> Dataset:
 
 def text(header: Dataset, keyword: str) -> str | None:
     """An attribute as printable text, several values joined by a space; None if empty."""
-    value = header.get(keyword)
-    if value is None:
-        return None
-    values = [value] if isinstance(value, (str, int, float)) else value
-    try:
-        joined = " ".join(str(one).strip() for one in values)
-    except TypeError:
-        joined = str(value)
-    return "".join(letter for letter in joined if letter.isprintable()).strip() or None
+    joined = " ".join(_printable(value) for value in _values(header, keyword))
+    return joined.strip() or None
 
 
 def words(header: Dataset, keyword: str) -> tuple[str, ...]:
-    """The values of an attribute as upper-case text; empty if it is absent."""
-    value = header.get(keyword)
-    if value is None or value == "":
-        return ()
-    values = [value] if isinstance(value, str) else value
-    return tuple(str(one).strip().upper() for one in values)
+    """The values of an attribute as printable upper-case text; empty if it is absent."""
+    return tuple(_printable(value).upper() for value in _values(header, keyword))
 
 
 def numbers(header: Dataset, keyword: str, count: int) -> tuple[float, ...] | None:
     """The finite numbers of an attribute; None unless there are exactly ``count``."""
-    value = header.get(keyword)
-    if value is None:
-        return None
-    values = [value] if isinstance(value, (str, int, float)) else value
     try:
-        found = tuple(float(one) for one in values)
-    except (TypeError, ValueError):
+        found = tuple(float(str(value)) for value in _values(header, keyword))
+    except ValueError:
         return None
     return found if len(found) == count and all(map(math.isfinite, found)) else None
 
@@ -143,6 +133,19 @@ def number(header: Dataset, keyword: str) -> float | None:
     """The finite number of an attribute; None if it is absent or malformed."""
     found = numbers(header, keyword, 1)
     return None if found is None else found[0]
+
+
+def _values(header: Dataset, keyword: str) -> list[object]:
+    """The values of an attribute; none if it is absent or empty."""
+    value = header.get(keyword)
+    if isinstance(value, MultiValue):
+        return list(value)
+    return [] if value is None or value == "" else [value]
+
+
+def _printable(value: object) -> str:
+    """A value as text that is safe in a message: no line breaks, no terminal codes."""
+    return "".join(letter for letter in str(value) if letter.isprintable()).strip()
 
 
 def _parse(path: Path, keywords: Sequence[str] | None, *, has_pixels: bool) -> Dataset:
@@ -188,9 +191,7 @@ def _settle(dataset: Dataset) -> None:
             continue
         try:
             dataset[tag]
-        except UNREADABLE as error:
-            if isinstance(error, RecursionError):
-                raise
+        except UNREADABLE:
             logger.debug("attribute %s is malformed and was left out", tag)
             dataset.pop(tag)
 
@@ -200,11 +201,13 @@ def _read_deflated(path: Path, *, has_pixels: bool) -> Dataset:
     content = path.read_bytes()
     (group_length,) = struct.unpack_from("<I", content, META_GROUP_LENGTH_END - 4)
     inflator = zlib.decompressobj(-zlib.MAX_WBITS)
-    inflated = inflator.decompress(content[META_GROUP_LENGTH_END + group_length :], MAX_FILE_BYTES)
+    inflated = inflator.decompress(
+        content[META_GROUP_LENGTH_END + group_length :], MAX_INFLATED_BYTES
+    )
     if inflator.unconsumed_tail:
         raise InputError(
             RefusalCode.TOO_LARGE,
-            f"a deflated file must not inflate to more than {MAX_FILE_BYTES} bytes, it does",
+            f"a deflated file must not inflate to more than {MAX_INFLATED_BYTES} bytes, it does",
             path,
         )
     if not inflator.eof:

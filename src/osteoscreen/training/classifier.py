@@ -112,9 +112,7 @@ class ClassifierModule(lightning.LightningModule):
 
 def build_classifier(recipe: ClassifierRecipe) -> BCCNet:
     """Build the recipe's network with its seed and, where given, ImageNet weights."""
-    config = replace(
-        NETWORKS[recipe.network], dropout=recipe.dropout, image_size=recipe.image_size
-    )
+    config = replace(NETWORKS[recipe.network], dropout=recipe.dropout, image_size=recipe.image_size)
     network = BCCNet(config, generator=torch.Generator().manual_seed(recipe.seed))
     if recipe.initial_weights:
         load_imagenet(network, Path(recipe.initial_weights))

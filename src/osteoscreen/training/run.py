@@ -138,9 +138,7 @@ def open_run(folder: Path) -> Run:
 def load_best(run: Run) -> torch.nn.Module:
     """Return the network of the best checkpoint, in evaluation mode, on the CPU."""
     kind = SegmenterModule if isinstance(run.recipe, SegmenterRecipe) else ClassifierModule
-    module = kind.load_from_checkpoint(
-        run.folder / BEST, map_location="cpu", weights_only=False
-    )
+    module = kind.load_from_checkpoint(run.folder / BEST, map_location="cpu", weights_only=False)
     network: torch.nn.Module = module.network.eval()
     return network
 
@@ -200,9 +198,7 @@ def _segmenter_loaders(recipe: SegmenterRecipe, manifest: Manifest) -> Loaders:
     return _loaders(train_views, validation_views, recipe)
 
 
-def _classifier_loaders(
-    recipe: ClassifierRecipe, manifest: Manifest
-) -> tuple[Loaders, list[str]]:
+def _classifier_loaders(recipe: ClassifierRecipe, manifest: Manifest) -> tuple[Loaders, list[str]]:
     settings = RoiSettings(recipe.image_size, recipe.window_hu)
     train_views = ClassifierViews(
         read_slices(manifest, manifest.of(Split.TRAIN)),

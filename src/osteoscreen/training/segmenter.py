@@ -72,9 +72,7 @@ class SegmenterModule(lightning.LightningModule):
 
 def build_segmenter(recipe: SegmenterRecipe) -> MSNet:
     """Build MS-Net with the recipe's shape and seed."""
-    config = MSNetConfig(
-        width=recipe.width, marks=len(recipe.marks), image_size=recipe.image_size
-    )
+    config = MSNetConfig(width=recipe.width, marks=len(recipe.marks), image_size=recipe.image_size)
     network = MSNet(config, generator=torch.Generator().manual_seed(recipe.seed))
     return network.to(memory_format=torch.channels_last)
 

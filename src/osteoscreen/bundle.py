@@ -1,0 +1,215 @@
+"""A model bundle: both networks as ONNX with their settings, checked and run without PyTorch.
+
+A bundle is a folder: ``segmenter.onnx``, ``classifier.onnx``, ``bundle.json`` and
+``MODEL_CARD.md``. Weights are stored as float16 and computed in float32.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from osteoscreen.errors import BundleError
+from osteoscreen.findings import CONDITIONS, BundleReference
+
+SCHEMA = "osteoscreen.bundle/1"
+SETTINGS, CARD = "bundle.json", "MODEL_CARD.md"
+SEGMENTER, CLASSIFIER = "segmenter.onnx", "classifier.onnx"
+
+BUNDLED = "phantom-v0"
+"""The bundle in the package; trained on synthetic CT only."""
+
+FloatArray = NDArray[np.float32]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class SegmenterSettings(_Section):
+    """What MS-Net sees and gives."""
+
+    size: int = Field(ge=64, description="rows and columns of the grid")
+    spacing_mm: float | None = Field(gt=0, description="pixel spacing; null: as scanned")
+    window_hu: tuple[float, float]
+    marks: tuple[Literal["vertebra", "body"], ...] = Field(min_length=1)
+    threshold: float = Field(default=0.5, gt=0, lt=1)
+
+
+class ClassifierSettings(_Section):
+    """What BCC-Net sees and gives."""
+
+    size: int = Field(ge=32)
+    window_hu: tuple[float, float]
+    mark: Literal["vertebra", "body"]
+    fill: float = Field(default=0.9, gt=0, le=1)
+    channels: Literal[1, 3] = 1
+    class_names: tuple[str, ...] = tuple(CONDITIONS)
+    temperature: float = Field(default=1.0, gt=0)
+    conformal_quantile: float | None = Field(
+        default=None, ge=0, le=1, description="a class with 1 - p up to this is in the set"
+    )
+    conformal_coverage: float | None = Field(default=None, gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _names_the_classes(self) -> Self:
+        if self.class_names != tuple(CONDITIONS):
+            raise ValueError(f"class_names must be {tuple(CONDITIONS)}, got {self.class_names}")
+        return self
+
+
+class OperatingPoints(_Section):
+    """Thresholds of the decision; the paper gives the rules (section 3.5), not the numbers."""
+
+    clear_probability: float = Field(
+        default=0.6, gt=0, lt=1, description="a class is clear from here on"
+    )
+    smallest_mark_mm2: float = Field(
+        default=300.0, gt=0, description="a smaller vertebral mark is not classified"
+    )
+    area_share: float = Field(
+        default=0.6, gt=0, le=1, description="share of the largest mark that a slice must reach"
+    )
+
+
+class TrainedOn(_Section):
+    """What the acquisition must be like for the result to mean what the card says."""
+
+    is_synthetic: bool
+    description: str
+    kvp: tuple[float, float]
+    thickness_mm: tuple[float, float]
+
+
+class BundleSettings(_Section):
+    """``bundle.json``."""
+
+    schema_version: Literal["osteoscreen.bundle/1"] = Field(default=SCHEMA, alias="schema")
+    name: str
+    version: str
+    segmenter: SegmenterSettings
+    classifier: ClassifierSettings
+    operating_points: OperatingPoints = OperatingPoints()
+    trained_on: TrainedOn
+    runs: dict[str, Any] = Field(description="records of the trainings: recipe, data, hardware")
+    metrics: dict[str, Any] = Field(description="held-out figures with intervals")
+    sha256: dict[str, str] = Field(description="checksum of each file")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle.
+
+    Args:
+        folder: Where it lies.
+        settings: ``bundle.json``.
+        sha256: Hash of ``bundle.json``, which holds the hashes of all other files.
+    """
+
+    folder: Path
+    settings: BundleSettings
+    sha256: str
+
+    @property
+    def reference(self) -> BundleReference:
+        """Name, version and hash, as a result carries them."""
+        return BundleReference(
+            name=self.settings.name, version=self.settings.version, sha256=self.sha256
+        )
+
+    def marks(self, grey: FloatArray) -> FloatArray:
+        """Run MS-Net.
+
+        Args:
+            grey: Slices on the bundle's grid, grey 0..255, shape (slices, size, size).
+        Returns: Mark probabilities, shape (slices, marks, size, size).
+        """
+        return _run(self._segmenter, grey[:, None])
+
+    def logits(self, rois: FloatArray) -> FloatArray:
+        """Run BCC-Net.
+
+        Args:
+            rois: Grey 0..255, shape (slices, size, size).
+        Returns: Logits before the temperature, shape (slices, 3).
+        """
+        channels = self.settings.classifier.channels
+        return _run(self._classifier, np.repeat(rois[:, None], channels, axis=1))
+
+    @cached_property
+    def _segmenter(self) -> Any:  # noqa: ANN401 - onnxruntime carries no types
+        return _session(self.folder / SEGMENTER)
+
+    @cached_property
+    def _classifier(self) -> Any:  # noqa: ANN401 - onnxruntime carries no types
+        return _session(self.folder / CLASSIFIER)
+
+
+def load_bundle(folder: Path | None = None) -> Bundle:
+    """Read and verify a bundle.
+
+    Args:
+        folder: A bundle folder; ``None`` for the one in the package.
+    Raises:
+        BundleError: If a file is missing or changed, or the settings are of another version.
+    """
+    home = folder or Path(str(resources.files("osteoscreen") / "models" / BUNDLED))
+    path = home / SETTINGS
+    if not path.is_file():
+        raise BundleError(f"{home}: a model bundle must hold {SETTINGS}, it does not")
+    raw = path.read_bytes()
+    try:
+        settings = BundleSettings.model_validate_json(raw)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise BundleError(f"{path}: {wrong}") from None
+    for name in (SEGMENTER, CLASSIFIER):
+        if name not in settings.sha256:
+            raise BundleError(f"{path}: a checksum of {name} is needed, there is none")
+    for name, expected in settings.sha256.items():
+        file = home / name
+        found = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else "no file"
+        if found != expected:
+            raise BundleError(f"{file}: the checksum must be {expected[:12]}, got {found[:12]}")
+    return Bundle(home, settings, hashlib.sha256(raw).hexdigest())
+
+
+def write_settings(settings: BundleSettings, folder: Path) -> None:
+    """Write ``bundle.json`` with the checksums of the other files of the bundle."""
+    names = (SEGMENTER, CLASSIFIER, CARD)
+    checksums = {
+        name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        for name in names
+        if (folder / name).is_file()
+    }
+    complete = settings.model_copy(update={"sha256": checksums})
+    text = json.dumps(complete.model_dump(mode="json", by_alias=True), indent=1)
+    (folder / SETTINGS).write_text(text + "\n", encoding="utf-8")
+
+
+def _session(path: Path) -> Any:  # noqa: ANN401 - onnxruntime carries no types
+    import onnxruntime  # noqa: PLC0415 - half a second of import, only where a network runs
+
+    return onnxruntime.InferenceSession(path, providers=onnxruntime.get_available_providers())
+
+
+BATCH = 8
+"""Slices a call: enough to keep the cores busy, little memory."""
+
+
+def _run(session: Any, images: FloatArray) -> FloatArray:  # noqa: ANN401 - as above
+    name = session.get_inputs()[0].name
+    parts = [
+        session.run(None, {name: images[start : start + BATCH]})[0]
+        for start in range(0, len(images), BATCH)
+    ]
+    return np.concatenate(parts).astype(np.float32)

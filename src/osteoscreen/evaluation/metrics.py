@@ -1,0 +1,110 @@
+"""Metrics of the paper (section 3.3, equations 2 to 8) and intervals over patients."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+
+BoolArray = NDArray[np.bool_]
+
+RESAMPLES = 1000
+"""Bootstrap resamples: the 2.5 % point then rests on 25 of them."""
+
+
+class UndefinedMetricWarning(UserWarning):
+    """A metric has no value for this input and is nan."""
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Agreement of a mark with its reference, pixel by pixel.
+
+    Args:
+        dice_score: Dice index, equation 2.
+        iou_score: Intersection over union, equation 4.
+        pixel_recall_score: Equation 3, which the paper calls pixel accuracy.
+        pixel_accuracy_score: Share of all pixels that are right.
+    """
+
+    dice_score: float
+    iou_score: float
+    pixel_recall_score: float
+    pixel_accuracy_score: float
+
+
+def overlap(marked: BoolArray, reference: BoolArray) -> Overlap:
+    """Compare a mark with its reference.
+
+    Args:
+        marked, reference: Masks of one shape.
+    Returns: The four scores, 0 to 1; Dice and IoU are nan if both are empty, the recall if the
+        reference is.
+    """
+    both = int((marked & reference).sum())
+    only_marked, only_reference = int(marked.sum()) - both, int(reference.sum()) - both
+    return Overlap(
+        _ratio(2 * both, 2 * both + only_marked + only_reference, "dice_score"),
+        _ratio(both, both + only_marked + only_reference, "iou_score"),
+        _ratio(both, both + only_reference, "pixel_recall_score"),
+        1 - (only_marked + only_reference) / marked.size,
+    )
+
+
+def _ratio(part: int, whole: int, name: str) -> float:
+    if whole == 0:
+        warnings.warn(f"{name} of empty masks is nan", UndefinedMetricWarning, stacklevel=3)
+        return float("nan")
+    return part / whole
+
+
+def accuracy_score(y_true: NDArray[np.int64], y_score: NDArray[np.float64]) -> float:
+    """Return the share of three-class decisions that are right (Tables 5 and 6 of the paper)."""
+    return float((y_score.argmax(axis=1) == y_true).mean())
+
+
+def auc_scores(y_true: NDArray[np.int64], y_score: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the area under the ROC curve of each class against the rest, shape (classes,).
+
+    A class that is absent, or alone, has no curve: nan and a warning.
+    """
+    areas = []
+    for index in range(y_score.shape[1]):
+        is_class = y_true == index
+        if is_class.all() or not is_class.any():
+            warnings.warn("the AUC of one class is nan", UndefinedMetricWarning, stacklevel=2)
+            areas.append(float("nan"))
+        else:
+            areas.append(float(roc_auc_score(is_class, y_score[:, index])))
+    return np.array(areas)
+
+
+def by_patient(
+    patients: list[str], y_true: NDArray[np.int64], y_score: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return one class and one mean score a patient, in order of first appearance."""
+    names = list(dict.fromkeys(patients))
+    rows = {name: [] for name in names}  # type: dict[str, list[int]]
+    for index, patient in enumerate(patients):
+        rows[patient].append(index)
+    truth = np.array([y_true[rows[name][0]] for name in names])
+    return truth, np.array([y_score[rows[name]].mean(axis=0) for name in names])
+
+
+def bootstrap_interval(
+    metric: Callable[[NDArray[np.int64]], float], count: int, rng: np.random.Generator
+) -> tuple[float, float]:
+    """Return the 95 % interval of a metric over resampled patients.
+
+    Args:
+        metric: Takes the indices of the patients in a resample.
+        count: Number of patients.
+        rng: Source of the resamples.
+    """
+    values = [metric(rng.integers(0, count, count)) for _ in range(RESAMPLES)]
+    low, high = np.nanpercentile(values, [2.5, 97.5])
+    return float(low), float(high)

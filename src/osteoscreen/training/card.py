@@ -1,0 +1,103 @@
+"""The model card: on what, how long and with which figures a bundle was trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from osteoscreen.bundle import BundleSettings
+from osteoscreen.findings import CONDITIONS, NOTICE
+
+SCORES = {
+    "dice_score": "Dice index",
+    "iou_score": "Intersection over union",
+    "pixel_recall_score": "Pixel recall (the paper's PA)",
+    "pixel_accuracy_score": "Pixel accuracy",
+}
+
+
+def write_card(settings: BundleSettings, path: Path) -> None:
+    """Write ``MODEL_CARD.md`` from the settings and figures of a bundle."""
+    parts = [
+        f"# {settings.name} {settings.version}",
+        f"**{NOTICE}**",
+        "## Intended use",
+        "Research on opportunistic screening for low bone mass in CT. It marks lumbar vertebrae "
+        "in axial CT slices and gives probabilities of normal bone mass, low bone mass and "
+        "osteoporosis. It must not guide the care of a patient, and it excludes nothing.",
+        "## Training data",
+        settings.trained_on.description,
+        *(_training(name, record) for name, record in settings.runs.items()),
+        "## Held-out figures",
+        _figures(settings),
+        "## Limits",
+        _limits(settings),
+    ]
+    path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+
+
+def _training(name: str, record: dict[str, Any]) -> str:
+    recipe = record["recipe"]
+    names = {"segmenter": "MS-Net", "classifier": "BCC-Net"}
+    network = (
+        f"width {recipe['width']}, grid {recipe['image_size']} at "
+        f"{recipe['spacing_mm'] or 'scanned'} mm, marks {', '.join(recipe['marks'])}, "
+        f"loss {recipe['loss']}"
+        if name == "segmenter"
+        else f"{recipe['network']}, {recipe['image_size']} pixels, dropout {recipe['dropout']:g}, "
+        f"weight decay {recipe['weight_decay']:g}"
+    )
+    views = record["epochs"] * recipe["views_per_epoch"]
+    return (
+        f"**{names[name]}**: {network}. {record['epochs']} epochs, {views:,} augmented views, "
+        f"{record['seconds'] / 60:.0f} minutes on {record['hardware']} "
+        f"({record['threads']} thread(s)), PyTorch {record['torch']}, "
+        f"cohort sha256 {record['data_sha256'][:12]}."
+    )
+
+
+def _figures(settings: BundleSettings) -> str:
+    metrics = settings.metrics
+    lines = [
+        f"Test split of the cohort {metrics['cohort_sha256'][:12]}: {metrics['patients']} "
+        f"patients, {metrics['slices']} slices; {metrics['slices_without_mark']} slices without "
+        "a mark. Marks are compared slice by slice; classes are one result a patient (mean over "
+        "slices), on rois cut by MS-Net's own marks, with 95 % bootstrap intervals over patients.",
+        "",
+        "| figure | mean | median | 10th percentile |",
+        "|---|---|---|---|",
+    ]
+    for name, values in metrics["segmentation"].items():
+        mark, score = name.split("_", 1)
+        lines.append(
+            f"| {SCORES[score]}, {mark} | {values['mean']:.3f} | {values['median']:.3f} | "
+            f"{values['tenth_percentile']:.3f} |"
+        )
+    said = metrics.get("classification")
+    if said:
+        low, high = said["accuracy_interval"]
+        area_low, area_high = said["macro_auc_interval"]
+        each = ", ".join(f"{name.label} {said['auc'][name]:.3f}" for name in CONDITIONS)
+        lines += [
+            "",
+            f"- Three-class accuracy {said['accuracy']:.3f} ({low:.3f} to {high:.3f})",
+            f"- Macro AUC {said['macro_auc']:.3f} ({area_low:.3f} to {area_high:.3f}): {each}",
+        ]
+    return "\n".join(lines)
+
+
+def _limits(settings: BundleSettings) -> str:
+    low, high = settings.trained_on.thickness_mm
+    kvp_low, kvp_high = settings.trained_on.kvp
+    lines = [
+        f"- Trained on slices of {low:g} to {high:g} mm and {kvp_low:g} to {kvp_high:g} kVp; "
+        "elsewhere a result carries a reservation.",
+        "- Vertebrae are marked at any level; the level is not recognised in this version.",
+        "- Temperature and prediction sets hold for the synthetic cohort only.",
+    ]
+    if settings.trained_on.is_synthetic:
+        lines.append(
+            "- The difficulty of the synthetic cohort was *set* to resemble the paper's figures; "
+            "accuracy on it says nothing about clinical accuracy."
+        )
+    return "\n".join(lines)

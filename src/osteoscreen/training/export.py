@@ -1,0 +1,265 @@
+"""From two runs to a model bundle: ONNX, calibration, parity check, model card."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from scipy.optimize import minimize_scalar
+from torch import Tensor, nn
+
+from osteoscreen.bundle import (
+    CARD,
+    CLASSIFIER,
+    SEGMENTER,
+    Bundle,
+    BundleSettings,
+    ClassifierSettings,
+    SegmenterSettings,
+    TrainedOn,
+    load_bundle,
+    write_settings,
+)
+from osteoscreen.cohort.manifest import Manifest, Split
+from osteoscreen.errors import BundleError, RunError
+from osteoscreen.evaluation.evaluate import Readings, read_cohort, summarise
+from osteoscreen.evaluation.metrics import by_patient
+from osteoscreen.screening.decision import softmax
+from osteoscreen.training.card import write_card
+from osteoscreen.training.recipe import ClassifierRecipe, SegmenterRecipe
+from osteoscreen.training.run import Run, load_best
+
+PARITY = 1e-4
+"""Largest difference between ONNX Runtime and PyTorch on the same rounded weights (DESIGN)."""
+
+COVERAGE = 0.9
+"""Share of patients whose class the prediction set shall hold."""
+
+TEMPERATURES = (0.2, 5.0)
+"""Range in which the temperature is sought; beyond it a network is not calibrated but broken."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What the bundle says about its data.
+
+    Args:
+        name, version: Of the bundle.
+        trained_on: Acquisition and nature of the training data.
+    """
+
+    name: str
+    version: str
+    trained_on: TrainedOn
+
+
+def export(  # noqa: PLR0913 - two runs, a cohort, a place and what to call it
+    segmenter: Run,
+    classifier: Run,
+    calibration: Manifest,
+    folder: Path,
+    provenance: Provenance,
+    *,
+    advance: Callable[[int], None] | None = None,
+) -> Bundle:
+    """Export two runs to a bundle, calibrate it, measure it and write its card.
+
+    Args:
+        segmenter: Run of MS-Net.
+        classifier: Run of BCC-Net.
+        calibration: Cohort whose calibration split sets temperature and prediction sets, and
+            whose test split gives the figures of the card.
+        folder: Where to write; made if it does not exist.
+        provenance: Name and data of the bundle.
+        advance: Called with the number of slices just read.
+    Raises:
+        RunError: If a run is of the wrong kind.
+        BundleError: If ONNX Runtime and PyTorch disagree.
+    """
+    if not isinstance(segmenter.recipe, SegmenterRecipe):
+        raise RunError(f"{segmenter.folder}: a segmenter run is needed, got a classifier's")
+    if not isinstance(classifier.recipe, ClassifierRecipe):
+        raise RunError(f"{classifier.folder}: a classifier run is needed, got a segmenter's")
+    folder.mkdir(parents=True, exist_ok=True)
+    size = segmenter.recipe.image_size
+    differences = {
+        "segmenter": export_network(load_best(segmenter), folder / SEGMENTER, (1, size, size)),
+        "classifier": export_network(
+            load_best(classifier),
+            folder / CLASSIFIER,
+            (_channels(classifier), classifier.recipe.image_size, classifier.recipe.image_size),
+        ),
+    }
+    settings = _settings(segmenter, classifier, provenance)
+    write_settings(settings, folder)
+    bundle = load_bundle(folder)
+    tuned = _calibrate(read_cohort(bundle, calibration, Split.CALIBRATION, advance=advance))
+    settings = settings.model_copy(
+        update={"classifier": settings.classifier.model_copy(update=tuned)}
+    )
+    test = read_cohort(bundle, calibration, Split.TEST, advance=advance)
+    metrics = summarise(test, settings.classifier.temperature)
+    metrics["onnx_difference"] = differences
+    metrics["cohort_sha256"] = calibration.sha256
+    settings = settings.model_copy(update={"metrics": metrics})
+    write_card(settings, folder / CARD)
+    write_settings(settings, folder)
+    return load_bundle(folder)
+
+
+def export_network(network: nn.Module, path: Path, shape: tuple[int, int, int]) -> float:
+    """Write a network as ONNX with float16 weights that are computed in float32.
+
+    Args:
+        network: In evaluation mode; its weights are rounded to float16 in place.
+        path: File to write.
+        shape: Channels, rows and columns of an input.
+    Returns: The largest difference from PyTorch on random grey images.
+    Raises:
+        BundleError: If the difference exceeds 1e-4.
+    """
+    round_weights(network)
+    generator = torch.Generator().manual_seed(0)
+    images = 255 * torch.rand((2, *shape), generator=generator)
+    program = torch.onnx.export(
+        network,
+        (images,),
+        dynamo=True,
+        optimize=False,
+        verbose=False,
+        input_names=["grey"],
+        output_names=["output"],
+        dynamic_shapes=({0: torch.export.Dim("slices", min=1, max=4096)},),
+    )
+    if program is None:
+        raise BundleError(f"{path}: PyTorch gave no ONNX program")
+    onnx.save(halve_weights(program.model_proto), path)
+    difference = _difference(network, path, images)
+    if not difference < PARITY:
+        raise BundleError(
+            f"{path}: ONNX Runtime must agree with PyTorch to {PARITY:g}, got {difference:.2g}"
+        )
+    return difference
+
+
+def round_weights(network: nn.Module) -> None:
+    """Round convolution and linear weights to float16 in place; batch norm stays as it is."""
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.ndim >= 2:
+                parameter.copy_(parameter.half().float())
+
+
+def halve_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Store every weight that float16 holds exactly as float16, cast back to float32 on use.
+
+    Batch norm's statistics and biases stay float32: their variances can exceed float16.
+    """
+    graph = model.graph
+    casts = []
+    for index, tensor in enumerate(graph.initializer):
+        values = numpy_helper.to_array(tensor)
+        if values.dtype != np.float32 or values.ndim < 2:
+            continue
+        half = values.astype(np.float16)
+        if not np.array_equal(half.astype(np.float32), values):
+            continue
+        name = f"{tensor.name}.half"
+        casts.append(helper.make_node("Cast", [name], [tensor.name], to=TensorProto.FLOAT))
+        graph.initializer[index].CopyFrom(numpy_helper.from_array(half, name))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    del graph.value_info[:]
+    onnx.checker.check_model(model)
+    return model
+
+
+def _difference(network: nn.Module, path: Path, images: Tensor) -> float:
+    import onnxruntime  # noqa: PLC0415 - only an export needs both runtimes
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    with torch.no_grad():
+        expected = network(images).numpy()
+    return float(np.abs(session.run(None, {"grey": images.numpy()})[0] - expected).max())
+
+
+def _channels(run: Run) -> int:
+    return 3 if isinstance(run.recipe, ClassifierRecipe) and "121" in run.recipe.network else 1
+
+
+def _settings(segmenter: Run, classifier: Run, provenance: Provenance) -> BundleSettings:
+    assert isinstance(segmenter.recipe, SegmenterRecipe)
+    assert isinstance(classifier.recipe, ClassifierRecipe)
+    return BundleSettings(
+        name=provenance.name,
+        version=provenance.version,
+        segmenter=SegmenterSettings(
+            size=segmenter.recipe.image_size,
+            spacing_mm=segmenter.recipe.spacing_mm,
+            window_hu=segmenter.recipe.window_hu,
+            marks=segmenter.recipe.marks,
+        ),
+        classifier=ClassifierSettings(
+            size=classifier.recipe.image_size,
+            window_hu=classifier.recipe.window_hu,
+            mark=classifier.recipe.mark,
+            channels=3 if _channels(classifier) == 3 else 1,
+        ),
+        trained_on=provenance.trained_on,
+        runs={"segmenter": segmenter.record, "classifier": classifier.record},
+        metrics={},
+        sha256={},
+    )
+
+
+def _calibrate(readings: Readings) -> dict[str, Any]:
+    """Fit the temperature on slices and the conformal quantile on patients."""
+    known = np.isfinite(readings.logits).all(axis=1) & (readings.truth >= 0)
+    if not known.any():
+        raise RunError("calibration needs marked slices with a condition in the calibration split")
+    logits, truth = readings.logits[known], readings.truth[known]
+    temperature = fit_temperature(logits, truth)
+    patients = [name for name, keep in zip(readings.patients, known) if keep]
+    wanted, score = by_patient(patients, truth, softmax(logits, temperature))
+    return {
+        "temperature": temperature,
+        "conformal_quantile": conformal_quantile(wanted, score, COVERAGE),
+        "conformal_coverage": COVERAGE,
+    }
+
+
+def fit_temperature(logits: NDArray[np.float64], y_true: NDArray[np.int64]) -> float:
+    """Return the temperature with the smallest negative log-likelihood.
+
+    Args:
+        logits: Shape (slices, classes).
+        y_true: Class index of each slice.
+    """
+
+    def loss(log_temperature: float) -> float:
+        chosen = softmax(logits, float(np.exp(log_temperature)))[np.arange(len(y_true)), y_true]
+        return float(-np.log(np.maximum(chosen, 1e-12)).mean())
+
+    bounds = (float(np.log(TEMPERATURES[0])), float(np.log(TEMPERATURES[1])))
+    return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))
+
+
+def conformal_quantile(
+    y_true: NDArray[np.int64], y_score: NDArray[np.float64], coverage: float
+) -> float:
+    """Return the largest 1 - p of the true class that a set must admit (split conformal).
+
+    The finite-sample level is ceil((n + 1) coverage) / n (Angelopoulos and Bates 2021, section 1);
+    with too few patients it is 1, and every set holds all classes.
+    """
+    errors = np.sort(1 - y_score[np.arange(len(y_true)), y_true])
+    rank = int(np.ceil((len(errors) + 1) * coverage))
+    return 1.0 if rank > len(errors) else float(errors[rank - 1])
