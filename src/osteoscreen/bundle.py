@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from osteoscreen.errors import BundleError
 from osteoscreen.findings import CONDITIONS, BundleReference
 
-SCHEMA = "osteoscreen.bundle/1"
+SCHEMA: Literal["osteoscreen.bundle/1"] = "osteoscreen.bundle/1"
 SETTINGS, CARD = "bundle.json", "MODEL_CARD.md"
 SEGMENTER, CLASSIFIER = "segmenter.onnx", "classifier.onnx"
 
@@ -197,7 +197,7 @@ def write_settings(settings: BundleSettings, folder: Path) -> None:
 
 
 def _session(path: Path) -> Any:  # noqa: ANN401 - onnxruntime carries no types
-    import onnxruntime  # noqa: PLC0415 - half a second of import, only where a network runs
+    import onnxruntime
 
     return onnxruntime.InferenceSession(path, providers=onnxruntime.get_available_providers())
 

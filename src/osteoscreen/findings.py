@@ -13,12 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from osteoscreen.errors import RefusalCode
 
-SCHEMA = "osteoscreen.result/1"
+SCHEMA: Literal["osteoscreen.result/1"] = "osteoscreen.result/1"
 
 NOTICE = (
     "Research use only. Not a medical device. The networks were trained on synthetic CT; "
     "no clinical accuracy is known or claimed."
 )
+OWN_DATA_NOTICE = "Research use only. Not a medical device. The networks were trained by this site."
 
 PROBABILITY_TOLERANCE = 1e-6
 """Three float64 probabilities from a softmax sum to 1 within a few units of the last place."""

@@ -14,12 +14,19 @@ from pathlib import Path
 import numpy as np
 
 from osteoscreen.cohort.manifest import Case, Split, write_manifest
+from osteoscreen.dicom.header import read_header
 from osteoscreen.dicom.instance import SeriesHeader, derived_uid, write_ct_slices
 from osteoscreen.dicom.segmentation import write_segmentation
-from osteoscreen.dicom.header import read_header
 from osteoscreen.findings import CONDITIONS
-from osteoscreen.phantom import Mode, Patient, Scan, SliceImage, draw_patient, draw_scan
-from osteoscreen.phantom import render_slice
+from osteoscreen.phantom import (
+    Mode,
+    Patient,
+    Scan,
+    SliceImage,
+    draw_patient,
+    draw_scan,
+    render_slice,
+)
 from osteoscreen.phantom.anatomy import GENERATOR_VERSION, streams
 from osteoscreen.volume import Affine, Volume
 
@@ -99,13 +106,20 @@ def write_cohort(
     return manifest
 
 
-def write_patient(folder: Path, plan: CohortPlan, number: int) -> list[Case]:
+def write_patient(
+    folder: Path,
+    plan: CohortPlan,
+    number: int,
+    *,
+    done: Callable[[int, int], None] | None = None,
+) -> list[Case]:
     """Generate one patient: ``NAME/ct/*.dcm``, ``NAME/marks.dcm`` and ``NAME/truth.json``.
 
     Args:
         folder: Folder of the cohort.
         plan: What to generate.
         number: Number of the patient, from 0.
+        done: Called with the slices made and the slices in all after each one.
     Returns: The patient's rows of the manifest.
     """
     name = f"SYN-{plan.seed:04d}-{number:06d}"
@@ -126,7 +140,11 @@ def write_patient(folder: Path, plan: CohortPlan, number: int) -> list[Case]:
         trunk_half_width_mm=patient.trunk.half_width_mm,
     )
     places = slice_places(patient, scan, plan, rngs["slices"])
-    images = [render_slice(patient, scan, z, rngs["noise"]) for _, z in places]
+    images = []
+    for _, height_mm in places:
+        images.append(render_slice(patient, scan, height_mm, rngs["noise"]))
+        if done:
+            done(len(images), len(places))
     _write_images(home, name, patient, scan, images)
     rows = _rows(name, patient, scan, plan, [level for level, _ in places])
     record = {"made_by": made_by, "rows": [row.model_dump(mode="json") for row in rows]}
@@ -148,7 +166,7 @@ def slice_places(
         heights = np.sort(rng.uniform(low, high, plan.slices))[::-1]
         return [(None, float(z)) for z in heights]
     levels = [f"L{1 + index % 4}" for index in range(plan.slices)]
-    places = []
+    places: list[tuple[str | None, float]] = []
     for level in sorted(levels):
         vertebra = patient.vertebra(level)
         off = rng.uniform(-BODY_MIDDLE, BODY_MIDDLE) * vertebra.height_mm

@@ -12,7 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float
-from monai import transforms
+from monai.transforms.compose import Compose
+from monai.transforms.intensity.array import (
+    RandGaussianNoise,
+    RandGaussianSharpen,
+    RandGaussianSmooth,
+    RandShiftIntensity,
+)
+from monai.transforms.spatial.array import RandSimulateLowResolution
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
@@ -102,18 +109,18 @@ class SegmenterViews(Dataset[tuple[Tensor, Tensor]]):
         self._window_hu, self._marks = window_hu, tuple(marks)
         self._augmentation, self._seed = augmentation, seed
         share = augmentation.degrade if augmentation else 0.0
-        self._degrade = transforms.Compose(
+        self._degrade = Compose(
             [
-                transforms.RandSimulateLowResolution(
+                RandSimulateLowResolution(
                     prob=share,
                     downsample_mode="area",
                     upsample_mode="bilinear",
                     zoom_range=(0.4, 1.0),
                 ),
-                transforms.RandGaussianSmooth((0.2, 0.9), (0.2, 0.9), prob=share),
-                transforms.RandGaussianSharpen(prob=share * 0.5, alpha=(2.0, 8.0)),
-                transforms.RandGaussianNoise(prob=share, std=40.0),
-                transforms.RandShiftIntensity(25.0, prob=share),
+                RandGaussianSmooth((0.2, 0.9), (0.2, 0.9), prob=share),
+                RandGaussianSharpen(prob=share * 0.5, alpha=(2.0, 8.0)),
+                RandGaussianNoise(prob=share, std=40.0),
+                RandShiftIntensity(25.0, prob=share),
             ]
         )
 
@@ -145,7 +152,9 @@ class SegmenterViews(Dataset[tuple[Tensor, Tensor]]):
         spacing = self._spacing_mm or max(one.hu.shape) * max(one.spacing_mm) / self._grid_size
         grid = Grid(self._grid_size, spacing)
         hu = sample(one.hu, one.spacing_mm, grid, pose=pose, outside=AIR_HU).astype(np.float32)
-        labels = sample(one.labels, one.spacing_mm, grid, pose=pose, order=0, outside=0)
+        labels = sample(one.labels, one.spacing_mm, grid, pose=pose, order=0, outside=0).astype(
+            np.uint8
+        )
         if rng is not None and self._augmentation is not None:
             hu, labels = self._disturb(hu, labels, rng, self._augmentation)
         target = {"vertebra": labels > 0, "body": labels == 1}
@@ -157,10 +166,10 @@ class SegmenterViews(Dataset[tuple[Tensor, Tensor]]):
     def _disturb(
         self,
         hu: NDArray[np.float32],
-        labels: NDArray[np.generic],
+        labels: NDArray[np.uint8],
         rng: np.random.Generator,
         augmentation: Augmentation,
-    ) -> tuple[NDArray[np.float32], NDArray[np.generic]]:
+    ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         if rng.random() < augmentation.strip:
             hu, labels = _cut_strip(hu, labels, rng)
         if augmentation.degrade:
@@ -172,8 +181,8 @@ class SegmenterViews(Dataset[tuple[Tensor, Tensor]]):
 
 
 def _cut_strip(
-    hu: NDArray[np.float32], labels: NDArray[np.generic], rng: np.random.Generator
-) -> tuple[NDArray[np.float32], NDArray[np.generic]]:
+    hu: NDArray[np.float32], labels: NDArray[np.uint8], rng: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """Keep a strip of columns around the vertebra; beyond it there is no image."""
     columns = np.flatnonzero(labels.any(axis=0))
     middle = columns.mean() if len(columns) else hu.shape[1] / 2

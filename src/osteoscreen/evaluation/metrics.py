@@ -41,7 +41,8 @@ def overlap(marked: BoolArray, reference: BoolArray) -> Overlap:
     """Compare a mark with its reference.
 
     Args:
-        marked, reference: Masks of one shape.
+        marked: What the network marked.
+        reference: What should be marked; same shape.
     Returns: The four scores, 0 to 1; Dice and IoU are nan if both are empty, the recall if the
         reference is.
     """

@@ -1,1 +1,1 @@
-"""One CT series in, one result out: slices, marks, segmented image, roi, probabilities, decision."""
+"""One CT series in, one result out: marks, segmented image, roi, probabilities, decision."""

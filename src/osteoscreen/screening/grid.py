@@ -49,6 +49,10 @@ class Pose:
     scale: float = 1.0
 
 
+IDENTITY = Pose()
+"""The image as it lies."""
+
+
 def grey(hu: FloatArray, window_hu: tuple[float, float]) -> FloatArray:
     """Map a fixed HU window to grey values 0..255, kept as fractions, clipped outside."""
     low, high = window_hu
@@ -78,7 +82,7 @@ def sample(
     spacing_mm: tuple[float, float],
     grid: Grid,
     *,
-    pose: Pose = Pose(),  # noqa: B008  frozen
+    pose: Pose = IDENTITY,
     order: int = 1,
     outside: float = AIR_HU,
 ) -> NDArray[np.generic]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from osteoscreen.screening.grid import FloatArray, Grid, Pose, grey, sample, smooth
+from osteoscreen.screening.grid import IDENTITY, FloatArray, Grid, Pose, grey, sample, smooth
 
 TEST_FILL = 0.9
 """Share of the roi that the vertebra's box fills in test: the middle of the paper's 0.8 to 1."""
@@ -33,7 +33,7 @@ def cut_roi(
     settings: RoiSettings,
     *,
     fill: float = TEST_FILL,
-    pose: Pose = Pose(),  # noqa: B008  frozen
+    pose: Pose = IDENTITY,
 ) -> FloatArray:
     """Cut the segmented image to a square around the mark and resize it.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,8 @@ from osteoscreen import __version__
 from osteoscreen.bundle import Bundle
 from osteoscreen.errors import RefusalCode
 from osteoscreen.findings import (
+    NOTICE,
+    OWN_DATA_NOTICE,
     Acquisition,
     Refusal,
     Reservation,
@@ -92,7 +95,9 @@ def screen_volume(
     if chosen:
         findings = classify(volume, marks, chosen, scanned, bundle)
     timing = {"marks": marked - started, "classify": time.perf_counter() - marked}
-    common = {
+    is_synthetic = bundle.settings.trained_on.is_synthetic
+    common: dict[str, Any] = {
+        "notice": NOTICE if is_synthetic else OWN_DATA_NOTICE,
         "subject": scanned.subject,
         "acquisition": scanned.acquisition,
         "bundle": bundle.reference,
@@ -109,7 +114,7 @@ def screen_volume(
     probabilities = aggregate(np.array([one.probabilities.as_tuple() for one in findings]))
     clear = bundle.settings.operating_points.clear_probability
     quantile = bundle.settings.classifier.conformal_quantile
-    own = _reservations(volume, marks, chosen, scanned.acquisition, bundle)
+    own = _reservations(volume, marks, chosen, scanned, bundle)
     doubt = () if is_clear(probabilities, clear) else (_doubtful(clear),)
     result = ScreeningResult(
         status="screened",
@@ -178,10 +183,10 @@ def _reservations(
     volume: Volume,
     marks: Marks,
     chosen: tuple[int, ...],
-    acquisition: Acquisition,
+    scanned: Scanned,
     bundle: Bundle,
 ) -> list[Reservation]:
-    trained = bundle.settings.trained_on
+    trained, acquisition = bundle.settings.trained_on, scanned.acquisition
     found = []
 
     def add(code: ReservationCode, text: str) -> None:
@@ -205,6 +210,20 @@ def _reservations(
         add(
             ReservationCode.THICKNESS_OTHER,
             f"Slices are {thickness:g} mm thick; the networks were trained on {low:g} to {high:g}.",
+        )
+    known = {one.code for one in scanned.reservations}
+    low, high = trained.kvp
+    if acquisition.kvp is None and ReservationCode.KVP_UNKNOWN not in known:
+        add(ReservationCode.KVP_UNKNOWN, "Tube voltage is not recorded; attenuation depends on it.")
+    elif (
+        acquisition.kvp is not None
+        and not low <= acquisition.kvp <= high
+        and ReservationCode.KVP_OTHER not in known
+    ):
+        trained_kvp = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+        add(
+            ReservationCode.KVP_OTHER,
+            f"Tube voltage is {acquisition.kvp:g} kV; the networks were trained on {trained_kvp}.",
         )
     if any(_touches_edge(marks.vertebra[index]) for index in chosen):
         add(ReservationCode.FIELD_OF_VIEW_CUT, "A marked vertebra touches the edge of the image.")

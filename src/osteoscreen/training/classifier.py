@@ -11,6 +11,7 @@ from typing import Any
 
 import lightning
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torch.optim import SGD
@@ -89,7 +90,7 @@ class ClassifierModule(lightning.LightningModule):
         self.log("validation_accuracy", (mean.argmax(dim=1) == wanted).double().mean())
         self.log("validation_score", float(area), prog_bar=True)
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """SGD; the rate follows equation 1."""
         recipe = self.recipe
         optimizer = SGD(

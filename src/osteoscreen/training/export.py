@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +10,11 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from pydantic import TypeAdapter, ValidationError
 from scipy.optimize import minimize_scalar
 from torch import Tensor, nn
 
@@ -28,7 +31,7 @@ from osteoscreen.bundle import (
     write_settings,
 )
 from osteoscreen.cohort.manifest import Manifest, Split
-from osteoscreen.errors import BundleError, RunError
+from osteoscreen.errors import BundleError, RecipeError, RunError
 from osteoscreen.evaluation.evaluate import Readings, read_cohort, summarise
 from osteoscreen.evaluation.metrics import by_patient
 from osteoscreen.screening.decision import softmax
@@ -60,7 +63,22 @@ class Provenance:
     trained_on: TrainedOn
 
 
-def export(  # noqa: PLR0913 - two runs, a cohort, a place and what to call it
+def read_provenance(path: Path) -> Provenance:
+    """Read the name, version and data of a bundle from TOML.
+
+    Raises:
+        RecipeError: If the file does not exist, or a setting is missing or wrong.
+    """
+    try:
+        return TypeAdapter(Provenance).validate_python(tomllib.loads(path.read_text("utf-8")))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise RecipeError(f"{path}: the card must be a TOML file, {error}") from None
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise RecipeError(f"{path}: {wrong}") from None
+
+
+def export(
     segmenter: Run,
     classifier: Run,
     calibration: Manifest,
@@ -183,8 +201,6 @@ def halve_weights(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _difference(network: nn.Module, path: Path, images: Tensor) -> float:
-    import onnxruntime  # noqa: PLC0415 - only an export needs both runtimes
-
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     with torch.no_grad():
         expected = network(images).numpy()

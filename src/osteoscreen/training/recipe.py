@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
@@ -53,7 +53,7 @@ class SegmenterRecipe(_Section):
     epochs_fixed: int = Field(default=100, ge=0)
     epochs_linear: int = Field(default=50, ge=0)
     validation_slices: int = Field(default=256, ge=1)
-    precision: str = "32-true"
+    precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
     augmentation: AugmentationSection = AugmentationSection()
 
     @model_validator(mode="after")
@@ -62,7 +62,8 @@ class SegmenterRecipe(_Section):
             raise ValueError(f"marks must name some of {MARKS} once each, got {self.marks}")
         if self.epochs_fixed + self.epochs_linear < 1:
             raise ValueError("a training needs at least one epoch, got 0")
-        return _checked_window(self)
+        _check_window(self.window_hu)
+        return self
 
 
 class ClassifierRecipe(_Section):
@@ -93,7 +94,7 @@ class ClassifierRecipe(_Section):
         default=12, ge=0, description="batches that re-estimate batch norm, dropout off; 0: never"
     )
     fill: tuple[float, float] = (0.8, 1.0)
-    precision: str = "32-true"
+    precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
     augmentation: AugmentationSection = AugmentationSection()
 
     @model_validator(mode="after")
@@ -102,20 +103,17 @@ class ClassifierRecipe(_Section):
             raise ValueError(f"fill must rise inside 0..1, got {self.fill}")
         if self.initial_weights and self.network != "densenet-121":
             raise ValueError(f"initial_weights fit densenet-121, got {self.network}")
-        return _checked_window(self)
+        _check_window(self.window_hu)
+        return self
 
 
 Recipe = SegmenterRecipe | ClassifierRecipe
 
 
-RecipeT = TypeVar("RecipeT", SegmenterRecipe, ClassifierRecipe)
-
-
-def _checked_window(recipe: RecipeT) -> RecipeT:
-    low, high = recipe.window_hu
+def _check_window(window_hu: Window) -> None:
+    low, high = window_hu
     if not low < high:
-        raise ValueError(f"window_hu must rise, got {recipe.window_hu}")
-    return recipe
+        raise ValueError(f"window_hu must rise, got {window_hu}")
 
 
 _ADAPTER: TypeAdapter[Recipe] = TypeAdapter(Annotated[Recipe, Field(discriminator="kind")])

@@ -1,0 +1,315 @@
+"""The command line: it parses, shows progress, prints and exits; all work is done below."""
+
+from __future__ import annotations
+
+import logging
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from osteoscreen import __version__
+from osteoscreen.errors import OsteoscreenError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from osteoscreen.workflow import Row
+
+REFUSED = 3
+"""Exit status when at least one input was refused or failed; the others are done."""
+WRONG_USAGE = 2
+"""Exit status of a wrong command, manifest, recipe, run or bundle."""
+
+app = typer.Typer(
+    help="Opportunistic osteoporosis screening from a routine CT. Research use only; "
+    "not a medical device; trained on synthetic CT.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+class NetworkKind(StrEnum):
+    """Which network to train."""
+
+    SEGMENTER = "segmenter"
+    CLASSIFIER = "classifier"
+
+
+class PresetName(StrEnum):
+    """Which synthetic cohort to make; see ``osteoscreen.cohort.synthetic.Preset``."""
+
+    COHORT = "cohort"
+    RANDOMISED = "randomised"
+    PAPER = "paper"
+
+
+def main() -> None:
+    """Run the command line."""
+    logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
+    app()
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"osteoscreen {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def screen(
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(metavar="INPUT...", help="DICOM series folder, DICOM slice or NIfTI file."),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for the results.")],
+    bundle: Annotated[
+        Path | None, typer.Option(help="Model bundle; by default the one in the package.")
+    ] = None,
+    series: Annotated[
+        str | None, typer.Option(metavar="UID", help="Screen this series of the study.")
+    ] = None,
+) -> None:
+    """Screen CT studies: probabilities of the bone condition, with the evidence."""
+    from osteoscreen.bundle import load_bundle
+    from osteoscreen.workflow import screen_inputs
+
+    try:
+        loaded = load_bundle(bundle)
+        with _progress() as progress:
+            rows = screen_inputs(inputs, out, loaded, _Screen(progress), series_uid=series)
+    except OsteoscreenError as error:
+        _stop(error)
+    _conclude(rows, out)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the demo.")] = Path("osteoscreen-demo"),
+    seed: Annotated[int, typer.Option(help="Which synthetic patient.")] = 2026,
+) -> None:
+    """Make a synthetic patient, screen it, write every output."""
+    from osteoscreen.bundle import load_bundle
+    from osteoscreen.cohort.synthetic import CohortPlan, Preset, write_patient
+    from osteoscreen.workflow import screen_inputs
+
+    try:
+        loaded = load_bundle()
+        with _progress() as progress:
+            task = progress.add_task("Making a synthetic patient", total=None)
+            plan = CohortPlan(Preset.COHORT, cases=1, seed=seed, is_series=True)
+            case = write_patient(
+                out / "patient",
+                plan,
+                0,
+                done=lambda n, of: progress.update(task, completed=n, total=of),
+            )[0]
+            rows = screen_inputs(
+                [out / "patient" / case.image], out / "results", loaded, _Screen(progress)
+            )
+    except OsteoscreenError as error:
+        _stop(error)
+    assert case.condition is not None
+    typer.echo(
+        f"The synthetic patient: {case.sex}, {case.age} years, DXA T-score {case.t_score:.1f}: "
+        f"{case.condition.label.lower()}."
+    )
+    _conclude(rows, out / "results")
+
+
+@app.command()
+def phantom(  # noqa: PLR0913 - an option a setting
+    out: Annotated[Path, typer.Argument(help="Folder for the cohort.")],
+    cases: Annotated[int, typer.Option(min=1, help="Number of patients.")],
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the cohort.")],
+    preset: Annotated[PresetName, typer.Option(help="What the cohort is for.")] = PresetName.COHORT,
+    slices: Annotated[int, typer.Option(min=1, help="Slices a patient.")] = 4,
+    series: Annotated[
+        bool, typer.Option("--series", help="A contiguous series from T12 to S1 a patient.")
+    ] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+) -> None:
+    """Make a synthetic cohort: CT as DICOM, marks as DICOM SEG, a manifest."""
+    from osteoscreen.cohort.synthetic import CohortPlan, Preset, write_cohort
+
+    plan = CohortPlan(Preset(preset.value), cases, seed, slices, series)
+    with _progress() as progress:
+        task = progress.add_task("Synthetic patients", total=cases)
+        manifest = write_cohort(
+            out, plan, workers=workers, done=lambda count: progress.update(task, completed=count)
+        )
+    typer.echo(f"Manifest: {manifest}")
+
+
+@app.command()
+def train(
+    kind: Annotated[NetworkKind, typer.Argument(help="Which network.")],
+    cohort: Annotated[Path, typer.Option(metavar="MANIFEST", help="Manifest of the cohort.")],
+    recipe: Annotated[Path, typer.Option(help="Recipe, a TOML file.")],
+    out: Annotated[Path, typer.Option(metavar="RUN", help="Run folder; an old run goes on.")],
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads; by default all cores.")
+    ] = None,
+) -> None:
+    """Train MS-Net (segmenter) or BCC-Net (classifier)."""
+    _need_training()
+    import torch
+
+    from osteoscreen.cohort.manifest import read_manifest
+    from osteoscreen.training.recipe import read_recipe
+    from osteoscreen.training.run import train as fit
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    try:
+        settings = read_recipe(recipe)
+        if settings.kind != kind.value:
+            _stop(f"{recipe}: the recipe must be of a {kind.value}, got a {settings.kind}'s")
+        run = fit(settings, read_manifest(cohort), out)
+    except OsteoscreenError as error:
+        _stop(error)
+    typer.echo(f"Run: {run.folder}")
+
+
+@app.command()
+def export(
+    segmenter: Annotated[Path, typer.Option(metavar="RUN", help="Run of MS-Net.")],
+    classifier: Annotated[Path, typer.Option(metavar="RUN", help="Run of BCC-Net.")],
+    calibrate: Annotated[
+        Path, typer.Option(metavar="MANIFEST", help="Cohort with calibration and test splits.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="BUNDLE", help="Folder of the bundle.")],
+    card: Annotated[
+        Path, typer.Option(metavar="TOML", help="Name, version and data of the bundle.")
+    ],
+) -> None:
+    """Export two runs to a model bundle, calibrate and measure it."""
+    _need_training()
+    from osteoscreen.cohort.manifest import read_manifest
+    from osteoscreen.training.export import export as export_bundle
+    from osteoscreen.training.export import read_provenance
+    from osteoscreen.training.run import open_run
+
+    try:
+        with _progress() as progress:
+            task = progress.add_task("Slices read", total=None)
+            bundle = export_bundle(
+                open_run(segmenter),
+                open_run(classifier),
+                read_manifest(calibrate),
+                out,
+                read_provenance(card),
+                advance=lambda count: progress.advance(task, count),
+            )
+    except OsteoscreenError as error:
+        _stop(error)
+    typer.echo(f"Bundle: {bundle.folder} ({bundle.settings.name} {bundle.settings.version})")
+
+
+@app.command()
+def evaluate(
+    cohort: Annotated[Path, typer.Option(metavar="MANIFEST", help="Manifest of the cohort.")],
+    out: Annotated[Path, typer.Option(help="Folder for the figures.")],
+    bundle: Annotated[
+        Path | None, typer.Option(help="Model bundle; by default the one in the package.")
+    ] = None,
+) -> None:
+    """Measure a bundle on the test split of a cohort; figures as JSON."""
+    _need_training()
+    import json
+
+    from osteoscreen.bundle import load_bundle
+    from osteoscreen.cohort.manifest import Split, read_manifest
+    from osteoscreen.evaluation.evaluate import read_cohort, summarise
+
+    try:
+        loaded, manifest = load_bundle(bundle), read_manifest(cohort)
+        with _progress() as progress:
+            task = progress.add_task("Slices read", total=None)
+            readings = read_cohort(
+                loaded, manifest, Split.TEST, advance=lambda count: progress.advance(task, count)
+            )
+    except OsteoscreenError as error:
+        _stop(error)
+    figures = summarise(readings, loaded.settings.classifier.temperature)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "metrics.json").write_text(json.dumps(figures, indent=1), encoding="utf-8")
+    typer.echo(json.dumps(figures, indent=1))
+
+
+class _Screen:
+    """Shows the progress of a screening as one bar a series."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task = progress.add_task("Reading", total=None)
+
+    def begin(self, name: str, slices: int) -> None:
+        self._progress.reset(self._task, description=f"Marking {name}", total=slices)
+
+    def advance(self, slices: int) -> None:
+        self._progress.advance(self._task, slices)
+
+    def end(self, row: Row) -> None:
+        self._progress.reset(self._task, description="Reading", total=None)
+        if row.status in ("refused", "failed"):
+            self._progress.console.print(
+                f"{row.status}: {row.code}: {row.reason}",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
+
+
+def _progress() -> Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+
+
+def _conclude(rows: list[Row], out: Path) -> NoReturn:
+    from osteoscreen.findings import BoneCondition
+
+    for row in rows:
+        if row.status == "screened":
+            values = (row.normal_bone_mass, row.low_bone_mass, row.osteoporosis)
+            shares = ", ".join(f"{value:.0%}" for value in values if value is not None)
+            typer.echo(
+                f"{row.input}: {BoneCondition(row.condition).label} (normal, low, osteoporosis: {shares})"
+            )
+            typer.echo(f"  report: {out / row.folder / 'report.html'}")
+    typer.echo(f"Summary: {out / 'summary.csv'}")
+    typer.echo("Research use only. Not a medical device.")
+    raise typer.Exit(REFUSED if any(row.status in ("refused", "failed") for row in rows) else 0)
+
+
+def _need_training() -> None:
+    from importlib.util import find_spec
+
+    if find_spec("torch") is None or find_spec("lightning") is None:
+        _stop("this command needs the training extra: pip install 'osteoscreen[train]'")
+
+
+def _stop(error: OsteoscreenError | str) -> NoReturn:
+    typer.echo(f"error: {error}", err=True)
+    raise typer.Exit(WRONG_USAGE)

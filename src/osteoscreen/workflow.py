@@ -1,0 +1,351 @@
+"""One input in, every output out: find the study's series, screen it, write the results."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import logging
+import secrets
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from io import BytesIO
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+from pydicom.dataset import Dataset
+
+from osteoscreen import __version__
+from osteoscreen.bundle import Bundle
+from osteoscreen.dicom.segmentation import write_segmentation
+from osteoscreen.dicom.series import SeriesFiles, choose_series, find_series, read_series
+from osteoscreen.errors import InputError, RefusalCode
+from osteoscreen.findings import (
+    Acquisition,
+    Reservation,
+    ReservationCode,
+    ScreeningResult,
+    Subject,
+)
+from osteoscreen.nifti import read_nifti, write_labels
+from osteoscreen.report.figures import MAX_PANELS, OverlayPanel, draw_overlay, draw_ring
+from osteoscreen.report.page import render_html
+from osteoscreen.screening.screen import Scanned, Screening, screen_volume
+from osteoscreen.volume import Reorientation, Volume, stand
+
+logger = logging.getLogger(__name__)
+
+SUMMARY = "summary.csv"
+NIFTI_SUFFIXES = (".nii", ".nii.gz")
+UNREADABLE_SUFFIXES = {
+    ".png": "a picture carries no Hounsfield units; give DICOM or NIfTI",
+    ".jpg": "a picture carries no Hounsfield units; give DICOM or NIfTI",
+    ".jpeg": "a picture carries no Hounsfield units; give DICOM or NIfTI",
+    ".zip": "archives are not read by this version; unpack it and give the folder",
+    ".nrrd": "NRRD is not read by this version; convert it to NIfTI",
+    ".mha": "MHA is not read by this version; convert it to NIfTI",
+    ".mhd": "MHD is not read by this version; convert it to NIfTI",
+}
+
+REFUSED_PANELS = 3
+"""Slices shown where no vertebra was marked: enough to see what the scan is of."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of ``summary.csv``: a series that was screened, refused, skipped or failed."""
+
+    input: str
+    series: str
+    status: Literal["screened", "refused", "skipped", "failed"]
+    condition: str = ""
+    normal_bone_mass: float | None = None
+    low_bone_mass: float | None = None
+    osteoporosis: float | None = None
+    slices: int | None = None
+    reservations: str = ""
+    code: str = ""
+    reason: str = ""
+    folder: str = ""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One series, or one volume file, to screen.
+
+    Args:
+        source: What the user gave.
+        name: Safe name of the output folder: a hash.
+        series: The DICOM series; ``None`` for a volume file.
+    """
+
+    source: Path
+    name: str
+    series: SeriesFiles | None = None
+
+
+class Watcher(Protocol):
+    """Hears how the work goes; the command line shows it."""
+
+    def begin(self, name: str, slices: int) -> None:
+        """A unit has been read and its slices are about to be marked."""
+
+    def advance(self, slices: int) -> None:
+        """Some slices have been marked."""
+
+    def end(self, row: Row) -> None:
+        """A row of the summary is known."""
+
+
+def screen_inputs(
+    inputs: Sequence[Path],
+    out: Path,
+    bundle: Bundle,
+    watcher: Watcher,
+    *,
+    series_uid: str | None = None,
+) -> list[Row]:
+    """Screen every input and write all results; one bad input never stops the others.
+
+    Args:
+        inputs: DICOM files or folders, NIfTI files.
+        out: Output folder; made if it does not exist.
+        bundle: Model bundle.
+        watcher: Hears how the work goes.
+        series_uid: Screen this series instead of the chosen one.
+    Returns: The rows of ``summary.csv``, which is complete after each of them.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    salt = secrets.token_bytes(16)
+    rows: list[Row] = []
+    for source in inputs:
+        for found in _units(source, series_uid):
+            row = (
+                found if isinstance(found, Row) else _screen_job(found, out, bundle, watcher, salt)
+            )
+            rows.append(row)
+            watcher.end(row)
+            write_summary(rows, out / SUMMARY)
+    return rows
+
+
+def write_summary(rows: Iterable[Row], path: Path) -> None:
+    """Write the rows as CSV; the file is whole at any time."""
+    part = path.with_suffix(".part")
+    with part.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, [field.name for field in fields(Row)])
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in rows)
+    part.replace(path)
+
+
+def _units(source: Path, series_uid: str | None) -> Iterator[Unit | Row]:
+    """Find what to screen in one input; what cannot be is a row already."""
+    try:
+        yield from _find_units(source, series_uid)
+    except InputError as error:
+        yield _refused(source, "", error)
+
+
+def _find_units(source: Path, series_uid: str | None) -> Iterator[Unit | Row]:
+    name = source.name.lower()
+    if source.is_file() and name.endswith(NIFTI_SUFFIXES):
+        yield Unit(source, _safe_name(str(source.resolve())))
+        return
+    if source.is_file() and source.suffix.lower() in UNREADABLE_SUFFIXES:
+        reason = UNREADABLE_SUFFIXES[source.suffix.lower()]
+        raise InputError(RefusalCode.UNSUPPORTED_FORMAT, reason, source)
+    discovery = find_series(source)
+    for problem in discovery.problems:
+        yield _refused(source, "", problem)
+    studies: dict[str, list[SeriesFiles]] = {}
+    for series in discovery.series:
+        studies.setdefault(series.study_uid or series.key, []).append(series)
+    for study in studies.values():
+        yield from _choose(source, study, series_uid)
+
+
+def _choose(source: Path, study: list[SeriesFiles], series_uid: str | None) -> Iterator[Unit | Row]:
+    chosen, skipped = choose_series(study)
+    if series_uid is not None:
+        chosen = next((one for one in study if one.series_uid == series_uid), None)
+        skipped = {one.key: "another series was asked for" for one in study if one is not chosen}
+    if chosen is None and series_uid is None:
+        # Nothing fits: the largest series is read all the same, so that its own refusal is told.
+        chosen = max(study, key=lambda one: len(one.files))
+    for series in study:
+        if series is not chosen:
+            reason = skipped.get(series.key, "another series was chosen")
+            yield Row(str(source), series.key, "skipped", reason=reason)
+    if chosen is not None:
+        yield Unit(source, _safe_name(chosen.key), chosen)
+
+
+def _safe_name(key: str) -> str:
+    return f"series-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+
+
+def _refused(source: Path, series: str, error: InputError) -> Row:
+    at = error.source if error.source is not None else source
+    reason = f"{at}: {error.reason}"
+    return Row(str(source), series, "refused", code=error.code, reason=reason)
+
+
+def _screen_job(unit: Unit, out: Path, bundle: Bundle, watcher: Watcher, salt: bytes) -> Row:
+    key = unit.series.key if unit.series else ""
+    try:
+        screening = screen_unit(unit, out / unit.name, bundle, watcher, salt=salt)
+    except InputError as error:
+        return _refused(unit.source, key, error)
+    except Exception as error:
+        logger.error("%s failed", unit.name, exc_info=error)
+        reason = f"{unit.source}: internal error ({type(error).__name__}), see the log"
+        return Row(str(unit.source), key, "failed", code=RefusalCode.FAILED, reason=reason)
+    return _row(unit, key, screening.result)
+
+
+def _row(unit: Unit, key: str, result: ScreeningResult) -> Row:
+    codes = ";".join(one.code for one in result.reservations)
+    if result.refusal is not None:
+        return Row(
+            str(unit.source), key, "refused", reservations=codes, code=result.refusal.code,
+            reason=f"{unit.source}: {result.refusal.text}", folder=unit.name,
+        )  # fmt: skip
+    assert result.probabilities is not None
+    assert result.condition is not None
+    normal, low, osteoporosis = (round(p, 4) for p in result.probabilities.as_tuple())
+    return Row(
+        str(unit.source), key, "screened", result.condition, normal, low, osteoporosis,
+        len(result.slices), codes, folder=unit.name,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class _Opened:
+    """A unit as read: its volume as stored, what is known of it, and its headers if DICOM."""
+
+    volume: Volume
+    subject: Subject
+    acquisition: Acquisition
+    reservations: tuple[Reservation, ...]
+    headers: tuple[Dataset, ...]
+
+
+def screen_unit(
+    unit: Unit, folder: Path, bundle: Bundle, watcher: Watcher, *, salt: bytes
+) -> Screening:
+    """Screen one series and write its folder.
+
+    Args:
+        unit: What to screen.
+        folder: Where its results go; made if it does not exist.
+        bundle: Model bundle.
+        watcher: Hears how the work goes.
+        salt: Mixed into the hash of the patient's identifier.
+    Raises:
+        InputError: If the series cannot be read; nothing is written then.
+    """
+    started = time.perf_counter()
+    opened = _open(unit, salt)
+    standing, reorientation = stand(opened.volume)
+    read_s = time.perf_counter() - started
+    watcher.begin(unit.name, standing.hu.shape[0])
+    scanned = Scanned(
+        opened.subject,
+        opened.acquisition,
+        opened.reservations,
+        _input_indices(standing, reorientation),
+    )
+    screening = screen_volume(standing, scanned, bundle, advance=watcher.advance)
+    folder.mkdir(parents=True, exist_ok=True)
+    started = time.perf_counter()
+    _write_marks(screening, opened, reorientation, folder)
+    overlay = _write_overlay(screening, standing, folder)
+    ring = _write_ring(screening.result, folder)
+    timing = {"read": read_s, **screening.result.timing_s, "write": time.perf_counter() - started}
+    result = screening.result.model_copy(
+        update={"timing_s": {name: round(seconds, 3) for name, seconds in timing.items()}}
+    )
+    title = f"Bone report {unit.name}"
+    page = render_html(result, ring_png=ring, overlay_png=overlay, title=title)
+    (folder / "report.html").write_text(page, encoding="utf-8")
+    text = result.model_dump_json(by_alias=True, indent=1)
+    (folder / "result.json").write_text(text + "\n", encoding="utf-8")
+    return Screening(result, screening.marks, screening.chosen)
+
+
+def _open(unit: Unit, salt: bytes) -> _Opened:
+    if unit.series is None:
+        volume = read_nifti(unit.source)
+        unknown = Reservation(
+            code=ReservationCode.KVP_UNKNOWN,
+            text="The file does not tell the tube voltage; attenuation depends on it.",
+        )
+        return _Opened(volume, Subject(), Acquisition(), (unknown,), ())
+    series = read_series(unit.series, salt=salt)
+    headers = series.headers if series.has_identifiers else ()
+    return _Opened(series.volume, series.subject, series.acquisition, series.reservations, headers)
+
+
+def _input_indices(standing: Volume, reorientation: Reorientation) -> tuple[int, ...]:
+    """Position in the input of each slice of the standing volume."""
+    indices = range(standing.hu.shape[0])
+    return tuple(reversed(indices)) if reorientation.flips[0] else tuple(indices)
+
+
+def _write_marks(
+    screening: Screening, opened: _Opened, reorientation: Reorientation, folder: Path
+) -> None:
+    """Write the marks on the input's own grid: SEG beside DICOM, NIfTI beside a volume file.
+
+    Images without identifiers cannot be referred to; their marks become NIfTI too.
+    """
+    labels = reorientation.undo(screening.marks.labels()).astype(np.uint8)
+    if opened.headers:
+        write_segmentation(
+            labels, opened.headers, folder / "segmentation.dcm", algorithm="osteoscreen MS-Net",
+            version=__version__,
+        )  # fmt: skip
+    else:
+        write_labels(labels, opened.volume, folder / "segmentation.nii.gz")
+
+
+def _write_overlay(screening: Screening, volume: Volume, folder: Path) -> bytes:
+    labels = screening.marks.labels()
+    positions = volume.slice_positions_mm
+    shown = _spread(
+        screening.chosen or tuple(range(len(labels))),
+        MAX_PANELS if screening.chosen else REFUSED_PANELS,
+    )
+    said = dict(zip(screening.chosen, screening.result.slices))
+    panels = [
+        OverlayPanel(
+            hu=volume.hu[index],
+            labels=labels[index],
+            spacing_mm=volume.spacing_mm[1:],
+            title=f"slice {index + 1} of {len(labels)} · z {positions[index]:.0f} mm",
+            probabilities=said[index].probabilities if index in said else None,
+        )
+        for index in shown
+    ]
+    picture = BytesIO()
+    draw_overlay(panels, picture, caption="")
+    (folder / "overlay.png").write_bytes(picture.getvalue())
+    return picture.getvalue()
+
+
+def _spread(indices: Sequence[int], count: int) -> list[int]:
+    """Choose some indices, evenly over all; from the head down, as a reader scrolls."""
+    picked = np.linspace(0, len(indices) - 1, min(count, len(indices)))
+    return [indices[round(place)] for place in picked][::-1]
+
+
+def _write_ring(result: ScreeningResult, folder: Path) -> bytes | None:
+    if result.probabilities is None:
+        return None
+    picture = BytesIO()
+    doubtful = any(one.code is ReservationCode.DOUBTFUL for one in result.reservations)
+    draw_ring(result.probabilities, picture, doubtful=doubtful)
+    (folder / "pie.png").write_bytes(picture.getvalue())
+    return picture.getvalue()
