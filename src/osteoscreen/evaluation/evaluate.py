@@ -87,8 +87,9 @@ def read_cohort(
 
 
 def _read_slice(bundle: Bundle, one: LabelledSlice) -> tuple[dict[str, float], NDArray[np.float64]]:
-    affine = np.diag([1.0, *one.spacing_mm, 1.0])[:, [2, 1, 0, 3]]
-    affine[:3, :3] = np.array([[0, 0, one.spacing_mm[1]], [0, one.spacing_mm[0], 0], [1.0, 0, 0]])
+    row_mm, column_mm = one.spacing_mm
+    # A slice alone: its place does not matter to the marks, its pixel spacing does.
+    affine = np.array([[0, 0, column_mm, 0], [0, row_mm, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1.0]])
     marks = mark_volume(Volume(one.hu[None], affine), bundle)
     pairs = {"vertebra": (marks.vertebra[0], one.vertebra), "body": (marks.body[0], one.body)}
     scores = {
@@ -135,12 +136,12 @@ def summarise(readings: Readings, temperature: float) -> dict[str, Any]:
         "patients": len(truth),
         "accuracy": accuracy_score(truth, score),
         "accuracy_interval": bootstrap_interval(
-            lambda rows: accuracy_score(truth[rows], score[rows]), len(truth), rng
+            lambda rows: accuracy_score(truth[rows], score[rows]), truth, rng
         ),
         "auc": dict(zip(CONDITIONS, map(float, auc_scores(truth, score)))),
         "macro_auc": float(auc_scores(truth, score).mean()),
         "macro_auc_interval": bootstrap_interval(
-            lambda rows: float(auc_scores(truth[rows], score[rows]).mean()), len(truth), rng
+            lambda rows: float(auc_scores(truth[rows], score[rows]).mean()), truth, rng
         ),
     }
     return found

@@ -97,15 +97,23 @@ def by_patient(
 
 
 def bootstrap_interval(
-    metric: Callable[[NDArray[np.int64]], float], count: int, rng: np.random.Generator
+    metric: Callable[[NDArray[np.int64]], float],
+    y_true: NDArray[np.int64],
+    rng: np.random.Generator,
 ) -> tuple[float, float]:
     """Return the 95 % interval of a metric over resampled patients.
 
+    Each class is resampled by itself, so that its size, which the study design sets, stays.
+
     Args:
         metric: Takes the indices of the patients in a resample.
-        count: Number of patients.
+        y_true: Class index of each patient.
         rng: Source of the resamples.
     """
-    values = [metric(rng.integers(0, count, count)) for _ in range(RESAMPLES)]
-    low, high = np.nanpercentile(values, [2.5, 97.5])
+    classes = [np.flatnonzero(y_true == index) for index in np.unique(y_true)]
+    values = [
+        metric(np.concatenate([rng.choice(rows, len(rows)) for rows in classes]))
+        for _ in range(RESAMPLES)
+    ]
+    low, high = np.percentile(values, [2.5, 97.5])
     return float(low), float(high)
