@@ -28,6 +28,9 @@ SEGMENTER, CLASSIFIER = "segmenter.onnx", "classifier.onnx"
 BUNDLED = "phantom-v0"
 """The bundle in the package; trained on synthetic CT only."""
 
+BATCH = 8
+"""Slices a call: enough to keep the cores busy, little memory."""
+
 FloatArray = NDArray[np.float32]
 
 
@@ -159,6 +162,7 @@ def load_bundle(folder: Path | None = None) -> Bundle:
 
     Args:
         folder: A bundle folder; ``None`` for the one in the package.
+    Returns: The bundle; its networks are opened when they are first run.
     Raises:
         BundleError: If a file is missing or changed, or the settings are of another version.
     """
@@ -184,7 +188,12 @@ def load_bundle(folder: Path | None = None) -> Bundle:
 
 
 def write_settings(settings: BundleSettings, folder: Path) -> None:
-    """Write ``bundle.json`` with the checksums of the other files of the bundle."""
+    """Write ``bundle.json`` with the checksums of the other files of the bundle.
+
+    Args:
+        settings: What to write; its own checksums are replaced.
+        folder: The bundle's; files that are not there yet get no checksum.
+    """
     names = (SEGMENTER, CLASSIFIER, CARD)
     checksums = {
         name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
@@ -200,10 +209,6 @@ def _session(path: Path) -> Any:  # noqa: ANN401 - onnxruntime carries no types
     import onnxruntime
 
     return onnxruntime.InferenceSession(path, providers=onnxruntime.get_available_providers())
-
-
-BATCH = 8
-"""Slices a call: enough to keep the cores busy, little memory."""
 
 
 def _run(session: Any, images: FloatArray) -> FloatArray:  # noqa: ANN401 - as above

@@ -22,6 +22,9 @@ REFUSED = 3
 WRONG_USAGE = 2
 """Exit status of a wrong command, manifest, recipe, run or bundle."""
 
+DEMO_CASE = 2
+"""Patient of the demo's cohort: the third of the turn, with osteoporosis."""
+
 app = typer.Typer(
     help="Opportunistic osteoporosis screening from a routine CT. Research use only; "
     "not a medical device; trained on synthetic CT.",
@@ -113,7 +116,7 @@ def demo(
             case = write_patient(
                 out / "patient",
                 plan,
-                0,
+                DEMO_CASE,
                 done=lambda n, of: progress.update(task, completed=n, total=of),
             )[0]
             rows = screen_inputs(
@@ -293,10 +296,9 @@ def _conclude(rows: list[Row], out: Path) -> NoReturn:
     for row in rows:
         if row.status == "screened":
             values = (row.normal_bone_mass, row.low_bone_mass, row.osteoporosis)
-            shares = ", ".join(f"{value:.0%}" for value in values if value is not None)
-            typer.echo(
-                f"{row.input}: {BoneCondition(row.condition).label} (normal, low, osteoporosis: {shares})"
-            )
+            shares = " / ".join(f"{value:.0%}" for value in values if value is not None)
+            label = BoneCondition(row.condition).label
+            typer.echo(f"{row.input}: {label} (normal / low / osteoporosis: {shares})")
             typer.echo(f"  report: {out / row.folder / 'report.html'}")
     typer.echo(f"Summary: {out / 'summary.csv'}")
     typer.echo("Research use only. Not a medical device.")

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
-from pydicom.dataset import Dataset
 
 from osteoscreen import __version__
 from osteoscreen.bundle import Bundle
 from osteoscreen.dicom.segmentation import write_segmentation
-from osteoscreen.dicom.series import SeriesFiles, choose_series, find_series, read_series
+from osteoscreen.dicom.series import CTSeries, SeriesFiles, choose_series, find_series, read_series
 from osteoscreen.errors import InputError, RefusalCode
 from osteoscreen.findings import (
     Acquisition,
@@ -159,6 +158,9 @@ def _find_units(source: Path, series_uid: str | None) -> Iterator[Unit | Row]:
     discovery = find_series(source)
     for problem in discovery.problems:
         yield _refused(source, "", problem)
+    if series_uid is not None and series_uid not in {one.series_uid for one in discovery.series}:
+        reason = f"the series {series_uid} was asked for, it is not there"
+        raise InputError(RefusalCode.NO_INPUT, reason, source)
     studies: dict[str, list[SeriesFiles]] = {}
     for series in discovery.series:
         studies.setdefault(series.study_uid or series.key, []).append(series)
@@ -223,13 +225,13 @@ def _row(unit: Unit, key: str, result: ScreeningResult) -> Row:
 
 @dataclass(frozen=True, eq=False)
 class _Opened:
-    """A unit as read: its volume as stored, what is known of it, and its headers if DICOM."""
+    """A unit as read: its volume as stored, what is known of it, and its series if DICOM."""
 
     volume: Volume
     subject: Subject
     acquisition: Acquisition
     reservations: tuple[Reservation, ...]
-    headers: tuple[Dataset, ...]
+    series: CTSeries | None
 
 
 def screen_unit(
@@ -251,12 +253,8 @@ def screen_unit(
     standing, reorientation = stand(opened.volume)
     read_s = time.perf_counter() - started
     watcher.begin(unit.name, standing.hu.shape[0])
-    scanned = Scanned(
-        opened.subject,
-        opened.acquisition,
-        opened.reservations,
-        _input_indices(standing, reorientation),
-    )
+    indices = _input_indices(standing, reorientation)
+    scanned = Scanned(opened.subject, opened.acquisition, opened.reservations, indices)
     screening = screen_volume(standing, scanned, bundle, advance=watcher.advance)
     folder.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
@@ -282,10 +280,9 @@ def _open(unit: Unit, salt: bytes) -> _Opened:
             code=ReservationCode.KVP_UNKNOWN,
             text="The file does not tell the tube voltage; attenuation depends on it.",
         )
-        return _Opened(volume, Subject(), Acquisition(), (unknown,), ())
+        return _Opened(volume, Subject(), Acquisition(), (unknown,), None)
     series = read_series(unit.series, salt=salt)
-    headers = series.headers if series.has_identifiers else ()
-    return _Opened(series.volume, series.subject, series.acquisition, series.reservations, headers)
+    return _Opened(series.volume, series.subject, series.acquisition, series.reservations, series)
 
 
 def _input_indices(standing: Volume, reorientation: Reorientation) -> tuple[int, ...]:
@@ -302,9 +299,9 @@ def _write_marks(
     Images without identifiers cannot be referred to; their marks become NIfTI too.
     """
     labels = reorientation.undo(screening.marks.labels()).astype(np.uint8)
-    if opened.headers:
+    if opened.series is not None and opened.series.has_identifiers:
         write_segmentation(
-            labels, opened.headers, folder / "segmentation.dcm", algorithm="osteoscreen MS-Net",
+            labels, opened.series.headers, folder / "segmentation.dcm", algorithm="osteoscreen MS-Net",
             version=__version__,
         )  # fmt: skip
     else:
@@ -314,11 +311,12 @@ def _write_marks(
 def _write_overlay(screening: Screening, volume: Volume, folder: Path) -> bytes:
     labels = screening.marks.labels()
     positions = volume.slice_positions_mm
-    shown = _spread(
-        screening.chosen or tuple(range(len(labels))),
-        MAX_PANELS if screening.chosen else REFUSED_PANELS,
-    )
     said = dict(zip(screening.chosen, screening.result.slices))
+    shown = (
+        _spread(screening.chosen, MAX_PANELS)
+        if screening.chosen
+        else _spread(range(len(labels)), REFUSED_PANELS)
+    )
     panels = [
         OverlayPanel(
             hu=volume.hu[index],

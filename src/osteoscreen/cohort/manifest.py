@@ -14,7 +14,15 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from osteoscreen.errors import ManifestError
 from osteoscreen.findings import BoneCondition
@@ -22,6 +30,9 @@ from osteoscreen.findings import BoneCondition
 OSTEOPOROSIS_T = -2.5
 NORMAL_T = -1.0
 """WHO technical report 843 (1994), for DXA."""
+
+MASK_NAMES = ("body", "rest", "vertebra")
+"""What a value of a mask may be: the vertebral body, the rest of the vertebra, or all of it."""
 
 
 class Split(StrEnum):
@@ -42,7 +53,7 @@ class Case(BaseModel):
     patient_id: str = Field(min_length=1)
     image: str = Field(min_length=1, description="DICOM folder or file, or a volume file")
     mask: str = Field(default="", description="DICOM SEG or volume file; empty for none")
-    mask_labels: str = Field(default="", description="such as body=1;vertebra=2")
+    mask_labels: str = Field(default="", validate_default=True, description="such as body=1;rest=2")
     condition: BoneCondition | None = None
     split: Split
     t_score: float | None = Field(default=None, ge=-10, le=10)
@@ -58,13 +69,29 @@ class Case(BaseModel):
         name = getattr(info, "field_name", "")
         return None if value == "" and name not in ("mask", "mask_labels") else value
 
+    @field_validator("mask_labels")
+    @classmethod
+    def _names_the_values(cls, text: str, info: ValidationInfo) -> str:
+        pairs = [item.partition("=") for item in text.split(";") if item]
+        names = {name.strip() for name, _, _ in pairs}
+        if not names <= set(MASK_NAMES) or not all(v.strip().isdecimal() for _, _, v in pairs):
+            raise ValueError(
+                f"needs pairs such as body=1;rest=2 with names of {', '.join(MASK_NAMES)}, "
+                f"got {text!r}"
+            )
+        if info.data.get("mask") and not names & {"body", "vertebra"}:
+            raise ValueError(f"a mask needs a value named body or vertebra, got {text!r}")
+        return text
+
     @model_validator(mode="after")
     def _condition_agrees_with_t_score(self) -> Self:
         if self.t_score is None:
             return self
         implied = condition_of_t_score(self.t_score)
         if self.condition is None:
-            return self.model_copy(update={"condition": implied})
+            # Frozen for everyone else; a copy would be dropped when Case(...) is called.
+            object.__setattr__(self, "condition", implied)
+            return self
         if self.condition is not implied:
             raise ValueError(
                 f"condition {self.condition.value} disagrees with t_score {self.t_score:g}, "
@@ -73,13 +100,17 @@ class Case(BaseModel):
         return self
 
     def label_values(self) -> dict[str, int]:
-        """Which value of the mask is what, such as ``{"body": 1, "vertebra": 2}``."""
+        """Which value of the mask is what, such as ``{"body": 1, "rest": 2}``."""
         pairs = [item.split("=") for item in self.mask_labels.split(";") if item]
         return {name.strip(): int(value) for name, value in pairs}
 
 
 def condition_of_t_score(t_score: float) -> BoneCondition:
-    """Return the class of a DXA T-score by the WHO limits."""
+    """Return the class of a DXA T-score by the WHO limits.
+
+    Args:
+        t_score: In standard deviations of young adults; -2.5 is osteoporosis, -1 is normal.
+    """
     if t_score <= OSTEOPOROSIS_T:
         return BoneCondition.OSTEOPOROSIS
     return BoneCondition.LOW if t_score < NORMAL_T else BoneCondition.NORMAL
@@ -107,19 +138,25 @@ class Manifest:
 def read_manifest(path: Path) -> Manifest:
     """Read and check a manifest.
 
+    Args:
+        path: A CSV file in UTF-8, with or without a byte order mark.
+    Returns: The manifest; a condition that is not given follows from the T-score.
     Raises:
         ManifestError: With every wrong row and column at once: unknown columns, bad values, paths
             that do not exist, a case twice, a patient in two splits.
     """
     if not path.is_file():
         raise ManifestError(f"{path}: a manifest must be a CSV file, it does not exist")
-    with path.open(newline="", encoding="utf-8") as stream:
-        rows = list(csv.DictReader(stream))
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            rows = list(csv.DictReader(stream, restkey="beyond the last column"))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ManifestError(f"{path}: a manifest must be a CSV file in UTF-8, {error}") from None
     errors: list[str] = []
-    cases = []
+    cases: dict[int, Case] = {}
     for number, row in enumerate(rows, start=2):
         try:
-            cases.append(Case.model_validate(row))
+            cases[number] = Case.model_validate(row)
         except ValidationError as error:
             errors += [
                 f"row {number}, column {'.'.join(map(str, item['loc'])) or 'condition'}: "
@@ -131,22 +168,30 @@ def read_manifest(path: Path) -> Manifest:
         errors.append("the manifest has no rows")
     if errors:
         raise ManifestError(f"{path}: " + "; ".join(errors))
-    return Manifest(path.parent, tuple(cases), hashlib.sha256(path.read_bytes()).hexdigest())
+    return Manifest(
+        path.parent, tuple(cases.values()), hashlib.sha256(path.read_bytes()).hexdigest()
+    )
 
 
-def _across(cases: list[Case], folder: Path) -> list[str]:
+def _across(cases: dict[int, Case], folder: Path) -> list[str]:
     """Errors that no single row shows."""
     errors = []
-    seen: set[str] = set()
-    split_of: dict[str, Split] = {}
-    for case in cases:
-        if case.case_id in seen:
-            errors.append(f"case_id {case.case_id} stands twice")
-        seen.add(case.case_id)
-        if split_of.setdefault(case.patient_id, case.split) is not case.split:
-            errors.append(f"patient_id {case.patient_id} is in two splits")
+    first_row: dict[str, int] = {}
+    first_split: dict[str, tuple[int, Split]] = {}
+    for number, case in cases.items():
+        first = first_row.setdefault(case.case_id, number)
+        if first != number:
+            errors.append(
+                f"row {number}, column case_id: {case.case_id} stands in row {first} already"
+            )
+        first, split = first_split.setdefault(case.patient_id, (number, case.split))
+        if split is not case.split:
+            errors.append(
+                f"row {number}, column split: patient_id {case.patient_id} is in {case.split} "
+                f"here and in {split} in row {first}, which makes two splits of one patient"
+            )
         errors += [
-            f"case_id {case.case_id}: {name} {value} does not exist"
+            f"row {number}, column {name}: {value} does not exist"
             for name, value in (("image", case.image), ("mask", case.mask))
             if value and not (folder / value).exists()
         ]
@@ -154,7 +199,12 @@ def _across(cases: list[Case], folder: Path) -> list[str]:
 
 
 def write_manifest(cases: Iterable[Case], path: Path) -> None:
-    """Write cases as CSV, one row a case, all columns."""
+    """Write cases as CSV, all columns.
+
+    Args:
+        cases: One row each, in this order.
+        path: File to write; its paths are relative to its folder.
+    """
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, list(Case.model_fields))
         writer.writeheader()

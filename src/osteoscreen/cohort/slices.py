@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 from pathlib import Path
+from typing import Any
 
+import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,10 +17,14 @@ from osteoscreen.cohort.manifest import Case, Manifest
 from osteoscreen.dicom.segmentation import MarkedSlices, read_segmentation
 from osteoscreen.dicom.series import choose_series, find_series, read_series
 from osteoscreen.errors import ManifestError
-from osteoscreen.nifti import read_labels, read_nifti
+from osteoscreen.nifti import read_labels, read_nifti, to_ras
 from osteoscreen.volume import Volume, stand
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
+
+GRID_TOLERANCE_MM = 0.1
+"""Affines are stored as float32, or as quaternions: corners then agree to hundredths of a mm. A
+pixel of a CT is several times larger."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,19 +50,18 @@ class LabelledSlice:
 def read_slices(manifest: Manifest, cases: tuple[Case, ...]) -> Iterator[LabelledSlice]:
     """Read every slice of the given cases, with marks where the case has a mask.
 
+    Args:
+        manifest: What the paths of the cases are relative to.
+        cases: Rows of it.
+    Returns: The slices case by case, rising to the head; without a mask both marks are empty.
     Raises:
         InputError: If an image or mask cannot be read.
-        ManifestError: If a mask does not fit its image, or its labels are not named.
+        ManifestError: If a mask does not fit its image, or an image holds no CT series.
     """
     for case in cases:
         volume, labels = _read_case(manifest.folder, case)
         values = case.label_values()
-        if case.mask and "body" not in values and "vertebra" not in values:
-            raise ManifestError(
-                f"case_id {case.case_id}: mask_labels must name body or vertebra, "
-                f"got {case.mask_labels!r}"
-            )
-        body = np.isin(labels, [values[name] for name in ("body",) if name in values])
+        body = np.isin(labels, [values["body"]] if "body" in values else [])
         whole = np.isin(labels, list(values.values()))
         for index in range(volume.hu.shape[0]):
             yield LabelledSlice(
@@ -69,40 +75,74 @@ def is_nifti(path: Path) -> bool:
 
 
 def _read_case(folder: Path, case: Case) -> tuple[Volume, NDArray[np.uint8]]:
+    """Read one case as a standing volume with its labels; 0 where it has no mask."""
     image = folder / case.image
-    if is_nifti(image):
-        volume = read_nifti(image)
-        labels = np.zeros(volume.hu.shape, np.uint8)
-        if case.mask:
-            labels = read_labels(folder / case.mask)
-    else:
-        chosen, _ = choose_series(find_series(image).series)
-        if chosen is None:
-            raise ManifestError(f"case_id {case.case_id}: image {case.image} holds no CT series")
-        series = read_series(chosen)
-        volume = series.volume
-        labels = np.zeros(volume.hu.shape, np.uint8)
-        if case.mask:
-            uids = [str(header.SOPInstanceUID) for header in series.headers]
-            labels = _lay(_read_marks(folder / case.mask), uids, volume.hu.shape)
-    if labels.shape != volume.hu.shape:
-        raise ManifestError(
-            f"case_id {case.case_id}: the mask must have the image's shape {volume.hu.shape}, "
-            f"got {labels.shape}"
-        )
+    mask = folder / case.mask if case.mask else None
+    volume, labels = (_read_volume if is_nifti(image) else _read_series)(image, mask, case.case_id)
     standing, reorientation = stand(volume)
     return standing, reorientation.apply(labels).astype(np.uint8)
 
 
+def _read_volume(image: Path, mask: Path | None, case_id: str) -> tuple[Volume, NDArray[np.uint8]]:
+    volume = read_nifti(image)
+    if mask is None:
+        return volume, np.zeros(volume.hu.shape, np.uint8)
+    labels = read_labels(mask)
+    if labels.shape != volume.hu.shape:
+        raise ManifestError(
+            f"case_id {case_id}: the mask must have the image's shape {volume.hu.shape}, "
+            f"got {labels.shape}"
+        )
+    # Equal shapes are not enough: the same patient may be stored from left or from right.
+    loaded: Any = nibabel.load(mask)
+    move = np.asarray(loaded.affine) - to_ras(volume.affine)
+    corners = np.array([*product(*((0, length - 1) for length in volume.hu.shape[::-1]))])
+    apart = np.linalg.norm(corners @ move[:3, :3].T + move[:3, 3], axis=1).max()
+    if apart > GRID_TOLERANCE_MM:
+        raise ManifestError(
+            f"case_id {case_id}: the mask must lie on the image's grid, got corners up to "
+            f"{apart:.1f} mm away"
+        )
+    return volume, labels
+
+
+def _read_series(image: Path, mask: Path | None, case_id: str) -> tuple[Volume, NDArray[np.uint8]]:
+    chosen, _ = choose_series(find_series(image).series)
+    if chosen is None:
+        raise ManifestError(f"case_id {case_id}: image {image} holds no CT series")
+    series = read_series(chosen)
+    shape = series.volume.hu.shape
+    if mask is None:
+        return series.volume, np.zeros(shape, np.uint8)
+    uids = [str(header.SOPInstanceUID) for header in series.headers]
+    return series.volume, _lay(_read_marks(mask), uids, shape, case_id)
+
+
 @lru_cache(maxsize=2)
 def _read_marks(path: Path) -> MarkedSlices:
+    """Read the marks of a patient once for all its slices."""
     return read_segmentation(path)
 
 
-def _lay(marks: MarkedSlices, uids: list[str], shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Lay the marks of the wanted images on their slices; the others are of other cases."""
-    labels = np.zeros(shape, np.uint8)
+def _lay(
+    marks: MarkedSlices, uids: list[str], shape: tuple[int, ...], case_id: str
+) -> NDArray[np.uint8]:
+    """Lay the marks of the wanted images on their slices; the others are of other cases.
+
+    A single slice may have no mark, between two vertebrae say; a whole series has some.
+    """
+    if marks.labels.shape[1:] != shape[1:]:
+        raise ManifestError(
+            f"case_id {case_id}: the mask must have the image's shape {shape[1:]}, "
+            f"got {marks.labels.shape[1:]}"
+        )
     known = {uid: index for index, uid in enumerate(marks.sop_instance_uids)}
+    if "" in known or (len(uids) > 1 and known.keys().isdisjoint(uids)):
+        raise ManifestError(
+            f"case_id {case_id}: every frame of the mask must name its CT image, and some of them "
+            "images of this case"
+        )
+    labels = np.zeros(shape, np.uint8)
     for index, uid in enumerate(uids):
         if uid in known:
             labels[index] = marks.labels[known[uid]]

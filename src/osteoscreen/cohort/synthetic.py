@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+import shutil
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from functools import partial
 from multiprocessing import get_context
@@ -29,6 +30,8 @@ from osteoscreen.phantom import (
 )
 from osteoscreen.phantom.anatomy import GENERATOR_VERSION, streams
 from osteoscreen.volume import Affine, Volume
+
+MARKS, TRUTH = "marks.dcm", "truth.json"
 
 MARK_LABELS = "body=1;rest=2"
 """Segments of every mask that is written here."""
@@ -88,22 +91,27 @@ def write_cohort(
     folder.mkdir(parents=True, exist_ok=True)
     work = partial(write_patient, folder, plan)
     rows: dict[int, list[Case]] = {}
-    if workers == 1:
-        finished: Iterable[tuple[int, list[Case]]] = ((n, work(n)) for n in range(plan.cases))
-        for number, cases in finished:
-            rows[number] = cases
-            if done:
-                done(len(rows))
-    else:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            futures = {pool.submit(work, number): number for number in range(plan.cases)}
-            for future in as_completed(futures):
-                rows[futures[future]] = future.result()
-                if done:
-                    done(len(rows))
+    for number, cases in _each(work, plan.cases, workers):
+        rows[number] = cases
+        if done:
+            done(len(rows))
     manifest = folder / "manifest.csv"
     write_manifest((case for number in sorted(rows) for case in rows[number]), manifest)
     return manifest
+
+
+def _each(
+    work: Callable[[int], list[Case]], patients: int, workers: int
+) -> Iterator[tuple[int, list[Case]]]:
+    """Do the work of every patient; with several workers in the order in which they finish."""
+    if workers == 1:
+        for number in range(patients):
+            yield number, work(number)
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        futures = {pool.submit(work, number): number for number in range(patients)}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
 
 
 def write_patient(
@@ -122,15 +130,11 @@ def write_patient(
         done: Called with the slices made and the slices in all after each one.
     Returns: The patient's rows of the manifest.
     """
-    name = f"SYN-{plan.seed:04d}-{number:06d}"
+    name = patient_name(plan.seed, number)
     home = folder / name
-    truth = home / "truth.json"
-    made_by = {"generator_version": GENERATOR_VERSION, **asdict(plan)}
-    made_by.pop("cases")
-    if truth.is_file():
-        known = json.loads(truth.read_text(encoding="utf-8"))
-        if known["made_by"] == made_by:
-            return [Case.model_validate(row) for row in known["rows"]]
+    known = _finished(home, plan)
+    if known is not None:
+        return known
     mode = Mode.RANDOMISED if plan.preset is Preset.RANDOMISED else Mode.COHORT
     patient = draw_patient(plan.seed, number, mode)
     rngs = streams(plan.seed, number)
@@ -145,17 +149,67 @@ def write_patient(
         images.append(render_slice(patient, scan, height_mm, rngs["noise"]))
         if done:
             done(len(images), len(places))
-    _write_images(home, name, patient, scan, images)
-    rows = _rows(name, patient, scan, plan, [level for level, _ in places])
-    record = {"made_by": made_by, "rows": [row.model_dump(mode="json") for row in rows]}
-    truth.write_text(json.dumps(record, indent=1), encoding="utf-8")
+    # What another plan or a stopped run left would join the new series.
+    if home.exists():
+        shutil.rmtree(home)
+    header = replace(
+        series_header(name, patient, scan), series_uid=_series_uid(name, patient.mode, plan)
+    )
+    is_marked = _write_images(home, header, scan, images)
+    levels = [level for level, _ in places]
+    rows = _rows(patient, scan, plan, levels, f"{name}/{MARKS}" if is_marked else "")
+    _finish(home, plan, rows)
     return rows
+
+
+def patient_name(seed: int, number: int) -> str:
+    """Return the identifier of a synthetic patient, such as SYN-0002-000017."""
+    return f"SYN-{seed:04d}-{number:06d}"
+
+
+def _series_uid(name: str, mode: Mode, plan: CohortPlan) -> str:
+    """Other images of the same person, by another plan, are another series."""
+    images = "series" if plan.is_series else f"{plan.slices} slices"
+    return derived_uid(f"{name}/{mode}/{GENERATOR_VERSION}/{images}")
+
+
+def _finished(home: Path, plan: CohortPlan) -> list[Case] | None:
+    """The rows of a patient that this plan has made whole already."""
+    truth = home / TRUTH
+    if not truth.is_file():
+        return None
+    known = json.loads(truth.read_text(encoding="utf-8"))
+    if known["made_by"] != _made_by(plan):
+        return None
+    return [Case.model_validate(row) for row in known["rows"]]
+
+
+def _finish(home: Path, plan: CohortPlan, rows: list[Case]) -> None:
+    """Write the truth last and at once: where it stands, the patient is whole."""
+    record = {"made_by": _made_by(plan), "rows": [row.model_dump(mode="json") for row in rows]}
+    part = home / f"{TRUTH}.part"
+    part.write_text(json.dumps(record, indent=1), encoding="utf-8")
+    part.replace(home / TRUTH)
+
+
+def _made_by(plan: CohortPlan) -> dict[str, object]:
+    """What a patient depends on; the size of the cohort is not part of it."""
+    settings = {name: value for name, value in asdict(plan).items() if name != "cases"}
+    return {"generator_version": GENERATOR_VERSION, **settings}
 
 
 def slice_places(
     patient: Patient, scan: Scan, plan: CohortPlan, rng: np.random.Generator
 ) -> list[tuple[str | None, float]]:
-    """Choose where to cut: pairs of level (where one is meant) and height in mm, falling."""
+    """Choose where to cut.
+
+    Args:
+        patient: Who.
+        scan: How; a series is cut at its thickness.
+        plan: Which slices are wanted.
+        rng: Source of the heights.
+    Returns: Pairs of level (where one is meant) and height in mm, falling.
+    """
     if plan.is_series:
         low = patient.vertebra("S1").centre_mm[2]
         high = patient.vertebra("T12").centre_mm[2]
@@ -171,7 +225,7 @@ def slice_places(
         vertebra = patient.vertebra(level)
         off = rng.uniform(-BODY_MIDDLE, BODY_MIDDLE) * vertebra.height_mm
         places.append((level, float(vertebra.centre_mm[2] + off)))
-    return places
+    return sorted(places, key=lambda place: -place[1])
 
 
 def slice_volume(scan: Scan, image: SliceImage) -> Volume:
@@ -187,14 +241,15 @@ def slice_volume(scan: Scan, image: SliceImage) -> Volume:
 
 def series_header(name: str, patient: Patient, scan: Scan) -> SeriesHeader:
     """Header of a synthetic series: it says that it is synthetic, and keeps the truth out."""
+    person = f"{name}/{patient.mode}/{GENERATOR_VERSION}"
     return SeriesHeader(
         patient_id=name,
         patient_name=f"{name}^SYNTHETIC",
         sex="F" if patient.sex == "F" else "M",
         age=patient.age,
-        study_uid=derived_uid(f"{name}/{GENERATOR_VERSION}/study"),
-        series_uid=derived_uid(f"{name}/{GENERATOR_VERSION}/ct"),
-        frame_of_reference_uid=derived_uid(f"{name}/{GENERATOR_VERSION}/frame"),
+        study_uid=derived_uid(f"{person}/study"),
+        series_uid=derived_uid(f"{person}/ct"),
+        frame_of_reference_uid=derived_uid(f"{person}/frame"),
         study_date=STUDY_DATE,
         study_description="Synthetic phantom, no patient",
         series_description="Synthetic lumbar CT",
@@ -208,15 +263,13 @@ def series_header(name: str, patient: Patient, scan: Scan) -> SeriesHeader:
     )
 
 
-def _write_images(
-    home: Path, name: str, patient: Patient, scan: Scan, images: list[SliceImage]
-) -> None:
-    header = series_header(name, patient, scan)
+def _write_images(home: Path, header: SeriesHeader, scan: Scan, images: list[SliceImage]) -> bool:
+    """Write CT and marks; return whether there is a mark: slices through discs may have none."""
     files = write_ct_slices([slice_volume(scan, image) for image in images], header, home / "ct")
-    write_segmentation(
+    return write_segmentation(
         np.stack([image.labels for image in images]),
         [read_header(file) for file in files],
-        home / "marks.dcm",
+        home / MARKS,
         algorithm="osteoscreen phantom",
         version=str(GENERATOR_VERSION),
         series_uid=derived_uid(f"{header.series_uid}/marks"),
@@ -225,9 +278,9 @@ def _write_images(
 
 
 def _rows(
-    name: str, patient: Patient, scan: Scan, plan: CohortPlan, levels: list[str | None]
+    patient: Patient, scan: Scan, plan: CohortPlan, levels: list[str | None], mask: str
 ) -> list[Case]:
-    mask = f"{name}/marks.dcm"
+    name = patient_name(plan.seed, patient.case)
     images = (
         [f"{name}/ct"]
         if plan.is_series
@@ -239,7 +292,7 @@ def _rows(
             patient_id=name,
             image=image,
             mask=mask,
-            mask_labels=MARK_LABELS,
+            mask_labels=MARK_LABELS if mask else "",
             condition=CONDITIONS[patient.bone.condition_index],
             split=split_of(plan.preset, patient.case),
             t_score=patient.bone.t_score,
@@ -254,7 +307,13 @@ def _rows(
 
 
 def split_of(preset: Preset, number: int) -> Split:
-    """Return the split of a patient; three in a row, one of each class, share it."""
+    """Return the split of a patient; three in a row, one of each class, share it.
+
+    Args:
+        preset: ``PAPER`` gives the paper's Table 2 to the first 213 patients; otherwise 60, 10, 10
+            and 20 % of every 30 patients train, validate, calibrate and test.
+        number: Number of the patient, from 0.
+    """
     turn = number // 3
     if preset is Preset.PAPER:
         return Split.TRAIN if turn < PAPER_TRAIN else Split.TEST

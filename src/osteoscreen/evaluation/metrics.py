@@ -44,7 +44,7 @@ def overlap(marked: BoolArray, reference: BoolArray) -> Overlap:
         marked: What the network marked.
         reference: What should be marked; same shape.
     Returns: The four scores, 0 to 1; Dice and IoU are nan if both are empty, the recall if the
-        reference is.
+        reference is, with an ``UndefinedMetricWarning`` each.
     """
     both = int((marked & reference).sum())
     only_marked, only_reference = int(marked.sum()) - both, int(reference.sum()) - both
@@ -52,7 +52,7 @@ def overlap(marked: BoolArray, reference: BoolArray) -> Overlap:
         _ratio(2 * both, 2 * both + only_marked + only_reference, "dice_score"),
         _ratio(both, both + only_marked + only_reference, "iou_score"),
         _ratio(both, both + only_reference, "pixel_recall_score"),
-        1 - (only_marked + only_reference) / marked.size,
+        _ratio(marked.size - only_marked - only_reference, marked.size, "pixel_accuracy_score"),
     )
 
 
@@ -64,20 +64,37 @@ def _ratio(part: int, whole: int, name: str) -> float:
 
 
 def accuracy_score(y_true: NDArray[np.int64], y_score: NDArray[np.float64]) -> float:
-    """Return the share of three-class decisions that are right (Tables 5 and 6 of the paper)."""
+    """Return the share of three-class decisions that are right (Tables 5 and 6 of the paper).
+
+    Args:
+        y_true: Class index of each patient.
+        y_score: Shape (patients, classes); the highest decides.
+    Returns: 0 to 1; nan and an ``UndefinedMetricWarning`` without a patient.
+    """
+    if not len(y_true):
+        warnings.warn("the accuracy of no patient is nan", UndefinedMetricWarning, stacklevel=2)
+        return float("nan")
     return float((y_score.argmax(axis=1) == y_true).mean())
 
 
 def auc_scores(y_true: NDArray[np.int64], y_score: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the area under the ROC curve of each class against the rest, shape (classes,).
+    """Return the area under the ROC curve of each class against the rest.
 
-    A class that is absent, or alone, has no curve: nan and a warning.
+    Args:
+        y_true: Class index of each patient.
+        y_score: Shape (patients, classes).
+    Returns: Shape (classes,), 0 to 1; a class that is absent, or alone, has no curve: nan and an
+        ``UndefinedMetricWarning``.
     """
     areas = []
     for index in range(y_score.shape[1]):
         is_class = y_true == index
         if is_class.all() or not is_class.any():
-            warnings.warn("the AUC of one class is nan", UndefinedMetricWarning, stacklevel=2)
+            warnings.warn(
+                f"the AUC of class {index} needs patients with and without it, it is nan",
+                UndefinedMetricWarning,
+                stacklevel=2,
+            )
             areas.append(float("nan"))
         else:
             areas.append(float(roc_auc_score(is_class, y_score[:, index])))
@@ -87,13 +104,19 @@ def auc_scores(y_true: NDArray[np.int64], y_score: NDArray[np.float64]) -> NDArr
 def by_patient(
     patients: list[str], y_true: NDArray[np.int64], y_score: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return one class and one mean score a patient, in order of first appearance."""
-    names = list(dict.fromkeys(patients))
-    rows = {name: [] for name in names}  # type: dict[str, list[int]]
+    """Join the slices of each patient.
+
+    Args:
+        patients: Patient of each slice.
+        y_true: Class index of each slice; all slices of a patient share it.
+        y_score: Shape (slices, classes).
+    Returns: One class and one mean score a patient, in order of first appearance.
+    """
+    rows: dict[str, list[int]] = {}
     for index, patient in enumerate(patients):
-        rows[patient].append(index)
-    truth = np.array([y_true[rows[name][0]] for name in names])
-    return truth, np.array([y_score[rows[name]].mean(axis=0) for name in names])
+        rows.setdefault(patient, []).append(index)
+    truth = np.array([y_true[of_patient[0]] for of_patient in rows.values()])
+    return truth, np.array([y_score[of_patient].mean(axis=0) for of_patient in rows.values()])
 
 
 def bootstrap_interval(
@@ -109,6 +132,7 @@ def bootstrap_interval(
         metric: Takes the indices of the patients in a resample.
         y_true: Class index of each patient.
         rng: Source of the resamples.
+    Returns: The 2.5 and 97.5 % points of the metric; nan where it is undefined.
     """
     classes = [np.flatnonzero(y_true == index) for index in np.unique(y_true)]
     values = [

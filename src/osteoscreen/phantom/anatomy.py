@@ -22,17 +22,16 @@ GENERATOR_VERSION = 1
 """Part of every seed: patients of two versions are different people."""
 
 STREAMS = (
-    "person",
-    "bone",
-    "spine",
-    "tissue",
-    "trunk",
-    "organ",
-    "field",
-    "scan",
-    "noise",
-    "slices",
-)
+    "person", "bone", "spine", "tissue", "trunk", "organ", "field", "scan", "noise", "slices",
+)  # fmt: skip
+"""Names of the random streams, in the order in which they are spawned: append only."""
+
+FIELD_BOX_MM = (190.0, 210.0, 260.0)
+FIELD_PITCH_MM = (55.0, 55.0, 16.0, 16.0, 2.2, 14.0)
+"""Half size (z, y, x) and detail of the fields of a patient: four warps, then two grains."""
+ROUGHNESS_BOX_MM = (170.0, 90.0, 80.0)
+ROUGHNESS_PITCH_MM = 7.0
+"""The same for the field that varies the cortex."""
 
 Streams = dict[str, np.random.Generator]
 
@@ -80,12 +79,21 @@ class Patient:
     grains: tuple[SmoothField, SmoothField]
 
     def vertebra(self, level: str) -> Vertebra:
-        """Return one vertebra by name, such as ``"L3"``."""
-        return next(vertebra for vertebra in self.vertebrae if vertebra.level == level)
+        """Return one vertebra by name, such as ``"L3"``.
+
+        Raises: KeyError if the patient has no vertebra of that name.
+        """
+        return {vertebra.level: vertebra for vertebra in self.vertebrae}[level]
 
 
 def streams(cohort_seed: int, case: int) -> Streams:
-    """Return the named random streams of one patient."""
+    """Return the named random streams of one patient, each at its beginning.
+
+    Args:
+        cohort_seed: Seed of the cohort; not negative.
+        case: Number of the patient in it, from 0.
+    Returns: A generator for each name in ``STREAMS``.
+    """
     children = np.random.SeedSequence([GENERATOR_VERSION, cohort_seed, case]).spawn(len(STREAMS))
     return {name: np.random.default_rng(child) for name, child in zip(STREAMS, children)}
 
@@ -101,6 +109,7 @@ def draw_patient(
         mode: Calibrated or randomised.
         condition_index: 0 normal, 1 low bone mass, 2 osteoporosis; by default the classes take
             turns, so that a cohort is balanced.
+    Returns: The patient; in the randomised mode the class says nothing about the attenuation.
     """
     rngs = streams(cohort_seed, case)
     wanted = case % 3 if condition_index is None else condition_index
@@ -111,22 +120,11 @@ def draw_patient(
     bone = draw_bone(rngs["bone"], wanted, age)
     is_randomised = mode is Mode.RANDOMISED
     has_contrast = bool(is_randomised and rngs["tissue"].random() < 0.5)
-    wear = float(np.clip((age - 35) / 60 + rngs["spine"].normal(0, 0.2), 0, 1))
-    shape = SpineShape(
-        scale=scale,
-        lordosis=float(rngs["spine"].normal(1.0, 0.2)),
-        scoliosis_deg=float(abs(rngs["spine"].normal(0, 5 if is_randomised else 3))),
-        roll_deg=float(rngs["spine"].normal(0, 7 if is_randomised else 2.5)),
-        wear=wear,
-    )
     if is_randomised:
         bone = _randomise(rngs["bone"], bone)
+    shape = _draw_shape(rngs["spine"], scale, age, is_randomised)
     vertebrae = draw_spine(rngs["spine"], bone, shape)
-    trunk = _draw_trunk(rngs, scale, vertebrae, age, is_randomised)
-    box = (190.0, 210.0, 260.0)
-    fields = [
-        draw_field(rngs["field"], pitch, box) for pitch in (55.0, 55.0, 16.0, 16.0, 2.2, 14.0)
-    ]
+    fields = [draw_field(rngs["field"], pitch, FIELD_BOX_MM) for pitch in FIELD_PITCH_MM]
     return Patient(
         cohort_seed=cohort_seed,
         case=case,
@@ -135,17 +133,30 @@ def draw_patient(
         age=age,
         bone=bone,
         vertebrae=vertebrae,
-        trunk=trunk,
+        trunk=_draw_trunk(rngs, scale, vertebrae, age, is_randomised),
         tissues=draw_tissues(rngs["tissue"], contrast=has_contrast),
         surface=BoneSurface(
             cortex_mm=bone.cortex_mm,
             cortex_hu=bone.cortex_hu,
             cancellous_hu=bone.trabecular_hu + 40,
-            roughness=draw_field(rngs["field"], 7.0, (170.0, 90.0, 80.0)),
+            roughness=draw_field(rngs["field"], ROUGHNESS_PITCH_MM, ROUGHNESS_BOX_MM),
         ),
         has_contrast=has_contrast,
         warps=(fields[0], fields[1], fields[2], fields[3]),
         grains=(fields[4], fields[5]),
+    )
+
+
+def _draw_shape(
+    rng: np.random.Generator, scale: float, age: float, is_randomised: bool
+) -> SpineShape:
+    wear = float(np.clip((age - 35) / 60 + rng.normal(0, 0.2), 0, 1))
+    return SpineShape(
+        scale=scale,
+        lordosis=float(rng.normal(1.0, 0.2)),
+        scoliosis_deg=float(abs(rng.normal(0, 5 if is_randomised else 3))),
+        roll_deg=float(rng.normal(0, 7 if is_randomised else 2.5)),
+        wear=wear,
     )
 
 
@@ -234,14 +245,8 @@ def _draw_organs(
         organs.append(
             Blob("fat", (centre[0] - side * 13, centre[1] - 6, centre[2]), (13, 11, 24), side * 0.5)
         )
-    fillings = (
-        "fluid",
-        "gas",
-        "stool",
-        "fluid",
-        "fluid",
-        "oral_contrast" if is_randomised else "fluid",
-    )
+    sixth = "oral_contrast" if is_randomised else "fluid"
+    fillings = ("fluid", "gas", "stool", "fluid", "fluid", sixth)
     for _ in range(int(rng.integers(35, 80))):
         x = rng.uniform(-100, 100) * wide
         y, z = rng.uniform(-150, -40) - 25 * plump, rng.uniform(-190, 90)

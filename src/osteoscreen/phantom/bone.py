@@ -30,7 +30,7 @@ VBMD_PER_STATUS = 26.0
 VBMD_RESIDUAL = 17.0
 VBMD_PER_YEAR = -0.35
 """Trabecular vBMD in mg/cm3: value at status -1.75, slope a T-score, biological residual and
-ageing. The class means come out near 148, 104 and 67 mg/cm3, on either side of the ACR limits of
+ageing. The class means come out near 157, 104 and 61 mg/cm3, on either side of the ACR limits of
 120 and 80 mg/cm3 (ACR-SPR-SSR practice parameter for QCT, 2013)."""
 HU_PER_VBMD = 1.12
 HU_OFFSET = 16.0
@@ -68,14 +68,23 @@ class Bone:
 
 
 def condition_of_t_score(t_score: float) -> int:
-    """Return 0 (normal), 1 (low bone mass) or 2 (osteoporosis) by the WHO limits."""
+    """Return 0 (normal), 1 (low bone mass) or 2 (osteoporosis) by the WHO limits.
+
+    A T-score of exactly -2.5 is osteoporosis, one of exactly -1 is normal.
+    """
     if t_score <= OSTEOPOROSIS_T:
         return 2
     return 1 if t_score < NORMAL_T else 0
 
 
 def draw_t_score(rng: np.random.Generator, condition_index: int) -> float:
-    """Draw a T-score inside the WHO limits of a class (0, 1 or 2)."""
+    """Draw a T-score inside the WHO limits of a class.
+
+    Args:
+        rng: Source of the draw.
+        condition_index: 0 normal, 1 low bone mass, 2 osteoporosis.
+    Returns: A T-score between -6 and 4 that ``condition_of_t_score`` puts in that class.
+    """
     mean, spread = T_SCORE_OF_CLASS[condition_index]
     low, high = ((NORMAL_T, 4.0), (OSTEOPOROSIS_T + 1e-6, NORMAL_T - 1e-6), (-6.0, OSTEOPOROSIS_T))[
         condition_index
@@ -92,6 +101,7 @@ def draw_bone(rng: np.random.Generator, condition_index: int, age: float) -> Bon
         rng: Source of every draw.
         condition_index: 0 normal, 1 low bone mass, 2 osteoporosis.
         age: Years.
+    Returns: The bone; its class is exact, its attenuation only agrees with it on average.
     """
     t_score = draw_t_score(rng, condition_index)
     status = t_score + STATUS_ERROR * rng.standard_normal() + 1.75

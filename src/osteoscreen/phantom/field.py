@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
+Mask = NDArray[np.bool_]
 
 SPLINE_SD = float((151 / 315) ** 1.5)
 """Standard deviation of a cubic B-spline sum over a white 3-D lattice: the mean of the squared
@@ -64,7 +65,8 @@ def draw_field(
     Args:
         rng: Source of the lattice.
         pitch_mm: Distance between lattice points; must be positive.
-        half_size_mm: Half lengths (z, y, x) of the box.
+        half_size_mm: Half lengths (z, y, x) of the box, which lies inside the lattice.
+    Returns: A field of zero mean and unit variance.
     """
     shape = tuple(int(np.ceil(2 * half / pitch_mm)) + 4 for half in half_size_mm)
     lattice = rng.standard_normal(shape, dtype=np.float32)

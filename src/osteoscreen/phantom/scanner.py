@@ -84,6 +84,7 @@ def draw_scan(
         is_randomised: Wide settings for training the segmenter, else routine abdominal CT.
         trunk_half_width_mm: Size of the patient: noise grows with it.
         matrix: Rows and columns.
+    Returns: The settings; without ``is_randomised`` always 120 kVp and the spine in view.
     """
     if is_randomised and rng.random() < 0.4:
         field_of_view = float(rng.uniform(140, 260))
@@ -157,7 +158,7 @@ def _noise(scan: Scan, rng: np.random.Generator, hu: Array) -> Array:
     response = (frequency + 0.01) * np.exp(-((frequency / cutoff) ** 2))
     coloured = fft.irfft2(fft.rfft2(white) * response, s=(size, size))
     coloured /= coloured.std()
-    patient = ndimage.zoom((hu[::8, ::8] > AIR_HU + 300).astype(np.float32), 1.0)
+    patient = (hu[::8, ::8] > AIR_HU + 300).astype(np.float32)
     deep = ndimage.gaussian_filter(patient, 40 / (8 * scan.pixel_mm), mode="nearest")
     local = ndimage.zoom(deep, size / deep.shape[0], order=1)[:size, :size]
     return np.asarray(coloured * scan.noise_hu * (0.25 + 0.75 * local), dtype=np.float32)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
+from osteoscreen.phantom.arch import Capsule, draw_arch
 from osteoscreen.phantom.bone import Bone
-from osteoscreen.phantom.field import Array, SmoothField
+from osteoscreen.phantom.field import Array, Mask
 from osteoscreen.phantom.vertebra import (
     TEXTURE_PITCH_MM,
     BoneSurface,
-    Capsule,
     Osteophyte,
     Vertebra,
 )
+
+Size = NDArray[np.float64]
 
 LEVELS = ("T10", "T11", "T12", "L1", "L2", "L3", "L4", "L5", "S1")
 
@@ -38,10 +42,6 @@ TILT_DEG = {
 }  # fmt: skip
 """Tilt of the endplates against the axial plane at average lordosis; positive faces forward."""
 
-PEDICLE_WIDTH_MM = {"T10": 6.0, "T11": 7.0, "T12": 7.0, "L1": 6.5, "L2": 7.5, "L3": 9.0,
-                    "L4": 11.0, "L5": 14.0}  # fmt: skip
-"""Pedicle width 6.5 to 14 mm from L1 to L5 (feasibility study)."""
-
 
 @dataclass(frozen=True)
 class SpineShape:
@@ -63,7 +63,14 @@ class SpineShape:
 
 
 def draw_spine(rng: np.random.Generator, bone: Bone, shape: SpineShape) -> tuple[Vertebra, ...]:
-    """Draw all vertebrae; the centre of L3 is the origin of the patient frame."""
+    """Draw all vertebrae; the centre of L3 is the origin of the patient frame.
+
+    Args:
+        rng: Source of every draw.
+        bone: Density and texture that the vertebrae share.
+        shape: Size, curvature and wear.
+    Returns: One vertebra for each of ``LEVELS``, from the head down.
+    """
     sizes = {
         level: np.array(SIZE_MM[level]) * shape.scale * rng.normal(1, 0.025, 4) for level in LEVELS
     }
@@ -71,16 +78,12 @@ def draw_spine(rng: np.random.Generator, bone: Bone, shape: SpineShape) -> tuple
         sizes[level][3] *= 1 - 0.45 * shape.wear * rng.random()
     axes = _axes(rng, shape)
     centres = _centres(sizes, axes)
-    return tuple(
-        _draw_vertebra(
-            np.random.default_rng(rng.integers(2**63)),
-            level,
-            bone,
-            shape.wear,
-            (centres[level], axes[level], sizes[level]),
-        )  # fmt: skip
-        for level in LEVELS
-    )
+    vertebrae = []
+    for level in LEVELS:
+        own = np.random.default_rng(rng.integers(2**63))
+        frame = (centres[level], axes[level], sizes[level])
+        vertebrae.append(_draw_vertebra(own, level, bone, shape.wear, frame))
+    return tuple(vertebrae)
 
 
 def _axes(rng: np.random.Generator, shape: SpineShape) -> dict[str, Array]:
@@ -106,11 +109,11 @@ def _turn(plane: tuple[int, int], angle: float) -> Array:
 
 
 def _centres(
-    sizes: dict[str, np.ndarray], axes: dict[str, Array]
+    sizes: dict[str, Size], axes: dict[str, Array]
 ) -> dict[str, tuple[float, float, float]]:
     position = np.zeros(3)
     places = {LEVELS[0]: position}
-    for above, below in zip(LEVELS, LEVELS[1:]):
+    for above, below in pairwise(LEVELS):
         position = (
             position
             - axes[above][2] * (sizes[above][2] / 2 + sizes[above][3] / 2)
@@ -129,7 +132,7 @@ def _draw_vertebra(
     level: str,
     bone: Bone,
     wear: float,
-    frame: tuple[tuple[float, float, float], Array, np.ndarray],
+    frame: tuple[tuple[float, float, float], Array, Size],
 ) -> Vertebra:
     centre, axes, (width, depth, height, disc) = frame
     spurs = tuple(
@@ -151,9 +154,7 @@ def _draw_vertebra(
         trabecular_hu=float(bone.trabecular_hu + rng.normal(0, 5)),
         endplate_mm=float(rng.uniform(0.6, 1.2) * (0.6 + 0.4 * bone.cortex_mm)),
         sclerosis_hu=float(rng.uniform(10, 60) + 60 * wear * rng.random()),
-        arch=_draw_sacral_wings(depth)
-        if level == "S1"
-        else _draw_arch(rng, level, width, depth, height),
+        arch=draw_arch(rng, level, depth, height),
         osteophytes=spurs,
         texture=_draw_texture(rng, bone),
     )
@@ -168,70 +169,6 @@ def _draw_texture(rng: np.random.Generator, bone: Bone) -> tuple[Array, Array]:
         spread = np.float32(bone.trabecular_sd_hu * np.sqrt(share))
         lattices.append(spread * rng.standard_normal(shape, dtype=np.float32))
     return lattices[0], lattices[1]
-
-
-def _draw_sacral_wings(depth: float) -> tuple[Capsule, ...]:
-    wings = []
-    for side in (-1, 1):
-        wings.append(Capsule((side * 18, 4, 0), (side * 46, 14, -6), (14, 11, 16)))
-        wings.append(
-            Capsule((side * 12, depth / 2 + 2, -2), (side * 14, depth / 2 + 22, -8), (6, 8, 12))
-        )
-    wings.append(Capsule((-14, depth / 2 + 22, -8), (14, depth / 2 + 22, -8), (6, 5, 14)))
-    wings.append(Capsule((0, depth / 2 + 22, -8), (0, depth / 2 + 32, -12), (4, 6, 8)))
-    return tuple(wings)
-
-
-def _draw_arch(
-    rng: np.random.Generator, level: str, width: float, depth: float, height: float
-) -> tuple[Capsule, ...]:
-    """Pedicles, laminae, spinous, transverse and articular processes."""
-    back = depth / 2
-    pedicle = PEDICLE_WIDTH_MM[level] * rng.normal(1, 0.08)
-    canal_half = rng.uniform(10.5, 12.5)
-    canal_deep = rng.uniform(14.5, 18.5)
-    lamina = rng.uniform(2.4, 3.6)
-    thoracic = level.startswith("T")
-    transverse = rng.uniform(12, 18) if thoracic else rng.uniform(18, 27)
-    spinous = rng.uniform(24, 36)
-    slope = -14.0 if thoracic else -4.0
-    facet = rng.uniform(5.5, 7.5)
-    root = canal_half + pedicle / 2
-    middle = (0.0, back + canal_deep + lamina, -0.15 * height)
-    parts = [
-        Capsule(
-            middle,
-            (0, back + canal_deep + spinous, -0.15 * height + slope),
-            (rng.uniform(2.4, 3.8), 4.5, rng.uniform(7, 10)),
-        )
-    ]
-    for side in (-1, 1):
-        joint = (side * (root + 1.5), back + 0.72 * canal_deep, 0.1 * height)
-        tip = (
-            side * (root + transverse),
-            back + rng.uniform(6, 12),
-            0.12 * height + rng.normal(0, 2),
-        )
-        parts += [
-            Capsule((side * (root - 1), back - 4, 0.18 * height), joint, (pedicle / 2, 4.0, 7.0)),
-            Capsule(joint, middle, (lamina * 1.1, lamina, 0.30 * height)),
-            Capsule(
-                (side * root, back + 6, 0.1 * height),
-                tip,
-                (4.0, rng.uniform(2.8, 4.2), rng.uniform(4.5, 6.5)),
-            ),
-            Capsule(
-                joint,
-                (side * (root + 2.5), back + 0.66 * canal_deep, 0.62 * height),
-                (facet * 0.62, facet * 0.8, 5),
-            ),
-            Capsule(
-                (side * (root - 3), back + canal_deep, -0.2 * height),
-                (side * (root - 2), back + canal_deep + 1.5, -0.78 * height),
-                (facet * 0.75, facet * 0.62, 5),
-            ),
-        ]
-    return tuple(parts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,9 +190,14 @@ class Plane:
     def window(
         self, x_range: tuple[float, float], y_range: tuple[float, float]
     ) -> tuple[slice, slice] | None:
-        """Index window that holds a box; ``None`` if the box misses the plane.
+        """Return the index window that holds a box.
 
         The warp moves a coordinate by a few mm at most, so the middle row and column bound it.
+
+        Args:
+            x_range: Lowest and highest x of the box in mm.
+            y_range: Lowest and highest y of the box in mm.
+        Returns: Slices of rows and columns; ``None`` if the box misses the plane.
         """
         columns = _span(self.x[self.x.shape[0] // 2], x_range)
         rows = _span(self.y[:, self.y.shape[1] // 2], y_range)
@@ -265,6 +207,7 @@ class Plane:
 
 
 WARP_MARGIN_MM = 4.0
+"""Widening of a window, for rows and columns that the warp moves more than the middle ones."""
 
 
 def _span(axis: Array, wanted: tuple[float, float]) -> slice | None:
@@ -274,7 +217,7 @@ def _span(axis: Array, wanted: tuple[float, float]) -> slice | None:
 
 def paint_spine(
     vertebrae: tuple[Vertebra, ...], surface: BoneSurface, plane: Plane, hu: Array, disc_hu: float
-) -> tuple[Array, Array]:
+) -> tuple[Mask, Mask]:
     """Paint discs, arches and bodies over a plane, in place.
 
     Args:
@@ -288,7 +231,7 @@ def paint_spine(
     """
     body = np.zeros(hu.shape, bool)
     rest = np.zeros(hu.shape, bool)
-    for above, below in zip(vertebrae, vertebrae[1:]):
+    for above, below in pairwise(vertebrae):
         _paint_disc(above, below, plane, hu, disc_hu)
     for vertebra in vertebrae:
         if abs(plane.z_mm - vertebra.centre_mm[2]) > 60:
@@ -335,7 +278,7 @@ def _paint_part(
     surface: BoneSurface,
     plane: Plane,
     hu: Array,
-    mark: np.ndarray,
+    mark: Mask,
 ) -> None:
     corners = np.array(
         [[u, v, w] for u in part.bounds()[0] for v in part.bounds()[1] for w in part.bounds()[2]]
@@ -360,8 +303,8 @@ def _paint_part(
 
 
 def _paint_body(
-    vertebra: Vertebra, surface: BoneSurface, plane: Plane, hu: Array, rest: np.ndarray
-) -> tuple[tuple[slice, slice], np.ndarray] | None:
+    vertebra: Vertebra, surface: BoneSurface, plane: Plane, hu: Array, rest: Mask
+) -> tuple[tuple[slice, slice], Mask] | None:
     half = vertebra.width_mm / 2 + 8
     x, y, _ = vertebra.centre_mm
     window = plane.window((x - half, x + half), (y - half, y + half))
@@ -375,6 +318,3 @@ def _paint_body(
     view = hu[window]
     view[inside] = values[inside]
     return window, inside
-
-
-__all__ = ["LEVELS", "Plane", "SmoothField", "SpineShape", "draw_spine", "paint_spine"]

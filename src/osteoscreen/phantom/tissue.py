@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 AIR_HU = -1000.0
+"""Hounsfield's scale: air is -1000, water 0."""
 
 TISSUE_HU = {
     "skin": (30.0, 8.0),
@@ -52,6 +53,7 @@ def draw_tissues(rng: np.random.Generator, *, contrast: bool) -> Tissues:
         rng: Source of every draw.
         contrast: Whether an intravenous agent raises vessels, kidneys, liver and spleen; the
             amounts span arterial to late phase (aorta +30 to +320 HU, kidney +60 to +200).
+    Returns: The tissues; without an agent the aorta is as dense as the other blood.
     """
     drawn = {
         name: mean + spread * float(rng.standard_normal())

@@ -10,37 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from osteoscreen.phantom.arch import Capsule
 from osteoscreen.phantom.field import Array, SmoothField
 
 RIM_MM = 3.0
 """Height over which an osteophyte fades away from the endplate."""
 SUBCHONDRAL_MM = 2.5
 """Decay of the dense bone under an endplate."""
-
-
-@dataclass(frozen=True)
-class Capsule:
-    """A segment with an elliptic radius, in local coordinates, mm."""
-
-    start: tuple[float, float, float]
-    end: tuple[float, float, float]
-    radius: tuple[float, float, float]
-
-    def depth(self, local: tuple[Array, Array, Array]) -> Array:
-        """Return the depth below the surface in mm; negative outside."""
-        radius = np.array(self.radius, np.float32)
-        axis = (np.array(self.end, np.float32) - np.array(self.start, np.float32)) / radius
-        q = [(local[i] - np.float32(self.start[i])) / radius[i] for i in range(3)]
-        along = (q[0] * axis[0] + q[1] * axis[1] + q[2] * axis[2]) / np.float32(axis @ axis + 1e-6)
-        np.clip(along, 0, 1, out=along)
-        square = sum((q[i] - along * axis[i]) ** 2 for i in range(3))
-        return np.asarray((1 - np.sqrt(square)) * radius.min(), dtype=np.float32)
-
-    def bounds(self) -> tuple[tuple[float, float], ...]:
-        """Lowest and highest coordinate along each local axis."""
-        return tuple(
-            (min(a, b) - r, max(a, b) + r) for a, b, r in zip(self.start, self.end, self.radius)
-        )
+TEXTURE_PITCH_MM = (2.8, 1.3)
+"""Coarse and fine grain of trabecular bone as a clinical CT shows it."""
 
 
 @dataclass(frozen=True)
@@ -166,10 +144,6 @@ class Vertebra:
             ]
             total += lattice[index[0], index[1], index[2]]
         return total
-
-
-TEXTURE_PITCH_MM = (2.8, 1.3)
-"""Coarse and fine grain of trabecular bone as a clinical CT shows it."""
 
 
 @dataclass(frozen=True, eq=False)

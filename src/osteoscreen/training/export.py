@@ -14,7 +14,7 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 from scipy.optimize import minimize_scalar
 from torch import Tensor, nn
 
@@ -58,6 +58,8 @@ class Provenance:
         trained_on: Acquisition and nature of the training data.
     """
 
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
     name: str
     version: str
     trained_on: TrainedOn
@@ -71,7 +73,7 @@ def read_provenance(path: Path) -> Provenance:
     """
     try:
         return TypeAdapter(Provenance).validate_python(tomllib.loads(path.read_text("utf-8")))
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: the card must be a TOML file, {error}") from None
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
@@ -97,8 +99,9 @@ def export(
         folder: Where to write; made if it does not exist.
         provenance: Name and data of the bundle.
         advance: Called with the number of slices just read.
+    Returns: The bundle as it was written, loaded and verified.
     Raises:
-        RunError: If a run is of the wrong kind.
+        RunError: If a run is of the wrong kind, or the calibration split says nothing.
         BundleError: If ONNX Runtime and PyTorch disagree.
     """
     if not isinstance(segmenter.recipe, SegmenterRecipe):

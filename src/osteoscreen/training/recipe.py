@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from osteoscreen.cohort.views import MARKS, Augmentation
 from osteoscreen.errors import RecipeError
+from osteoscreen.networks.ms_net import LARGEST_IMAGE, SMALLEST_IMAGE
 
 Window = tuple[float, float]
 
@@ -27,6 +28,12 @@ class AugmentationSection(_Section):
     strip: float = Field(default=0, ge=0, le=1)
     degrade: float = Field(default=0, ge=0, le=1)
     mirror: bool = False
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> Self:
+        if not 0 < self.scale[0] <= self.scale[1]:
+            raise ValueError(f"scale must be positive and rise, got {self.scale}")
+        return self
 
     def build(self) -> Augmentation:
         """Return the settings that the views take."""
@@ -61,7 +68,14 @@ class SegmenterRecipe(_Section):
         if not self.marks or len(set(self.marks)) != len(self.marks):
             raise ValueError(f"marks must name some of {MARKS} once each, got {self.marks}")
         if self.epochs_fixed + self.epochs_linear < 1:
-            raise ValueError("a training needs at least one epoch, got 0")
+            raise ValueError("epochs_fixed and epochs_linear must make an epoch at least, got 0")
+        size = self.image_size
+        if not SMALLEST_IMAGE <= size <= LARGEST_IMAGE or size.bit_count() != 1:
+            raise ValueError(
+                f"image_size must be a power of two from {SMALLEST_IMAGE} to {LARGEST_IMAGE}, "
+                f"got {size}"
+            )
+        _check_epoch(self.views_per_epoch, self.batch)
         _check_window(self.window_hu)
         return self
 
@@ -103,11 +117,19 @@ class ClassifierRecipe(_Section):
             raise ValueError(f"fill must rise inside 0..1, got {self.fill}")
         if self.initial_weights and self.network != "densenet-121":
             raise ValueError(f"initial_weights fit densenet-121, got {self.network}")
+        _check_epoch(self.views_per_epoch, self.batch)
         _check_window(self.window_hu)
         return self
 
 
 Recipe = SegmenterRecipe | ClassifierRecipe
+
+
+def _check_epoch(views_per_epoch: int, batch: int) -> None:
+    if views_per_epoch < batch:
+        raise ValueError(
+            f"views_per_epoch must fill a batch of {batch} at least, got {views_per_epoch}"
+        )
 
 
 def _check_window(window_hu: Window) -> None:
@@ -122,6 +144,8 @@ _ADAPTER: TypeAdapter[Recipe] = TypeAdapter(Annotated[Recipe, Field(discriminato
 def read_recipe(path: Path) -> Recipe:
     """Read a recipe.
 
+    Args:
+        path: A TOML file; its ``kind`` says which network it trains.
     Raises:
         RecipeError: If the file does not exist, is no TOML, or holds a wrong or unknown setting.
     """
@@ -129,8 +153,8 @@ def read_recipe(path: Path) -> Recipe:
         raise RecipeError(f"{path}: a recipe must be a TOML file, it does not exist")
     try:
         return _ADAPTER.validate_python(tomllib.loads(path.read_text(encoding="utf-8")))
-    except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"{path}: a recipe must be TOML, {error}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: a recipe must be TOML in UTF-8, {error}") from None
     except ValidationError as error:
         wrong = "; ".join(
             f"{'.'.join(map(str, item['loc'][1:])) or 'recipe'}: {item['msg']}"

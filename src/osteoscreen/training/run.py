@@ -25,6 +25,7 @@ from osteoscreen.cohort.manifest import Manifest, Split
 from osteoscreen.cohort.slices import read_slices
 from osteoscreen.cohort.views import ClassifierViews, SegmenterViews, ViewSampler
 from osteoscreen.errors import RunError
+from osteoscreen.findings import CONDITIONS
 from osteoscreen.screening.roi import RoiSettings
 from osteoscreen.training.classifier import ClassifierModule
 from osteoscreen.training.recipe import ClassifierRecipe, Recipe, SegmenterRecipe
@@ -57,11 +58,13 @@ def train(recipe: Recipe, manifest: Manifest, folder: Path) -> Run:
         recipe: Settings.
         manifest: Cohort; its train and validation splits are used.
         folder: Run folder; made if it does not exist.
+    Returns: The finished run.
     Raises:
-        RunError: If the folder holds a run of another recipe, code version or cohort.
+        RunError: If the folder holds a run of another recipe, code version or cohort, or the
+            cohort lacks marked slices, or a class, in a split that needs them.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    record = _open_record(recipe, manifest, folder)
+    _open_record(recipe, manifest, folder)
     if isinstance(recipe, SegmenterRecipe):
         module: lightning.LightningModule = SegmenterModule(recipe.model_dump())
         loaders = _segmenter_loaders(recipe, manifest)
@@ -88,11 +91,15 @@ def train(recipe: Recipe, manifest: Manifest, folder: Path) -> Run:
     )  # fmt: skip
     last = folder / LAST
     trainer.fit(module, *loaders, ckpt_path=last if last.is_file() else None, weights_only=False)
-    return Run(folder, recipe, record)
+    return Run(folder, recipe, _read_record(folder))
 
 
 class CurveWriter(Callback):
-    """Append a row an epoch to the curve, and the time spent to the record."""
+    """Add a row an epoch to the curve, and the time spent to the record.
+
+    Args:
+        folder: The run's; the record stands there already.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -101,19 +108,19 @@ class CurveWriter(Callback):
     def on_train_epoch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
-        """Write what was logged in this epoch."""
+        """Write what was logged in this epoch; an epoch that is repeated has one row."""
         now = time.monotonic()
         seconds, self._since = now - self._since, now
         row = {"epoch": trainer.current_epoch, "seconds": round(seconds, 1)}
         row |= {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
-        path = self._folder / CURVE
-        is_new = not path.is_file()
-        with path.open("a", newline="", encoding="utf-8") as stream:
+        before = [old for old in _read_curve(self._folder) if int(old["epoch"]) < row["epoch"]]
+        part = self._folder / f"{CURVE}.part"
+        with part.open("w", newline="", encoding="utf-8") as stream:
             writer = csv.DictWriter(stream, list(row))
-            if is_new:
-                writer.writeheader()
-            writer.writerow(row)
-        record = json.loads((self._folder / RECORD).read_text(encoding="utf-8"))
+            writer.writeheader()
+            writer.writerows([*before, row])
+        part.replace(self._folder / CURVE)
+        record = _read_record(self._folder)
         record["seconds"] = round(record["seconds"] + seconds, 1)
         record["epochs"] = trainer.current_epoch + 1
         _write_record(record, self._folder)
@@ -122,12 +129,14 @@ class CurveWriter(Callback):
 def open_run(folder: Path) -> Run:
     """Read a run folder.
 
+    Args:
+        folder: Of a training that finished an epoch at least.
     Raises:
         RunError: If it holds no run with a best checkpoint.
     """
     if not (folder / RECORD).is_file() or not (folder / BEST).is_file():
         raise RunError(f"{folder}: a run needs {RECORD} and {BEST}, it has not both")
-    record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    record = _read_record(folder)
     kind = record["recipe"]["kind"]
     recipe = (SegmenterRecipe if kind == "segmenter" else ClassifierRecipe).model_validate(
         record["recipe"]
@@ -143,21 +152,21 @@ def load_best(run: Run) -> torch.nn.Module:
     return network
 
 
-def _open_record(recipe: Recipe, manifest: Manifest, folder: Path) -> dict[str, Any]:
+def _open_record(recipe: Recipe, manifest: Manifest, folder: Path) -> None:
+    """Write the record of a new run, or check that the folder's own is of the same run."""
     wanted = {
         "recipe": json.loads(recipe.model_dump_json()),
         "software": __version__,
         "data_sha256": manifest.sha256,
     }
-    path = folder / RECORD
-    if path.is_file():
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if (folder / RECORD).is_file():
+        known = _read_record(folder)
         for name, value in wanted.items():
-            if record.get(name) != value:
+            if known.get(name) != value:
                 raise RunError(
                     f"{folder}: the folder holds a run of another {name}; choose another folder"
                 )
-        return record
+        return
     record = wanted | {
         "torch": torch.__version__,
         "hardware": f"{platform.machine()}, {os.cpu_count()} cores, "
@@ -167,7 +176,18 @@ def _open_record(recipe: Recipe, manifest: Manifest, folder: Path) -> dict[str, 
         "epochs": 0,
     }
     _write_record(record, folder)
+
+
+def _read_record(folder: Path) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     return record
+
+
+def _read_curve(folder: Path) -> list[dict[str, str]]:
+    if not (folder / CURVE).is_file():
+        return []
+    with (folder / CURVE).open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
 
 
 def _write_record(record: dict[str, Any], folder: Path) -> None:
@@ -178,7 +198,8 @@ def _write_record(record: dict[str, Any], folder: Path) -> None:
 
 def _segmenter_loaders(recipe: SegmenterRecipe, manifest: Manifest) -> Loaders:
     def views(split: Split, *, is_training: bool) -> SegmenterViews:
-        cases = manifest.of(split)
+        # A case without a mask would teach that it holds no vertebra.
+        cases = tuple(case for case in manifest.of(split) if case.mask)
         if not is_training:
             step = max(1, len(cases) // recipe.validation_slices)
             cases = cases[::step][: recipe.validation_slices]
@@ -215,11 +236,16 @@ def _classifier_loaders(recipe: ClassifierRecipe, manifest: Manifest) -> tuple[L
         augmentation=None,
     )
     _need(train_views, validation_views)
+    if len(set(validation_views.conditions)) < len(CONDITIONS):
+        raise RunError("a training needs every class in the validation split, one is missing")
     return _loaders(train_views, validation_views, recipe), validation_views.patients
 
 
-def _need(train_views: SegmenterViews | ClassifierViews, validation_views: object) -> None:
-    sizes = len(train_views), len(validation_views)  # type: ignore[arg-type]
+def _need(
+    train_views: SegmenterViews | ClassifierViews,
+    validation_views: SegmenterViews | ClassifierViews,
+) -> None:
+    sizes = len(train_views), len(validation_views)
     if 0 in sizes:
         raise RunError(
             f"a training needs marked slices in the train and validation splits, got {sizes}"

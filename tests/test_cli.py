@@ -1,0 +1,143 @@
+"""The command line: exit status, lines on stderr, help."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from bundles import threshold_bundle
+from osteoscreen import __version__
+from osteoscreen.cli import REFUSED, WRONG_USAGE, app
+
+runner = CliRunner()
+
+WITHOUT_TORCH = """
+import sys
+
+
+class Absent:
+    def find_spec(self, name, *_):
+        if name.split(".")[0] in ("torch", "lightning", "monai", "sklearn", "onnx"):
+            raise ImportError(name)
+
+
+sys.meta_path.insert(0, Absent())
+sys.argv = ["osteoscreen", "demo", "--out", {out!r}]
+from osteoscreen.cli import main
+
+main()
+"""
+"""The demo on a machine that has the core requirements only."""
+
+
+def test_version_is_the_packages() -> None:
+    result = runner.invoke(app, ["--version"])
+    assert result.exit_code == 0
+    assert result.output.strip() == f"osteoscreen {__version__}"
+
+
+@pytest.mark.parametrize("command", ["screen", "demo", "phantom", "train", "export", "evaluate"])
+def test_every_command_has_help(command: str) -> None:
+    result = runner.invoke(app, [command, "--help"])
+    assert result.exit_code == 0
+    assert "--" in result.output
+
+
+def test_help_loads_no_heavy_library() -> None:
+    code = (
+        "import sys; from typer.testing import CliRunner; from osteoscreen.cli import app; "
+        "CliRunner().invoke(app, ['--help']); "
+        "heavy = {'torch', 'pydicom', 'highdicom', 'matplotlib', 'scipy', 'onnxruntime', 'numpy'}; "
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_importing_the_package_loads_neither_torch_nor_dicom() -> None:
+    code = "import sys, osteoscreen; print({'torch', 'pydicom', 'numpy'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_a_refused_input_exits_with_3_and_one_line_on_stderr(tmp_path: Path) -> None:
+    bundle = threshold_bundle(tmp_path / "bundle")
+    out, missing = tmp_path / "out", tmp_path / "nowhere"
+    result = runner.invoke(
+        app, ["screen", str(missing), "--out", str(out), "--bundle", str(bundle.folder)]
+    )
+    assert result.exit_code == REFUSED
+    lines = [line for line in result.stderr.splitlines() if line.strip()]
+    assert lines == [f"refused: NO_INPUT: {missing}: the path must exist, it does not"]
+    assert (out / "summary.csv").is_file()
+    assert "Traceback" not in result.output
+
+
+def test_a_broken_bundle_is_wrong_usage(tmp_path: Path) -> None:
+    result = runner.invoke(
+        app, ["screen", "x", "--out", str(tmp_path / "o"), "--bundle", str(tmp_path)]
+    )
+    assert result.exit_code == WRONG_USAGE
+    assert "bundle.json" in result.stderr
+
+
+def test_no_input_is_wrong_usage(tmp_path: Path) -> None:
+    assert runner.invoke(app, ["screen", "--out", str(tmp_path)]).exit_code == WRONG_USAGE
+
+
+def test_a_recipe_of_the_other_network_is_wrong_usage(tmp_path: Path) -> None:
+    recipe = Path(__file__).parents[1] / "recipes" / "small" / "classifier.toml"
+    result = runner.invoke(
+        app,
+        [
+            "train",
+            "segmenter",
+            "--cohort",
+            "m.csv",
+            "--recipe",
+            str(recipe),
+            "--out",
+            str(tmp_path),
+        ],
+    )
+    assert result.exit_code == WRONG_USAGE
+    assert "segmenter" in result.stderr
+
+
+def test_a_missing_manifest_is_wrong_usage(tmp_path: Path) -> None:
+    recipe = Path(__file__).parents[1] / "recipes" / "small" / "segmenter.toml"
+    result = runner.invoke(
+        app,
+        ["train", "segmenter", "--cohort", str(tmp_path / "m.csv"), "--recipe", str(recipe),
+         "--out", str(tmp_path)],
+    )  # fmt: skip
+    assert result.exit_code == WRONG_USAGE
+    assert "m.csv" in result.stderr
+
+
+def test_a_synthetic_cohort_is_made_and_kept(tmp_path: Path) -> None:
+    arguments = ["phantom", str(tmp_path / "c"), "--cases", "2", "--seed", "3", "--slices", "1"]
+    first = runner.invoke(app, arguments)
+    assert first.exit_code == 0
+    manifest = (tmp_path / "c" / "manifest.csv").read_bytes()
+    assert manifest.count(b"\n") == 3
+    again = runner.invoke(app, arguments)
+    assert again.exit_code == 0
+    assert (tmp_path / "c" / "manifest.csv").read_bytes() == manifest
+
+
+@pytest.mark.slow
+def test_the_demo_needs_no_pytorch_and_writes_every_output(tmp_path: Path) -> None:
+    code = WITHOUT_TORCH.format(out=str(tmp_path))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Research use only" in done.stdout
+    assert "report.html" in done.stdout
+    names = {path.name for path in (tmp_path / "results").glob("series-*/*")}
+    assert names == {
+        "result.json", "report.html", "pie.png", "overlay.png", "segmentation.dcm"
+    }  # fmt: skip

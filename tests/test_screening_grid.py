@@ -1,0 +1,83 @@
+"""The grid of MS-Net: there and back, turns, shifts and windows."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+
+from osteoscreen.screening.grid import Grid, Pose, grey, restore, sample, smooth
+
+
+def test_grey_maps_the_window_to_0_and_255_and_clips_outside() -> None:
+    hu = np.array([-1024, -200, 400, 1000, 3071], np.float32)
+    assert_allclose(grey(hu, (-200, 1000)), [0, 0, 127.5, 255, 255])
+
+
+def test_grey_keeps_fractions_so_one_hu_is_never_lost() -> None:
+    hu = np.array([100, 101], np.float32)
+    step = np.diff(grey(hu, (-200, 1000)))
+    assert_allclose(step, 255 / 1200, rtol=1e-4)
+
+
+def test_sampling_at_the_images_own_spacing_changes_nothing() -> None:
+    image = np.random.default_rng(1).normal(size=(32, 32)).astype(np.float32)
+    assert_allclose(sample(image, (0.7, 0.7), Grid(32, 0.7)), image, atol=1e-6)
+
+
+@given(
+    rows=st.integers(20, 40),
+    columns=st.integers(20, 40),
+    row_mm=st.floats(0.5, 2.0),
+    column_mm=st.floats(0.5, 2.0),
+)
+def test_a_plane_survives_the_way_to_the_grid_and_back(
+    rows: int, columns: int, row_mm: float, column_mm: float
+) -> None:
+    y = (np.arange(rows) - (rows - 1) / 2) * row_mm
+    x = (np.arange(columns) - (columns - 1) / 2) * column_mm
+    image = (3 + 0.2 * y[:, None] - 0.1 * x[None, :]).astype(np.float32)
+    grid = Grid(128, 1.0)
+    there = np.asarray(sample(image, (row_mm, column_mm), grid, outside=0.0), np.float32)
+    back = restore(there, grid, (rows, columns), (row_mm, column_mm))
+    # Linear interpolation keeps a plane exactly, but for the outermost pixels.
+    edge = int(np.ceil(1 / min(row_mm, column_mm))) + 1
+    inner = (slice(edge, -edge), slice(edge, -edge))
+    assert_allclose(back[inner], image[inner], atol=1e-3)
+
+
+def test_a_turn_by_90_degrees_is_numpys() -> None:
+    image = np.arange(25, dtype=np.float32).reshape(5, 5)
+    turned = sample(image, (1, 1), Grid(5, 1.0), pose=Pose(rotation_deg=90))
+    assert_allclose(turned, np.rot90(image, -1), atol=1e-4)
+
+
+def test_a_shift_moves_the_view_by_millimetres() -> None:
+    image = np.zeros((21, 21), np.float32)
+    image[15, 8] = 1
+    view = sample(image, (2.0, 0.5), Grid(21, 0.5), pose=Pose(shift_mm=(10.0, -1.0)), outside=0)
+    assert view[10, 10] == 1
+
+
+def test_a_magnification_of_two_halves_the_field() -> None:
+    image = np.zeros((41, 41), np.float32)
+    image[20, 24] = 1
+    view = sample(image, (1, 1), Grid(41, 1.0), pose=Pose(scale=2.0), outside=0)
+    assert view[20, 28] == 1
+
+
+def test_labels_stay_labels_when_sampled_by_the_nearest() -> None:
+    labels = np.array([[0, 2], [1, 0]], np.uint8).repeat(8, 0).repeat(8, 1)
+    sampled = sample(labels, (1, 1), Grid(40, 0.37), order=0, outside=0)
+    assert set(np.unique(sampled)) <= {0, 1, 2}
+
+
+def test_smoothing_leaves_an_image_that_is_sampled_more_finely() -> None:
+    image = np.random.default_rng(0).normal(size=(9, 9)).astype(np.float32)
+    assert smooth(image, (3.0, 3.0), 1.5) is image
+
+
+def test_smoothing_lowers_noise_before_coarse_sampling() -> None:
+    image = np.random.default_rng(0).normal(size=(200, 200)).astype(np.float32)
+    assert smooth(image, (0.5, 0.5), 1.5).std() < 0.5 * image.std()

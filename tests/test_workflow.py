@@ -1,0 +1,383 @@
+"""Whole inputs in, whole results out, bad inputs among them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pydicom
+import pytest
+from numpy.testing import assert_array_equal
+
+from bundles import threshold_bundle
+from osteoscreen.bundle import Bundle
+from osteoscreen.dicom.instance import SeriesHeader, derived_uid, write_ct_series
+from osteoscreen.dicom.segmentation import read_segmentation
+from osteoscreen.findings import ScreeningResult
+from osteoscreen.nifti import read_labels
+from osteoscreen.volume import Affine, Volume
+from osteoscreen.workflow import SUMMARY, Row, screen_inputs
+
+REAL = Path(__file__).parents[2] / "shared" / "real"
+
+SIZE = 72
+SLICES = 4
+
+
+class Silent:
+    """Counts what a command line would show."""
+
+    def __init__(self) -> None:
+        self.begun: list[int] = []
+        self.marked = 0
+        self.rows: list[Row] = []
+
+    def begin(self, name: str, slices: int) -> None:
+        assert name.startswith("series-")
+        self.begun.append(slices)
+
+    def advance(self, slices: int) -> None:
+        self.marked += slices
+
+    def end(self, row: Row) -> None:
+        self.rows.append(row)
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return threshold_bundle(tmp_path_factory.mktemp("bundle"))
+
+
+def _affine() -> Affine:
+    return np.array([[0, 0, 1.5, -54], [0, 1.5, 0, -54], [4, 0, 0, 100], [0, 0, 0, 1.0]])
+
+
+def _hu() -> np.ndarray:
+    """A bone off the middle, so that a mirrored mark would be seen."""
+    steps = np.arange(SIZE)
+    hu = np.full((SLICES, SIZE, SIZE), -1000, np.float32)
+    hu[:, 5:68, 4:69] = 40
+    disc = np.hypot(steps[:, None] - 44, steps[None, :] - 28) <= 14
+    hu[:, disc] = np.linspace(300, 420, SLICES)[:, None]
+    return hu
+
+
+def _header(name: str = "A") -> SeriesHeader:
+    return SeriesHeader(
+        patient_id=f"SECRET-{name}",
+        patient_name="DOE^JANE",
+        sex="F",
+        age=63,
+        study_date="20240131",
+        study_uid=derived_uid(f"{name}/study"),
+        series_uid=derived_uid(f"{name}/series"),
+        frame_of_reference_uid=derived_uid(f"{name}/frame"),
+        kvp=120,
+        manufacturer="MAKER",
+        model="MODEL",
+        kernel="soft",
+    )
+
+
+def _series(folder: Path, name: str = "A") -> Path:
+    write_ct_series(Volume(_hu(), _affine()), _header(name), folder)
+    return folder
+
+
+def _edit(file: Path, change: Callable[[pydicom.Dataset], object]) -> None:
+    dataset = pydicom.dcmread(file)
+    change(dataset)
+    dataset.save_as(file)
+
+
+def _run(inputs: list[Path], out: Path, bundle: Bundle) -> list[dict[str, str]]:
+    rows = screen_inputs(inputs, out, bundle, Silent())
+    with (out / SUMMARY).open(newline="") as stream:
+        written = list(csv.DictReader(stream))
+    assert len(written) == len(rows)
+    return written
+
+
+def _result(out: Path, row: dict[str, str]) -> ScreeningResult:
+    return ScreeningResult.model_validate_json((out / row["folder"] / "result.json").read_text())
+
+
+def test_a_dicom_series_gives_every_output(tmp_path: Path, bundle: Bundle) -> None:
+    (row,) = _run([_series(tmp_path / "ct")], tmp_path / "out", bundle)
+    assert row["status"] == "screened"
+    folder = tmp_path / "out" / row["folder"]
+    assert {path.name for path in folder.iterdir()} == {
+        "result.json", "report.html", "pie.png", "overlay.png", "segmentation.dcm"
+    }  # fmt: skip
+    result = _result(tmp_path / "out", row)
+    assert result.condition == row["condition"]
+    assert result.subject.age == 63
+    assert result.subject.sex == "F"
+    assert result.acquisition.kvp == 120
+    assert set(result.timing_s) == {"read", "marks", "classify", "write"}
+
+
+def test_the_segmentation_lies_on_the_source_slices(tmp_path: Path, bundle: Bundle) -> None:
+    (row,) = _run([_series(tmp_path / "ct")], tmp_path / "out", bundle)
+    marks = read_segmentation(tmp_path / "out" / row["folder"] / "segmentation.dcm")
+    for uid, label in zip(marks.sop_instance_uids, marks.labels):
+        source = next(
+            file for file in (tmp_path / "ct").iterdir()
+            if pydicom.dcmread(file).SOPInstanceUID == uid
+        )  # fmt: skip
+        assert_array_equal(label > 0, pydicom.dcmread(source).pixel_array > 1224)
+
+
+@pytest.mark.parametrize("axes", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
+@pytest.mark.parametrize("flips", [(), (0,), (1, 2)])
+def test_nifti_marks_come_back_on_the_files_own_grid(
+    tmp_path: Path, bundle: Bundle, axes: tuple[int, int, int], flips: tuple[int, ...]
+) -> None:
+    lps_to_ras = np.diag([-1.0, -1, 1, 1])
+    image = nibabel.Nifti1Image(_hu().transpose(2, 1, 0), lps_to_ras @ _affine()[:, [2, 1, 0, 3]])
+    orientation = np.array([[axis, -1 if axis in flips else 1] for axis in axes])
+    file = tmp_path / "ct.nii.gz"
+    nibabel.save(image.as_reoriented(orientation), file)
+    (row,) = _run([file], tmp_path / "out", bundle)
+    folder = tmp_path / "out" / row["folder"]
+    stored = nibabel.load(folder / "segmentation.nii.gz")
+    assert_array_equal(np.asarray(stored.dataobj) > 0, nibabel.load(file).get_fdata() > 200)
+    np.testing.assert_allclose(stored.affine, nibabel.load(file).affine, atol=1e-4)
+    assert (read_labels(folder / "segmentation.nii.gz") <= 2).all()
+
+
+def test_nifti_and_dicom_of_one_volume_agree(tmp_path: Path, bundle: Bundle) -> None:
+    affine = np.diag([-1.0, -1, 1, 1]) @ _affine()[:, [2, 1, 0, 3]]
+    file = tmp_path / "ct.nii"
+    nibabel.save(nibabel.Nifti1Image(_hu().transpose(2, 1, 0), affine), file)
+    first, second = _run([_series(tmp_path / "ct"), file], tmp_path / "out", bundle)
+    assert first["condition"] == second["condition"]
+    # DICOM stores whole HU.
+    assert float(first["osteoporosis"]) == pytest.approx(float(second["osteoporosis"]), abs=1e-3)
+
+
+def test_a_single_slice_is_screened_as_in_the_paper(tmp_path: Path, bundle: Bundle) -> None:
+    _series(tmp_path / "ct")
+    (row,) = _run([tmp_path / "ct" / "0001.dcm"], tmp_path / "out", bundle)
+    assert row["status"] == "screened"
+    assert "SINGLE_SLICE" in row["reservations"]
+
+
+def test_feet_first_slices_keep_their_index_in_the_input(tmp_path: Path, bundle: Bundle) -> None:
+    hu, affine = _hu(), _affine()
+    hu[0] = 40
+    affine[2, 3] += 4 * (SLICES - 1)
+    affine[2, 0] *= -1
+    file = tmp_path / "down.nii.gz"
+    lps_to_ras = np.diag([-1.0, -1, 1, 1])
+    image = nibabel.Nifti1Image(hu.transpose(2, 1, 0), lps_to_ras @ affine[:, [2, 1, 0, 3]])
+    nibabel.save(image, file)
+    (row,) = _run([file], tmp_path / "out", bundle)
+    found = _result(tmp_path / "out", row).slices
+    assert [one.index for one in found] == [3, 2, 1]
+    assert [one.position_mm for one in found] == pytest.approx([100, 104, 108])
+
+
+def test_the_page_and_the_names_of_files_hold_no_identity(tmp_path: Path, bundle: Bundle) -> None:
+    (row,) = _run([_series(tmp_path / "ct")], tmp_path / "out", bundle)
+    folder = tmp_path / "out" / row["folder"]
+    for name in ("report.html", "result.json"):
+        text = (folder / name).read_text()
+        assert "SECRET" not in text
+        assert "DOE" not in text
+    assert "SECRET" not in row["folder"]
+    key = _result(tmp_path / "out", row).subject.key
+    assert key is not None
+
+
+def test_a_volume_without_bone_is_refused_with_its_overlay(tmp_path: Path, bundle: Bundle) -> None:
+    hu = np.minimum(_hu(), 40)
+    write_ct_series(Volume(hu, _affine()), _header(), tmp_path / "ct")
+    (row,) = _run([tmp_path / "ct"], tmp_path / "out", bundle)
+    assert (row["status"], row["code"]) == ("refused", "NO_LUMBAR")
+    names = {path.name for path in (tmp_path / "out" / row["folder"]).iterdir()}
+    assert names == {"result.json", "report.html", "overlay.png"}
+    assert "%" not in (tmp_path / "out" / row["folder"] / "report.html").read_text().split(
+        "</style>"
+    )[1].replace("width:100%", "")
+
+
+def _png(path: Path) -> Path:
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(200))
+    return path
+
+
+def _broken(folder: Path, change: Callable[[pydicom.Dataset], object]) -> Path:
+    for file in sorted(_series(folder).iterdir()):
+        _edit(file, change)
+    return folder
+
+
+def _bad_inputs(home: Path) -> dict[str, tuple[Path, str, str]]:
+    """Each bad input of the issue: where it lies, its code, and a word of its reason."""
+    (home / "empty").mkdir()
+    truncated = _series(home / "truncated", "T")
+    file = truncated / "0002.dcm"
+    file.write_bytes(file.read_bytes()[:-3000])
+    gap = _series(home / "gap", "G")
+    (gap / "0001.dcm").unlink()
+    mixed = _series(home / "mixed", "M")
+    sagittal = [0, 1, 0, 0, 0, -1]
+    _edit(mixed / "0003.dcm", lambda one: setattr(one, "ImageOrientationPatient", sagittal))
+    labels = home / "labels.nii.gz"
+    nibabel.save(
+        nibabel.Nifti1Image((_hu() > 200).astype(np.uint8), np.diag([1.5, 1.5, 4, 1])), labels
+    )
+
+    def make_mr(one: pydicom.Dataset) -> None:
+        one.Modality, one.SOPClassUID = "MR", pydicom.uid.MRImageStorage
+        one.file_meta.MediaStorageSOPClassUID = pydicom.uid.MRImageStorage
+
+    return {
+        "missing": (home / "nowhere", "NO_INPUT", "exist"),
+        "empty": (home / "empty", "NO_INPUT", "DICOM"),
+        "png": (_png(home / "picture.dcm"), "NOT_DICOM", "picture.dcm"),
+        "truncated": (truncated, "TRUNCATED", "0002.dcm"),
+        "mr": (_broken(home / "mr", make_mr), "NOT_CT", "MR"),
+        "spacing": (_broken(home / "sp", lambda o: o.pop("PixelSpacing")), "NO_SPACING", "sp"),
+        "slope": (_broken(home / "sl", lambda o: o.pop("RescaleSlope")), "NO_HU", "sl"),
+        "gap": (gap, "MISSING_SLICES", "gap"),
+        "mixed": (mixed, "MIXED_ORIENTATION", "mixed"),
+        "labels": (labels, "NOT_HU", "labels.nii.gz"),
+    }
+
+
+def test_each_bad_input_is_one_row_and_the_others_are_screened(
+    tmp_path: Path, bundle: Bundle, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad = _bad_inputs(tmp_path)
+    good = [_series(tmp_path / "first", "F"), _series(tmp_path / "last", "L")]
+    inputs = [good[0], *(path for path, _, _ in bad.values()), good[1]]
+    with caplog.at_level(logging.ERROR):
+        rows = _run(inputs, tmp_path / "out", bundle)
+    assert [rows[0]["status"], rows[-1]["status"]] == ["screened", "screened"]
+    assert len(rows) == len(inputs)
+    for row, (path, code, word) in zip(rows[1:-1], bad.values()):
+        assert (row["status"], row["code"]) == ("refused", code), row
+        assert str(path) in row["reason"]
+        assert word in row["reason"]
+        assert "\n" not in row["reason"]
+        assert row["osteoporosis"] == ""
+    assert not caplog.records
+
+
+def test_a_picture_or_an_archive_is_refused_by_its_name(tmp_path: Path, bundle: Bundle) -> None:
+    picture = _png(tmp_path / "slice.png")
+    archive = tmp_path / "study.zip"
+    archive.write_bytes(b"PK")
+    rows = _run([picture, archive], tmp_path / "out", bundle)
+    assert [row["code"] for row in rows] == ["UNSUPPORTED_FORMAT", "UNSUPPORTED_FORMAT"]
+    assert "Hounsfield" in rows[0]["reason"]
+
+
+def test_a_bad_file_beside_a_good_series_is_a_row_of_its_own(
+    tmp_path: Path, bundle: Bundle
+) -> None:
+    _series(tmp_path / "ct")
+    _png(tmp_path / "ct" / "zz.dcm")
+    (tmp_path / "ct" / "README").write_text("not an image")
+    rows = _run([tmp_path / "ct"], tmp_path / "out", bundle)
+    assert sorted(row["status"] for row in rows) == ["refused", "screened"]
+
+
+def test_of_a_study_one_series_is_screened_and_the_others_are_skipped(
+    tmp_path: Path, bundle: Bundle
+) -> None:
+    short = replace(_header("A"), series_uid=derived_uid("A/short"))
+    _series(tmp_path / "study" / "long")
+    write_ct_series(Volume(_hu()[:2], _affine()), short, tmp_path / "study" / "short")
+    rows = _run([tmp_path / "study"], tmp_path / "out", bundle)
+    assert {row["status"]: row["series"] for row in rows} == {
+        "screened": _header("A").series_uid,
+        "skipped": short.series_uid,
+    }
+    assert next(row for row in rows if row["status"] == "skipped")["reason"]
+    asked = screen_inputs(
+        [tmp_path / "study"], tmp_path / "o2", bundle, Silent(), series_uid=short.series_uid
+    )
+    assert next(row for row in asked if row.status == "screened").series == short.series_uid
+
+
+def test_an_unknown_series_uid_is_refused(tmp_path: Path, bundle: Bundle) -> None:
+    _series(tmp_path / "ct")
+    rows = screen_inputs([tmp_path / "ct"], tmp_path / "o", bundle, Silent(), series_uid="1.2.3")
+    assert [row.status for row in rows] == ["refused"]
+    assert "1.2.3" in rows[0].reason
+
+
+def test_two_studies_in_one_folder_are_both_screened(tmp_path: Path, bundle: Bundle) -> None:
+    _series(tmp_path / "all" / "a", "A")
+    _series(tmp_path / "all" / "b", "B")
+    rows = _run([tmp_path / "all"], tmp_path / "out", bundle)
+    assert [row["status"] for row in rows] == ["screened", "screened"]
+    assert rows[0]["folder"] != rows[1]["folder"]
+
+
+def test_a_failure_of_our_own_is_a_row_and_the_others_go_on(
+    tmp_path: Path,
+    bundle: Bundle,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    first, second = _series(tmp_path / "a", "A"), _series(tmp_path / "b", "B")
+    calls = iter([RuntimeError("broken"), None])
+
+    def fail_once(*_args: object, **_kwargs: object) -> bytes:
+        error = next(calls)
+        if error:
+            raise error
+        return b""
+
+    monkeypatch.setattr("osteoscreen.workflow._write_overlay", fail_once)
+    monkeypatch.setattr("osteoscreen.workflow.render_html", lambda *_a, **_k: "")
+    rows = _run([first, second], tmp_path / "out", bundle)
+    assert [row["status"] for row in rows] == ["failed", "screened"]
+    assert rows[0]["code"] == "FAILED"
+    assert "RuntimeError" in rows[0]["reason"]
+    assert any(record.exc_info for record in caplog.records)
+
+
+def test_progress_counts_every_slice(tmp_path: Path, bundle: Bundle) -> None:
+    watcher = Silent()
+    screen_inputs([_series(tmp_path / "ct")], tmp_path / "out", bundle, watcher)
+    assert watcher.begun == [SLICES]
+    assert watcher.marked == SLICES
+    assert [row.status for row in watcher.rows] == ["screened"]
+
+
+def test_every_output_says_research_use_only(tmp_path: Path, bundle: Bundle) -> None:
+    (row,) = _run([_series(tmp_path / "ct")], tmp_path / "out", bundle)
+    folder = tmp_path / "out" / row["folder"]
+    for name in ("report.html", "result.json"):
+        text = (folder / name).read_text()
+        assert "Research use only" in text
+        assert "ot a medical device" in text
+
+
+def test_result_json_is_what_the_row_says(tmp_path: Path, bundle: Bundle) -> None:
+    (row,) = _run([_series(tmp_path / "ct")], tmp_path / "out", bundle)
+    raw = json.loads((tmp_path / "out" / row["folder"] / "result.json").read_text())
+    assert raw["schema"] == "osteoscreen.result/1"
+    for name in ("normal_bone_mass", "low_bone_mass", "osteoporosis"):
+        assert float(row[name]) == pytest.approx(raw["probabilities"][name], abs=5e-5)
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="no real CT beside the project")
+@pytest.mark.parametrize("name", ["ts_lumbar/ct.nii.gz", "ts_dicom/ct"])
+def test_real_ct_goes_through_the_bundled_networks(tmp_path: Path, name: str) -> None:
+    from osteoscreen.bundle import load_bundle
+
+    (row,) = _run([REAL / name], tmp_path / "out", load_bundle())
+    assert row["status"] == "screened"
+    assert int(row["slices"]) > 5
