@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from osteoscreen.bundle import (
@@ -57,7 +59,7 @@ def threshold_bundle(
 
 
 def _model(
-    nodes: list[onnx.NodeProto], weights: dict[str, np.ndarray], shape: list[object]
+    nodes: list[onnx.NodeProto], weights: dict[str, NDArray[Any]], shape: list[str | int]
 ) -> onnx.ModelProto:
     graph = helper.make_graph(
         nodes,
@@ -89,7 +91,7 @@ def _classifier(size: int) -> onnx.ModelProto:
         helper.make_node("ReduceMean", ["grey", "axes"], ["mean"], keepdims=0),
         helper.make_node("MatMul", ["mean", "slope"], ["output"]),
     ]
-    weights = {
+    weights: dict[str, NDArray[Any]] = {
         "axes": np.array([2, 3], np.int64),
         "slope": np.array([LOGIT_PER_GREY], np.float32),
     }

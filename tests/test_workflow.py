@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -140,15 +141,18 @@ def test_nifti_marks_come_back_on_the_files_own_grid(
     tmp_path: Path, bundle: Bundle, axes: tuple[int, int, int], flips: tuple[int, ...]
 ) -> None:
     lps_to_ras = np.diag([-1.0, -1, 1, 1])
-    image = nibabel.Nifti1Image(_hu().transpose(2, 1, 0), lps_to_ras @ _affine()[:, [2, 1, 0, 3]])
+    image: Any = nibabel.Nifti1Image(
+        _hu().transpose(2, 1, 0), lps_to_ras @ _affine()[:, [2, 1, 0, 3]]
+    )
     orientation = np.array([[axis, -1 if axis in flips else 1] for axis in axes])
     file = tmp_path / "ct.nii.gz"
     nibabel.save(image.as_reoriented(orientation), file)
     (row,) = _run([file], tmp_path / "out", bundle)
     folder = tmp_path / "out" / row["folder"]
-    stored = nibabel.load(folder / "segmentation.nii.gz")
-    assert_array_equal(np.asarray(stored.dataobj) > 0, nibabel.load(file).get_fdata() > 200)
-    np.testing.assert_allclose(stored.affine, nibabel.load(file).affine, atol=1e-4)
+    stored: Any = nibabel.load(folder / "segmentation.nii.gz")
+    source: Any = nibabel.load(file)
+    assert_array_equal(np.asarray(stored.dataobj) > 0, source.get_fdata() > 200)
+    np.testing.assert_allclose(stored.affine, source.affine, atol=1e-4)
     assert (read_labels(folder / "segmentation.nii.gz") <= 2).all()
 
 

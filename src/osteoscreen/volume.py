@@ -7,6 +7,7 @@ millimetres, LPS (x to the left, y to the back, z to the head), as DICOM PS3.3 C
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from osteoscreen.errors import GeometryError, InputError, RefusalCode
 
 FloatArray = NDArray[np.float32]
 Affine = NDArray[np.float64]
+ScalarT = TypeVar("ScalarT", bound=np.generic)
 
 AXIAL_TOLERANCE_DEG = 30.0
 """Largest angle between the slice normal and the patient's long axis that still counts as axial.
@@ -120,12 +122,12 @@ class Reorientation:
     axes: tuple[int, int, int]
     flips: tuple[bool, bool, bool]
 
-    def apply(self, array: NDArray[np.generic]) -> NDArray[np.generic]:
+    def apply(self, array: NDArray[ScalarT]) -> NDArray[ScalarT]:
         """Turn an array on the input's grid into one on the standing grid."""
         standing = array.transpose(self.axes)
         return standing[tuple(slice(None, None, -1 if flip else 1) for flip in self.flips)]
 
-    def undo(self, array: NDArray[np.generic]) -> NDArray[np.generic]:
+    def undo(self, array: NDArray[ScalarT]) -> NDArray[ScalarT]:
         """Turn an array on the standing grid back into one on the input's grid."""
         unflipped = array[tuple(slice(None, None, -1 if flip else 1) for flip in self.flips)]
         return unflipped.transpose(np.argsort(self.axes))

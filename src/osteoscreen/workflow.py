@@ -301,9 +301,12 @@ def _write_marks(
     labels = reorientation.undo(screening.marks.labels()).astype(np.uint8)
     if opened.series is not None and opened.series.has_identifiers:
         write_segmentation(
-            labels, opened.series.headers, folder / "segmentation.dcm", algorithm="osteoscreen MS-Net",
+            labels,
+            opened.series.headers,
+            folder / "segmentation.dcm",
+            algorithm="osteoscreen MS-Net",
             version=__version__,
-        )  # fmt: skip
+        )
     else:
         write_labels(labels, opened.volume, folder / "segmentation.nii.gz")
 

@@ -6,15 +6,28 @@ Painter's order, from outside in. Each shape is a solid of three dimensions in t
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from osteoscreen.phantom.field import Array
+from osteoscreen.phantom.field import Array, Mask
 from osteoscreen.phantom.spine import Plane
 from osteoscreen.phantom.tissue import AIR_HU, Tissues
 from osteoscreen.phantom.vertebra import BoneSurface, Vertebra
+
+GAS_HU = -950.0
+STOOL_HU = 10.0
+STOOL_GAS_HU = -650.0
+ORAL_CONTRAST_HU = 230.0
+"""Contents of the bowel that do not differ between patients: chosen settings, the last inside the
+120 to 500 HU of the feasibility study."""
+
+TABLE_HALF_WIDTH_MM, TABLE_HEIGHT_MM = 210.0, 34.0
+TABLE_CORE_HU, TABLE_SHELL_HU = -890.0, -80.0
+"""Foam between two thin sheets, bent upwards at the sides."""
+
+Cut = tuple[tuple[slice, slice], Mask]
+"""Part of a plane and a mask of its shape."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +35,8 @@ class Blob:
     """An ellipsoid of one tissue, with an optional coat of fat.
 
     Args:
-        tissue: What it holds; a field of ``Tissues`` or one of ``gas``, ``stool``, ``fluid``.
+        tissue: What it holds; a field of ``Tissues`` or one of ``gas``, ``stool``, ``fluid`` and
+            ``oral_contrast``. The name of a muscle says which one it is.
         centre_mm, radius_mm: Ellipsoid (x, y, z).
         turn_rad: Rotation in the axial plane.
         coat: Size of the fat around it against its own, 1 for none.
@@ -77,11 +91,11 @@ def paint_trunk(trunk: Trunk, tissues: Tissues, plane: Plane, noise: tuple[Array
         tissues: Attenuation of the tissues.
         plane: Warped coordinates of the grid.
         noise: Unit fields of fine and coarse grain, each of the grid's shape.
-    Returns: HU, shape (rows, columns).
+    Returns: HU, shape (rows, columns); ribs, pelvis and spine are still missing.
     """
     hu = np.full(plane.x.shape, AIR_HU, np.float32)
     if trunk.table_mm is not None:
-        _paint_table(trunk, plane, hu)
+        _paint_table(trunk.back_mm + trunk.table_mm, plane, hu)
     half_width = trunk.half_width_mm * (1 + trunk.hip * np.clip(-plane.z_mm / 150, -0.5, 1))
     centre_y = trunk.back_mm - trunk.half_depth_mm
     side, front, back = trunk.fat_mm
@@ -100,7 +114,9 @@ def paint_trunk(trunk: Trunk, tissues: Tissues, plane: Plane, noise: tuple[Array
     wall = _inside(plane, centre_y, wall_size, trunk.exponent)
     fine, coarse = noise
     fatty = np.clip(0.8 * (fine + 0.8 * coarse) - 1.3 + 2.0 * trunk.infiltration, 0, 0.9)
-    muscle = tissues.muscle + fatty * np.float32(tissues.fat - tissues.muscle)
+    muscle = np.asarray(
+        tissues.muscle + fatty * np.float32(tissues.fat - tissues.muscle), dtype=np.float32
+    )
     hu[wall] = muscle[wall]
     inner = (
         wall_size[0] - trunk.wall_mm,
@@ -109,9 +125,8 @@ def paint_trunk(trunk: Trunk, tissues: Tissues, plane: Plane, noise: tuple[Array
     )
     cavity = _inside(plane, centre_y, inner, trunk.exponent)
     hu[cavity] = tissues.fat
-    organs = np.zeros_like(cavity)
     for blob in trunk.organs:
-        _paint_blob(blob, tissues, plane, hu, (cavity, fine, coarse), organs)
+        _paint_organ(blob, tissues, plane, hu, (cavity, fine, coarse))
     if plane.z_mm > trunk.lung_floor_mm - 40:
         _paint_lungs(trunk, tissues, plane, hu, (cavity, half_width, centre_y))
     for blob in trunk.muscles:
@@ -121,7 +136,8 @@ def paint_trunk(trunk: Trunk, tissues: Tissues, plane: Plane, noise: tuple[Array
 
 def _inside(
     plane: Plane, centre_y: float, half: tuple[float, float, float], exponent: float
-) -> Array:
+) -> Mask:
+    """Mask of a superellipse with half axes at the sides, in front and behind, mm."""
     y = plane.y - np.float32(centre_y)
     half_depth = np.where(y > 0, np.float32(half[2]), np.float32(half[1]))
     # exp(log) is three times faster than the power of a negative-free float32 array.
@@ -130,7 +146,7 @@ def _inside(
     return np.asarray(x_term + y_term < 1)
 
 
-def _cut(blob: Blob, plane: Plane, grow: float) -> tuple[tuple[slice, slice], Array] | None:
+def _cut(blob: Blob, plane: Plane, grow: float) -> Cut | None:
     """Window and inside mask of a blob at this height, grown by a factor."""
     radius = np.array(blob.radius_mm) * grow
     lift = (plane.z_mm - blob.centre_mm[2]) / radius[2]
@@ -150,13 +166,8 @@ def _cut(blob: Blob, plane: Plane, grow: float) -> tuple[tuple[slice, slice], Ar
     return window, np.asarray(a * a + b * b < 1 - lift * lift)
 
 
-def _paint_blob(
-    blob: Blob,
-    tissues: Tissues,
-    plane: Plane,
-    hu: Array,
-    place: tuple[Array, Array, Array],
-    organs: Array,
+def _paint_organ(
+    blob: Blob, tissues: Tissues, plane: Plane, hu: Array, place: tuple[Mask, Array, Array]
 ) -> None:
     cavity, fine, coarse = place
     if blob.coat > 1 and (coat := _cut(blob, plane, blob.coat)) is not None:
@@ -167,42 +178,29 @@ def _paint_blob(
         return
     window, mask = cut
     mask = mask & cavity[window]
-    fill = _FILLINGS.get(blob.tissue)
-    if fill is not None:
-        values = fill(tissues, plane.y[window] - np.float32(blob.centre_mm[1]), fine[window])
-        hu[window][mask] = values[mask]
-    else:
-        hu[window][mask] = getattr(tissues, blob.tissue) + 3 * coarse[window][mask]
-    organs[window] |= mask
+    y = plane.y[window] - np.float32(blob.centre_mm[1])
+    hu[window][mask] = _content(blob.tissue, tissues, y, (fine[window], coarse[window]))[mask]
 
 
-def _gas(tissues: Tissues, y: Array, fine: Array) -> Array:
-    """Air above a fluid level: the patient lies on the back."""
-    return np.where(y < 2, np.float32(-950), np.float32(tissues.bowel))
-
-
-def _stool(tissues: Tissues, y: Array, fine: Array) -> Array:
-    return np.where(fine > 1.2, np.float32(-650), np.float32(10) + 55 * fine)
-
-
-def _fluid(tissues: Tissues, y: Array, fine: Array) -> Array:
-    return np.asarray(np.float32(tissues.bowel) + 8 * fine)
-
-
-def _oral_contrast(tissues: Tissues, y: Array, fine: Array) -> Array:
-    return np.asarray(np.float32(230) + 20 * fine)
-
-
-_FILLINGS: dict[str, Callable[[Tissues, Array, Array], Array]] = {
-    "gas": _gas,
-    "stool": _stool,
-    "fluid": _fluid,
-    "oral_contrast": _oral_contrast,
-}
+def _content(tissue: str, tissues: Tissues, y: Array, grains: tuple[Array, Array]) -> Array:
+    """HU inside an organ; y runs to the back from its centre, for the patient lies on the back."""
+    fine, coarse = grains
+    match tissue:
+        case "gas":
+            return np.where(y < 2, np.float32(GAS_HU), np.float32(tissues.bowel))
+        case "stool":
+            solid = np.float32(STOOL_HU) + 55 * fine
+            return np.where(fine > 1.2, np.float32(STOOL_GAS_HU), solid)
+        case "fluid":
+            return np.asarray(np.float32(tissues.bowel) + 8 * fine)
+        case "oral_contrast":
+            return np.asarray(np.float32(ORAL_CONTRAST_HU) + 20 * fine)
+        case _:
+            return np.asarray(getattr(tissues, tissue) + 3 * coarse, dtype=np.float32)
 
 
 def _paint_muscle(
-    blob: Blob, tissues: Tissues, plane: Plane, hu: Array, place: tuple[Array, Array]
+    blob: Blob, tissues: Tissues, plane: Plane, hu: Array, place: tuple[Mask, Array]
 ) -> None:
     skin, muscle = place
     coat, cut = _cut(blob, plane, blob.coat), _cut(blob, plane, 1.0)
@@ -216,7 +214,7 @@ def _paint_muscle(
 
 
 def _paint_lungs(
-    trunk: Trunk, tissues: Tissues, plane: Plane, hu: Array, place: tuple[Array, float, float]
+    trunk: Trunk, tissues: Tissues, plane: Plane, hu: Array, place: tuple[Mask, float, float]
 ) -> None:
     """Lung bases: they reach deepest at the back and the sides."""
     cavity, half_width, centre_y = place
@@ -228,22 +226,27 @@ def _paint_lungs(
     hu[lung] = tissues.lung
 
 
-def _paint_table(trunk: Trunk, plane: Plane, hu: Array) -> None:
-    assert trunk.table_mm is not None
-    top = trunk.back_mm + trunk.table_mm - 0.00045 * plane.x**2
-    below = plane.y - top
-    wide = np.abs(plane.x) < 210
-    hu[wide & (below > 0) & (below < 34)] = -890.0
-    hu[wide & ((np.abs(below - 1.2) < 1.2) | (np.abs(below - 33) < 1.2))] = -80.0
+def _paint_table(top_mm: float, plane: Plane, hu: Array) -> None:
+    below = plane.y - (top_mm - 0.00045 * plane.x**2)
+    wide = np.abs(plane.x) < TABLE_HALF_WIDTH_MM
+    hu[wide & (below > 0) & (below < TABLE_HEIGHT_MM)] = TABLE_CORE_HU
+    hu[wide & ((np.abs(below - 1.2) < 1.2) | (np.abs(below - 33) < 1.2))] = TABLE_SHELL_HU
 
 
 def paint_outer_bones(
     trunk: Trunk, spine: tuple[Vertebra, ...], surface: BoneSurface, plane: Plane, hu: Array
 ) -> None:
-    """Paint ribs and iliac wings over the soft tissue, in place."""
+    """Paint ribs and iliac wings over the soft tissue, in place.
+
+    Args:
+        trunk: Wall that the ribs follow and height of the iliac crests.
+        spine: The patient's vertebrae: the ribs begin at T12.
+        surface: Cortex and cancellous bone.
+        plane: Warped coordinates of the grid.
+        hu: What is painted over, shape (rows, columns).
+    """
     shell = surface.cortex_mm * np.exp(0.3 * plane.shell_noise)
-    for depth in (*_rib_depths(trunk, spine, plane), *_iliac_depths(trunk, plane)):
-        window, below = depth
+    for window, below in (*_rib_depths(trunk, spine, plane), *_iliac_depths(trunk, plane)):
         inside = below > 0
         bone = np.where(below < shell[window], surface.cortex_hu, surface.cancellous_hu)
         hu[window][inside] = bone[inside]

@@ -23,7 +23,13 @@ TEXTURE_PITCH_MM = (2.8, 1.3)
 
 @dataclass(frozen=True)
 class Osteophyte:
-    """A spur on the rim of one endplate."""
+    """A spur on the rim of one endplate.
+
+    Args:
+        angle: Where on the rim, radians from left (0) to back (pi / 2).
+        size_mm: How far it stands out.
+        upper: Whether it grows on the upper endplate.
+    """
 
     angle: float
     size_mm: float
@@ -71,14 +77,29 @@ class Vertebra:
     texture: tuple[Array, Array]
 
     def local(self, x: Array, y: Array, z_mm: float) -> tuple[Array, Array, Array]:
-        """Turn patient coordinates of one axial plane into local coordinates."""
+        """Turn patient coordinates of one axial plane into local coordinates.
+
+        Args:
+            x: Left coordinate in mm, any shape that agrees with ``y``.
+            y: Back coordinate in mm.
+            z_mm: Height of the plane.
+        Returns: Local (u, v, w) in mm.
+        """
         dx, dy = x - np.float32(self.centre_mm[0]), y - np.float32(self.centre_mm[1])
         dz = np.float32(z_mm - self.centre_mm[2])
         rows = [axis[0] * dx + axis[1] * dy + axis[2] * dz for axis in self.axes]
         return rows[0], rows[1], rows[2]
 
     def outline(self, u: Array, v: Array, w: Array) -> tuple[Array, Array]:
-        """Return the relative radius (1 on the side wall) and the radial depth in mm."""
+        """Measure where points lie between the axis of the body and its side wall.
+
+        Args:
+            u: Local left in mm.
+            v: Local back in mm, of the same shape.
+            w: Local head in mm, of the same shape.
+        Returns: The relative radius, 1 on the wall, and the depth below it in mm, measured along
+            the radius and negative outside.
+        """
         squeeze = 1 - self.waist * (1 - np.minimum((2 * w / self.height_mm) ** 2, 1))
         half_width = np.float32(self.width_mm / 2) * squeeze
         dent = 1 - np.float32(self.notch) * np.exp(-((u / (0.24 * self.width_mm)) ** 2))
@@ -100,17 +121,23 @@ class Vertebra:
         )
 
     def endplate_depth(self, relative: Array, w: Array) -> Array:
-        """Return the depth below the nearer endplate in mm; negative in the disc."""
+        """Return the depth below the nearer endplate in mm; negative in the disc.
+
+        Args:
+            relative: Relative radius of ``outline``: the endplates dip towards the middle.
+            w: Local height in mm.
+        """
         dip = self.concavity_mm * (1 - np.minimum(relative, 1) ** 2)
         return np.asarray(self.height_mm / 2 - dip - np.abs(w), dtype=np.float32)
 
     def body(self, local: tuple[Array, Array, Array], shell: Array, cortex_hu: float) -> Array:
-        """Attenuation of the body, HU at 120 kVp; NaN outside.
+        """Return the attenuation of the body.
 
         Args:
             local: Coordinates (u, v, w), each of shape (rows, columns).
             shell: Cortex thickness in mm at each place.
             cortex_hu: Attenuation of compact bone.
+        Returns: HU at 120 kVp, shape (rows, columns); NaN outside the body.
         """
         u, v, w = local
         relative, wall_depth = self.outline(u, v, w)
@@ -134,7 +161,14 @@ class Vertebra:
         return np.asarray(np.exp(-((u / 5) ** 2) - (w / 2.5) ** 2) * towards_back, dtype=np.float32)
 
     def grain(self, u: Array, v: Array, w: Array) -> Array:
-        """Trabecular texture in HU at points inside the body."""
+        """Return the trabecular texture at points inside the body.
+
+        Args:
+            u: Local left in mm.
+            v: Local back in mm, of the same shape.
+            w: Local head in mm, of the same shape.
+        Returns: HU around zero, of that shape; beyond the lattice the edge goes on.
+        """
         total = np.zeros(u.shape, np.float32)
         for lattice, pitch_mm in zip(self.texture, TEXTURE_PITCH_MM):
             middle = (np.array(lattice.shape) - 1) / 2

@@ -7,12 +7,14 @@ field of view (DESIGN, "Pixel size"). The paper's own setting is the scanner's m
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 FloatArray = NDArray[np.float32]
+ScalarT = TypeVar("ScalarT", bound=np.generic)
 
 AIR_HU = -1024.0
 """What lies outside the image."""
@@ -78,14 +80,14 @@ def smooth(image: FloatArray, spacing_mm: tuple[float, float], target_mm: float)
 
 
 def sample(
-    image: NDArray[np.generic],
+    image: NDArray[ScalarT],
     spacing_mm: tuple[float, float],
     grid: Grid,
     *,
     pose: Pose = IDENTITY,
     order: int = 1,
     outside: float = AIR_HU,
-) -> NDArray[np.generic]:
+) -> NDArray[ScalarT]:
     """Sample an image on a grid, in one interpolation.
 
     Args:
