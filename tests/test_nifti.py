@@ -26,7 +26,7 @@ def _values() -> NDArray[np.int16]:
 
 
 def _write(path: Path, array: NDArray[Any], affine: NDArray[np.float64] = RAS) -> Path:
-    image: Any = nibabel.Nifti1Image(array, affine)  # type: ignore[no-untyped-call] # nibabel's
+    image: Any = nibabel.Nifti1Image(array, affine)
     image.set_sform(affine, code=1)
     nibabel.save(image, path)
     return path
@@ -44,9 +44,7 @@ def test_every_voxel_keeps_its_value_and_its_place(tmp_path: Path) -> None:
 
 
 def test_a_scaled_file_is_read_in_hu(tmp_path: Path) -> None:
-    image: Any = nibabel.Nifti1Image(  # type: ignore[no-untyped-call] # nibabel's
-        _values().astype(np.float32), RAS
-    )
+    image: Any = nibabel.Nifti1Image(_values().astype(np.float32), RAS)
     image.set_data_dtype(np.int16)
     nibabel.save(image, tmp_path / "ct.nii")
     # int16 over 2,500 HU: steps of 0.04 HU
@@ -209,7 +207,7 @@ def test_another_format_is_refused(name: str, is_zipped: bool, tmp_path: Path) -
 def test_another_format_that_nibabel_reads_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "ct.mgz"
     nibabel.save(
-        nibabel.MGHImage(_values().astype(np.int32), RAS),  # type: ignore[no-untyped-call] # nibabel's
+        nibabel.MGHImage(_values().astype(np.int32), RAS),
         path,
     )
     _refused(path, RefusalCode.UNSUPPORTED_FORMAT, "got MGHImage")

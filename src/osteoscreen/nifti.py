@@ -110,7 +110,7 @@ def write_labels(labels: NDArray[np.uint8], volume: Volume, path: Path) -> None:
         raise ValueError(f"labels must have shape {volume.hu.shape}, got {labels.shape}")
     affine = to_ras(volume.affine)
     array = labels.astype(np.uint8).transpose(2, 1, 0)
-    image: Any = nibabel.Nifti1Image(array, affine)  # type: ignore[no-untyped-call] # nibabel's
+    image: Any = nibabel.Nifti1Image(array, affine)
     image.set_sform(affine, code=SCANNER_SPACE)
     image.set_qform(affine, code=SCANNER_SPACE, strip_shears=True)
     image.header.set_xyzt_units("mm")
