@@ -42,6 +42,9 @@ PAPER_TRAIN, PAPER_TEST = 50, 21
 BODY_MIDDLE = 0.2
 """Slices at a level lie within this share of the body's height from its middle."""
 
+PELVIS_MM = 45.0
+"""How far below the middle of S1 the scattered slices begin: pelvis without a vertebra to mark."""
+
 STUDY_DATE = "20200101"
 """One fixed date: a synthetic patient has no history."""
 
@@ -215,7 +218,7 @@ def slice_places(
         high = patient.vertebra("T12").centre_mm[2]
         return [(None, float(z)) for z in np.arange(high, low, -scan.thickness_mm)]
     if plan.preset is Preset.RANDOMISED:
-        low = patient.vertebra("S1").centre_mm[2] - 10
+        low = patient.vertebra("S1").centre_mm[2] - PELVIS_MM
         high = patient.vertebra("T10").centre_mm[2]
         heights = np.sort(rng.uniform(low, high, plan.slices))[::-1]
         return [(None, float(z)) for z in heights]

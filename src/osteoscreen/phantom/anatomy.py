@@ -140,6 +140,7 @@ def draw_patient(
             cortex_hu=bone.cortex_hu,
             cancellous_hu=bone.trabecular_hu + 40,
             roughness=draw_field(rngs["field"], ROUGHNESS_PITCH_MM, ROUGHNESS_BOX_MM),
+            body_wall=float(rngs["bone"].uniform(0.1, 1.0)) if is_randomised else 1.0,
         ),
         has_contrast=has_contrast,
         warps=(fields[0], fields[1], fields[2], fields[3]),
@@ -171,7 +172,7 @@ def _randomise(rng: np.random.Generator, bone: Bone) -> Bone:
         cortex_hu=float(np.clip(bone.cortex_hu * rng.uniform(0.7, 1.3), 350, 1400)),
         coarseness=bone.coarseness,
         trabecular_sd_hu=float(
-            rng.uniform(30, 170) if rng.random() < 0.6 else bone.trabecular_sd_hu
+            rng.uniform(30, 170) if rng.random() < 0.4 else rng.uniform(6, 40)
         ),
     )
 

@@ -105,6 +105,9 @@ def draw_scan(
         * np.exp((trunk_half_width_mm - 165) / 120)
         * (1 + 1.5 * sharpening)
     )
+    blur = float(rng.uniform(0.30, 0.75))
+    if is_randomised and rng.random() < 0.3:
+        blur = float(rng.uniform(0.75, 1.7))
     return Scan(
         matrix=matrix,
         field_of_view_mm=field_of_view,
@@ -112,7 +115,7 @@ def draw_scan(
         thickness_mm=thickness,
         kvp=kvp,
         tube_current_ma=current,
-        blur_mm=float(rng.uniform(0.30, 0.75)),
+        blur_mm=blur,
         sharpening=sharpening,
         noise_hu=float(np.clip(noise, 3, 120 if is_randomised else 40)),
         offset_hu=float(rng.normal(0, 5)),

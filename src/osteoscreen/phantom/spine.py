@@ -197,8 +197,11 @@ class Plane:
         Args:
             x_range: Lowest and highest x of the box in mm.
             y_range: Lowest and highest y of the box in mm.
-        Returns: Slices of rows and columns; ``None`` if the box misses the plane.
+        Returns: Slices of rows and columns; ``None`` if the box misses the plane or
+            the plane is empty.
         """
+        if self.x.size == 0:
+            return None
         columns = _span(self.x[self.x.shape[0] // 2], x_range)
         rows = _span(self.y[:, self.y.shape[1] // 2], y_range)
         if columns is None or rows is None:
@@ -312,7 +315,8 @@ def _paint_body(
         return None
     local = vertebra.local(plane.x[window], plane.y[window], plane.z_mm)
     # No wall where a pedicle joins: marrow runs through.
-    shell = surface.cortex_mm * np.exp(0.35 * plane.shell_noise[window]) * ~rest[window]
+    wall_mm = surface.cortex_mm * surface.body_wall
+    shell = wall_mm * np.exp(0.35 * plane.shell_noise[window]) * ~rest[window]
     values = vertebra.body(local, shell, surface.cortex_hu)
     inside = np.isfinite(values)
     view = hu[window]

@@ -27,7 +27,7 @@ class Osteophyte:
 
     Args:
         angle: Where on the rim, radians from left (0) to back (pi / 2).
-        size_mm: How far it stands out.
+        size_mm: Size; it stands out by about four fifths of that.
         upper: Whether it grows on the upper endplate.
     """
 
@@ -189,9 +189,12 @@ class BoneSurface:
         cortex_hu: Attenuation of compact bone at 120 kVp.
         cancellous_hu: Attenuation inside arches, ribs and pelvis at 120 kVp.
         roughness: Field that varies the cortex along the surface.
+        body_wall: Share of the cortex that the walls of the bodies have: many real bodies show
+            hardly any rim.
     """
 
     cortex_mm: float
     cortex_hu: float
     cancellous_hu: float
     roughness: SmoothField
+    body_wall: float

@@ -108,6 +108,8 @@ def export(
         raise RunError(f"{segmenter.folder}: a segmenter run is needed, got a classifier's")
     if not isinstance(classifier.recipe, ClassifierRecipe):
         raise RunError(f"{classifier.folder}: a classifier run is needed, got a segmenter's")
+    if not any(case.condition for case in calibration.of(Split.CALIBRATION)):
+        raise RunError("an export needs cases with a condition in the calibration split, got none")
     folder.mkdir(parents=True, exist_ok=True)
     size = segmenter.recipe.image_size
     differences = {
@@ -243,7 +245,7 @@ def _calibrate(readings: Readings) -> dict[str, Any]:
     """Fit the temperature on slices and the conformal quantile on patients."""
     known = np.isfinite(readings.logits).all(axis=1) & (readings.truth >= 0)
     if not known.any():
-        raise RunError("calibration needs marked slices with a condition in the calibration split")
+        raise RunError("a calibration needs slices in which MS-Net marks a vertebra, got none")
     logits, truth = readings.logits[known], readings.truth[known]
     temperature = fit_temperature(logits, truth)
     patients = [name for name, keep in zip(readings.patients, known) if keep]

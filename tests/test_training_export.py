@@ -1,0 +1,263 @@
+"""Export: float16 weights, the same answers as PyTorch, calibration, and the card."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from numpy.testing import assert_allclose
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from scipy.optimize import minimize_scalar
+from torch import nn
+
+from osteoscreen.bundle import CARD, CLASSIFIER, SEGMENTER, Bundle, load_bundle
+from osteoscreen.cohort.manifest import Manifest, Split
+from osteoscreen.errors import BundleError, RunError
+from osteoscreen.evaluation import metrics
+from osteoscreen.evaluation.evaluate import read_cohort, summarise
+from osteoscreen.evaluation.metrics import by_patient
+from osteoscreen.findings import NOTICE
+from osteoscreen.screening.decision import softmax
+from osteoscreen.training import export as module
+from osteoscreen.training.export import (
+    PARITY,
+    Provenance,
+    conformal_quantile,
+    export,
+    export_network,
+    fit_temperature,
+    halve_weights,
+    round_weights,
+)
+from osteoscreen.training.run import Run, load_best
+
+
+def _network(seed: int = 0) -> nn.Module:
+    """Convolution, batch norm and a linear layer, small and of a fixed seed."""
+    network = nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(), nn.Linear(4, 3),
+    )  # fmt: skip
+    rng = torch.Generator().manual_seed(seed)
+    for parameter in network.parameters():
+        nn.init.normal_(parameter, std=0.05, generator=rng)
+    return network.eval()
+
+
+def _simulated(
+    count: int, temperature: float, seed: int = 0
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Logits and classes drawn from their probabilities at a temperature."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(0, 2, (count, 3))
+    cumulated = softmax(logits, temperature).cumsum(axis=1)
+    return logits, (rng.random(count)[:, None] > cumulated).sum(axis=1).astype(np.int64)
+
+
+def test_weights_are_stored_as_float16_and_statistics_as_float32(tiny_bundle: Bundle) -> None:
+    for name in (SEGMENTER, CLASSIFIER):
+        stored = onnx.load(tiny_bundle.folder / name).graph.initializer
+        matrices = [one for one in stored if len(one.dims) >= 2]
+        vectors = [one for one in stored if len(one.dims) == 1]
+        assert {one.data_type for one in matrices} == {TensorProto.FLOAT16}
+        assert TensorProto.FLOAT16 not in {one.data_type for one in vectors}
+        weights = sum(math.prod(one.dims) for one in matrices)
+        parameters = sum(math.prod(one.dims) for one in stored)
+        assert weights > 0.9 * parameters
+
+
+def test_a_bundle_says_what_the_networks_of_its_runs_say(
+    tiny_bundle: Bundle, segmenter_run: Run, classifier_run: Run
+) -> None:
+    rng = np.random.default_rng(3)
+    for run, size, answer in (
+        (segmenter_run, 64, tiny_bundle.marks),
+        (classifier_run, 32, tiny_bundle.logits),
+    ):
+        network = load_best(run)
+        round_weights(network)
+        grey = rng.uniform(0, 255, (11, size, size)).astype(np.float32)
+        with torch.no_grad():
+            expected = network(torch.from_numpy(grey)[:, None]).numpy()
+        assert_allclose(answer(grey), expected, rtol=0, atol=PARITY)
+
+
+def test_the_bundle_carries_the_settings_of_its_recipes(
+    tiny_bundle: Bundle, segmenter_run: Run, classifier_run: Run, manifest: Manifest
+) -> None:
+    settings = tiny_bundle.settings
+    assert (settings.segmenter.size, settings.segmenter.spacing_mm) == (64, 6.0)
+    assert settings.segmenter.marks == ("vertebra", "body")
+    assert (settings.classifier.size, settings.classifier.mark) == (32, "vertebra")
+    assert settings.classifier.channels == 1
+    assert settings.runs == {"segmenter": segmenter_run.record, "classifier": classifier_run.record}
+    assert settings.metrics["cohort_sha256"] == manifest.sha256
+    assert max(settings.metrics["onnx_difference"].values()) < PARITY
+    assert load_bundle(tiny_bundle.folder).settings == settings
+
+
+def test_the_bundle_is_calibrated_and_measured_on_splits_of_their_own(
+    tiny_bundle: Bundle, manifest: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metrics, "RESAMPLES", 40)  # as the bundle was measured
+    settings = tiny_bundle.settings.classifier
+    seen = read_cohort(tiny_bundle, manifest, Split.CALIBRATION)
+    known = np.asarray(np.isfinite(seen.logits).all(axis=1))
+    assert known.any()
+    logits, truth = seen.logits[known], seen.truth[known]
+    assert settings.temperature == pytest.approx(fit_temperature(logits, truth))
+    patients = [name for name, keep in zip(seen.patients, known) if keep]
+    wanted, score = by_patient(patients, truth, softmax(logits, settings.temperature))
+    assert settings.conformal_quantile == pytest.approx(conformal_quantile(wanted, score, 0.9))
+    assert settings.conformal_coverage == pytest.approx(0.9)
+    test = summarise(read_cohort(tiny_bundle, manifest, Split.TEST), settings.temperature)
+    said = tiny_bundle.settings.metrics
+    assert json.loads(json.dumps({name: said[name] for name in test})) == json.loads(
+        json.dumps(test)
+    )
+
+
+def test_the_card_says_what_the_bundle_is(tiny_bundle: Bundle) -> None:
+    card = (tiny_bundle.folder / CARD).read_text(encoding="utf-8")
+    figures = tiny_bundle.settings.metrics
+    for expected in (
+        "# tiny 0.1",
+        NOTICE,
+        "Twelve synthetic patients.",
+        "**MS-Net**: width 4, grid 64 at 6.0 mm, marks vertebra, body, loss dice_bce. "
+        "3 epochs, 120 augmented views",
+        "**BCC-Net**: bcc-net, 32 pixels, dropout 0, weight decay 0.005. 3 epochs, 48 augmented",
+        "3 patients, 6 slices",
+        f"| Dice index, body | {figures['segmentation']['body_dice_score']['mean']:.3f} |",
+        "2.5 to 5 mm and 120 to 120 kVp",
+        "says nothing about clinical accuracy",
+    ):
+        assert expected in card
+    if "classification" in figures:
+        assert f"Three-class accuracy {figures['classification']['accuracy']:.3f}" in card
+
+
+def test_runs_of_the_wrong_kind_are_refused(
+    segmenter_run: Run, classifier_run: Run, manifest: Manifest, provenance: Provenance,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    with pytest.raises(RunError, match="a segmenter run is needed, got a classifier's"):
+        export(classifier_run, classifier_run, manifest, tmp_path / "a", provenance)
+    with pytest.raises(RunError, match="a classifier run is needed, got a segmenter's"):
+        export(segmenter_run, segmenter_run, manifest, tmp_path / "a", provenance)
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_cohort_without_a_calibration_split_is_refused(
+    segmenter_run: Run, classifier_run: Run, manifest: Manifest, provenance: Provenance,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    cases = manifest.of(Split.TRAIN)
+    with pytest.raises(RunError, match="cases with a condition in the calibration split, got none"):
+        export(segmenter_run, classifier_run, replace(manifest, cases=cases), tmp_path, provenance)
+
+
+def test_an_exported_network_agrees_with_pytorch(tmp_path: Path) -> None:
+    assert export_network(_network(), tmp_path / "network.onnx", (1, 8, 8)) < PARITY
+
+
+def test_a_network_that_differs_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def spoil(model: onnx.ModelProto) -> onnx.ModelProto:
+        for index, tensor in enumerate(model.graph.initializer):
+            values = numpy_helper.to_array(tensor)
+            if values.ndim == 4:
+                spoiled = numpy_helper.from_array(values * np.float32(1.01), tensor.name)
+                model.graph.initializer[index].CopyFrom(spoiled)
+        return halve_weights(model)
+
+    monkeypatch.setattr(module, "halve_weights", spoil)
+    with pytest.raises(BundleError, match=r"must agree with PyTorch to 0\.0001, got"):
+        export_network(_network(), tmp_path / "network.onnx", (1, 8, 8))
+
+
+def test_rounded_weights_are_within_half_a_float16_step() -> None:
+    network, rounded = _network(), _network()
+    round_weights(rounded)
+    for before, after in zip(network.parameters(), rounded.parameters()):
+        if before.ndim >= 2:
+            assert torch.equal(after, after.half().float())
+            # Ten bits of fraction; below 6e-5 the steps are absolute.
+            torch.testing.assert_close(after, before, rtol=2**-11, atol=2**-25)
+        else:
+            assert torch.equal(after, before)
+
+
+def test_halving_changes_no_value_that_float16_cannot_hold() -> None:
+    exact, other = np.array([[0.5, -2.0]], np.float32), np.array([[0.1], [1.0]], np.float32)
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "exact"], ["y"]),
+         helper.make_node("MatMul", ["y", "other"], ["output"])],
+        "graph",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1])],
+        [helper.make_tensor_value_info("output", TensorProto.FLOAT, [1, 1])],
+        [numpy_helper.from_array(exact, "exact"), numpy_helper.from_array(other, "other")],
+    )  # fmt: skip
+    halved = halve_weights(helper.make_model(graph))
+    stored = {one.name: numpy_helper.to_array(one) for one in halved.graph.initializer}
+    assert stored["exact.half"].dtype == np.float16
+    assert_allclose(stored["exact.half"], exact, rtol=0, atol=0)
+    assert stored["other"].dtype == np.float32
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
+def test_a_known_temperature_is_found_again(temperature: float) -> None:
+    logits, truth = _simulated(20_000, temperature)
+    # 20,000 draws leave an error of about one percent.
+    assert fit_temperature(logits, truth) == pytest.approx(temperature, rel=0.04)
+
+
+def test_the_temperature_is_where_the_log_likelihood_is_highest() -> None:
+    logits, truth = _simulated(300, 1.5)
+
+    def loss(temperature: float) -> float:
+        total = 0.0
+        for row, index in zip(logits, truth):
+            total -= row[index] / temperature - math.log(
+                sum(math.exp(v / temperature) for v in row)
+            )
+        return total
+
+    best = minimize_scalar(loss, bounds=(0.2, 5), method="bounded").x
+    assert fit_temperature(logits, truth) == pytest.approx(best, rel=1e-3)
+
+
+def test_a_network_that_is_always_right_has_the_lowest_temperature() -> None:
+    assert fit_temperature(3 * np.eye(3), np.arange(3)) == pytest.approx(0.2, rel=1e-3)
+
+
+def test_the_conformal_quantile_by_hand() -> None:
+    # Nine patients whose true class has 0.1, 0.2, ... 0.9; errors 0.1 to 0.9.
+    truth = np.zeros(9, np.int64)
+    score = np.stack([np.arange(1, 10) / 10, 1 - np.arange(1, 10) / 10], axis=1)
+    # Ceil(10 * 0.9) = 9th of nine, ceil(10 * 0.5) = 5th, ceil(10 * 0.75) = 8th.
+    assert conformal_quantile(truth, score, 0.9) == pytest.approx(0.9)
+    assert conformal_quantile(truth, score, 0.5) == pytest.approx(0.5)
+    assert conformal_quantile(truth, score, 0.75) == pytest.approx(0.8)
+
+
+def test_too_few_patients_make_sets_of_all_classes() -> None:
+    score = np.full((8, 3), 1 / 3)
+    assert conformal_quantile(np.zeros(8, np.int64), score, 0.9) == pytest.approx(1.0)
+
+
+def test_conformal_sets_hold_the_class_as_often_as_they_promise() -> None:
+    shares = []
+    for seed in range(60):
+        logits, truth = _simulated(400, 1.0, seed)
+        score = softmax(logits)
+        quantile = conformal_quantile(truth[:100], score[:100], 0.9)
+        shares.append((1 - score[np.arange(100, 400), truth[100:]] <= quantile).mean())
+    # From 0.9 to 0.9 + 1/101; the mean of 60 cohorts has a deviation of 0.5 %, three of them.
+    assert 0.885 < np.mean(shares) < 0.925
