@@ -16,8 +16,8 @@ from scipy import ndimage
 from osteoscreen.phantom import Mode, Patient, Scan, SliceImage, draw_patient, render_slice
 from osteoscreen.phantom.anatomy import STREAMS, streams
 from osteoscreen.phantom.bone import condition_of_t_score
-from osteoscreen.phantom.field import SmoothField
-from osteoscreen.phantom.generator import BODY, REST, SUB_PLANES
+from osteoscreen.phantom.field import SPLINE_SD, SmoothField
+from osteoscreen.phantom.generator import BODY, REST, SPINE_WARP, SUB_PLANES, WARP_MM
 from osteoscreen.phantom.spine import LEVELS
 from osteoscreen.phantom.tissue import AIR_HU
 from osteoscreen.phantom.vertebra import Vertebra
@@ -208,6 +208,26 @@ def test_the_label_of_a_body_has_the_area_of_a_monte_carlo_count(level: str) -> 
     hits = sum(_is_in_body(vertebra, (x + u, y + v, z)) for u, v in points)
     # About 3500 hits: 1.4 % of standard error, and as much again of pixel edges.
     assert_allclose(area, hits / 12_000 * 64**2, rtol=0.045)
+
+
+def test_the_spine_follows_the_warp_by_its_share_and_the_trunk_in_full() -> None:
+    still = _still(_patient(1))
+    first, second, third, fourth = still.warps
+    # A lattice of one value is a field of one value: everything moves to the right by 12 mm.
+    pushed = dataclasses.replace(
+        first, lattice=np.full_like(first.lattice, 12.0 / WARP_MM[0] * SPLINE_SD)
+    )
+    moved = dataclasses.replace(still, warps=(pushed, second, third, fourth))
+    wide = dataclasses.replace(IDEAL, field_of_view_mm=500.0, matrix=250)
+    trunks, bodies = [], []
+    for patient in (still, moved):
+        image = _render(patient, wide, _height(patient, "L3"))
+        trunks.append(float(np.nonzero(np.abs(image.hu) < 300)[1].mean()) * wide.pixel_mm)
+        bodies.append(float(np.nonzero(image.labels == BODY)[1].mean()) * wide.pixel_mm)
+    # A fraction of a pixel of 2 mm, which averages out over an outline.
+    assert_allclose(trunks[0] - trunks[1], 12.0, atol=1.0)
+    assert_allclose(bodies[0] - bodies[1], 12.0 * SPINE_WARP, atol=0.5)
+    assert 0 < SPINE_WARP < 0.5
 
 
 @pytest.mark.parametrize("case", [0, 1])

@@ -81,6 +81,17 @@ def read_labels(path: Path) -> NDArray[np.uint8]:
     return stored.transpose(2, 1, 0).astype(np.uint8)
 
 
+def read_affine(path: Path) -> Affine:
+    """Return where a NIfTI file lies: (k, j, i) of the file to LPS millimetres, 4x4.
+
+    Raises:
+        InputError: As ``read_labels``.
+    """
+    image = _open(path)
+    _check_header(image, path)
+    return np.asarray(RAS_TO_LPS @ image.affine[:, [2, 1, 0, 3]], dtype=np.float64)
+
+
 def _read(path: Path) -> tuple[NDArray[np.float32], Affine]:
     if not path.is_file():
         raise InputError(RefusalCode.NO_INPUT, "the file must exist, it does not", path)

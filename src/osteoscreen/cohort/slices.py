@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
 from pathlib import Path
-from typing import Any
 
-import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,7 +15,7 @@ from osteoscreen.cohort.manifest import Case, Manifest
 from osteoscreen.dicom.segmentation import MarkedSlices, read_segmentation
 from osteoscreen.dicom.series import choose_series, find_series, read_series
 from osteoscreen.errors import ManifestError
-from osteoscreen.nifti import read_labels, read_nifti, to_ras
+from osteoscreen.nifti import read_affine, read_labels, read_nifti
 from osteoscreen.volume import Volume, stand
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
@@ -94,9 +92,8 @@ def _read_volume(image: Path, mask: Path | None, case_id: str) -> tuple[Volume, 
             f"got {labels.shape}"
         )
     # Equal shapes are not enough: the same patient may be stored from left or from right.
-    loaded: Any = nibabel.load(mask)
-    move = np.asarray(loaded.affine) - to_ras(volume.affine)
-    corners = np.array([*product(*((0, length - 1) for length in volume.hu.shape[::-1]))])
+    move = read_affine(mask) - volume.affine
+    corners = np.array([*product(*((0, length - 1) for length in volume.hu.shape))])
     apart = np.linalg.norm(corners @ move[:3, :3].T + move[:3, 3], axis=1).max()
     if apart > GRID_TOLERANCE_MM:
         raise ManifestError(

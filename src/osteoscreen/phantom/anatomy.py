@@ -171,9 +171,7 @@ def _randomise(rng: np.random.Generator, bone: Bone) -> Bone:
         cortex_mm=float(np.clip(bone.cortex_mm * rng.uniform(0.6, 1.5), 0.3, 2.6)),
         cortex_hu=float(np.clip(bone.cortex_hu * rng.uniform(0.7, 1.3), 350, 1400)),
         coarseness=bone.coarseness,
-        trabecular_sd_hu=float(
-            rng.uniform(30, 170) if rng.random() < 0.4 else rng.uniform(6, 40)
-        ),
+        trabecular_sd_hu=float(rng.uniform(30, 170) if rng.random() < 0.4 else rng.uniform(6, 40)),
     )
 
 
