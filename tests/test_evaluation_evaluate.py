@@ -83,7 +83,7 @@ def test_without_masks_and_conditions_only_counts_are_left(
     found = read_cohort(bundle, replace(manifest, cases=cases), Split.TEST)
     assert found.truth.tolist() == [-1, -1]
     assert summarise(found, 1.0) == {
-        "slices": 2, "patients": 1, "segmentation": {}, "slices_without_mark": 0
+        "slices": 2, "patients": 1, "segmentation": {}, "slices_not_classified": 0
     }  # fmt: skip
 
 
@@ -91,7 +91,7 @@ def test_an_empty_split_has_no_readings(bundle: Bundle, manifest: Manifest) -> N
     found = read_cohort(bundle, replace(manifest, cases=()), Split.TEST)
     assert found.logits.shape == (0, 3)
     assert summarise(found, 1.0) == {
-        "slices": 0, "patients": 0, "segmentation": {}, "slices_without_mark": 0
+        "slices": 0, "patients": 0, "segmentation": {}, "slices_not_classified": 0
     }  # fmt: skip
 
 
@@ -105,7 +105,7 @@ def test_a_slice_that_nothing_is_marked_in_has_no_logits(
     assert np.isnan(found.logits).all()
     assert found.overlaps[0]["vertebra_dice_score"] == pytest.approx(0)
     summary = summarise(found, 1.0)
-    assert summary["slices_without_mark"] == 1
+    assert summary["slices_not_classified"] == 1
     assert "classification" not in summary
 
 
@@ -125,7 +125,7 @@ def _readings() -> Readings:
 
 def test_a_summary_by_hand() -> None:
     found = summarise(_readings(), 1.0)
-    assert (found["slices"], found["patients"], found["slices_without_mark"]) == (7, 4, 2)
+    assert (found["slices"], found["patients"], found["slices_not_classified"]) == (7, 4, 2)
     dice = found["segmentation"]["body_dice_score"]
     # 0, 0.1, ... 0.5: the tenth percentile lies half-way from the first to the second.
     assert dice == pytest.approx(

@@ -82,7 +82,7 @@ def test_there_is_advice_for_every_class_clear_or_not() -> None:
 )
 def test_the_advice_is_that_of_section_3_5(values: tuple[float, float, float], words: str) -> None:
     probabilities = to_probabilities(np.array(values))
-    assert words in advise(probabilities, 0.6)
+    assert words in advise(probabilities, clear=is_clear(probabilities, 0.6))
 
 
 def test_no_advice_excludes_a_disease() -> None:
@@ -96,3 +96,9 @@ def test_clear_begins_at_the_operating_point() -> None:
     probabilities = Probabilities(normal_bone_mass=0.6, low_bone_mass=0.3, osteoporosis=0.1)
     assert is_clear(probabilities, 0.6)
     assert not is_clear(probabilities, 0.61)
+
+
+def test_a_class_that_shares_its_prediction_set_is_not_clear() -> None:
+    probabilities = Probabilities(normal_bone_mass=0.62, low_bone_mass=0.37, osteoporosis=0.01)
+    assert is_clear(probabilities, 0.6, quantile=0.5)
+    assert not is_clear(probabilities, 0.6, quantile=0.7)

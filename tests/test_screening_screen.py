@@ -13,7 +13,7 @@ from osteoscreen.bundle import Bundle
 from osteoscreen.errors import RefusalCode
 from osteoscreen.findings import Acquisition, Reservation, ReservationCode, Subject
 from osteoscreen.screening.decision import softmax
-from osteoscreen.screening.marking import mark_volume
+from osteoscreen.screening.marking import _keep_one_vertebra, mark_volume
 from osteoscreen.screening.screen import Scanned, Screening, choose_slices, screen_volume
 from osteoscreen.volume import Volume
 
@@ -68,10 +68,35 @@ def test_marks_keep_their_place_at_any_pixel_spacing(bundle: Bundle, spacing_mm:
 
 def test_only_the_largest_body_of_a_slice_stays(bundle: Bundle) -> None:
     hu = _cylinder([15])
-    hu[0, 5:9, 5:9] = 800
+    hu[0, 5:15, 5:15] = 800
     marks = mark_volume(_volume(hu), bundle)
-    assert not marks.body[0, 5:9, 5:9].any()
-    assert marks.body[0, 48, 48]
+    for mark in (marks.body, marks.vertebra):
+        assert not mark[0, 5:15, 5:15].any()
+        assert mark[0, 48, 48]
+
+
+def test_a_piece_of_the_arch_stays_behind_the_body_and_nowhere_else() -> None:
+    """A body at rows 40 to 59, with pieces behind, far behind, and in front of it."""
+    body = np.zeros((140, 100), bool)
+    body[40:60, 40:60] = True
+    vertebra = body.copy()
+    vertebra[70:76, 45:55] = True
+    vertebra[120:130, 45:55] = True
+    vertebra[10:20, 45:55] = True
+    _keep_one_vertebra(vertebra, body, (1.0, 1.0))
+    assert vertebra[70:76, 45:55].all()
+    assert not vertebra[120:130].any()
+    assert not vertebra[10:20].any()
+    assert (body <= vertebra).all()
+
+
+def test_without_a_body_the_largest_piece_stays() -> None:
+    vertebra = np.zeros((60, 60), bool)
+    vertebra[10:30, 10:30] = True
+    vertebra[10:14, 50:54] = True
+    _keep_one_vertebra(vertebra, np.zeros_like(vertebra), (3.0, 3.0))
+    assert vertebra[10:30, 10:30].all()
+    assert not vertebra[:, 50:].any()
 
 
 def test_a_slice_with_half_the_largest_mark_is_not_classified(bundle: Bundle) -> None:
@@ -118,10 +143,15 @@ def test_a_single_slice_carries_its_reservation(bundle: Bundle) -> None:
     assert ReservationCode.SINGLE_SLICE in _codes(_screen(_volume(_cylinder([20])), bundle))
 
 
-def test_two_classified_slices_are_few(bundle: Bundle) -> None:
-    codes = _codes(_screen(_volume(_cylinder([20, 20, 5])), bundle))
-    assert ReservationCode.FEW_SLICES in codes
-    assert ReservationCode.SINGLE_SLICE not in codes
+def test_fewer_than_four_classified_slices_are_few(bundle: Bundle) -> None:
+    few = _codes(_screen(_volume(_cylinder([20, 20, 20, 5])), bundle))
+    assert ReservationCode.FEW_SLICES in few
+    assert ReservationCode.SINGLE_SLICE not in few
+    assert ReservationCode.FEW_SLICES not in _codes(_screen(_volume(_cylinder([20] * 4)), bundle))
+
+
+def test_every_series_says_that_its_levels_are_unknown(bundle: Bundle) -> None:
+    assert ReservationCode.LEVELS_UNKNOWN in _codes(_screen(_volume(_cylinder([20] * 4)), bundle))
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,17 @@ class BundleSettings(_Section):
     metrics: dict[str, Any] = Field(description="held-out figures with intervals")
     sha256: dict[str, str] = Field(description="checksum of each file")
 
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.classifier.mark not in self.segmenter.marks:
+            raise ValueError(
+                f"the classifier needs the mark {self.classifier.mark}, got {self.segmenter.marks}"
+            )
+        for low, high in (self.segmenter.window_hu, self.classifier.window_hu):
+            if not low < high:
+                raise ValueError(f"window_hu must rise, got {(low, high)}")
+        return self
+
 
 @dataclass(frozen=True)
 class Bundle:

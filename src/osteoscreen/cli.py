@@ -93,7 +93,7 @@ def screen(
         loaded = load_bundle(bundle)
         with _progress() as progress:
             rows = screen_inputs(inputs, out, loaded, _Screen(progress), series_uid=series)
-    except OsteoscreenError as error:
+    except (OsteoscreenError, OSError) as error:
         _stop(error)
     _conclude(rows, out)
 
@@ -122,7 +122,7 @@ def demo(
             rows = screen_inputs(
                 [out / "patient" / case.image], out / "results", loaded, _Screen(progress)
             )
-    except OsteoscreenError as error:
+    except (OsteoscreenError, OSError) as error:
         _stop(error)
     assert case.condition is not None
     typer.echo(
@@ -148,11 +148,14 @@ def phantom(  # noqa: PLR0913 - an option a setting
     from osteoscreen.cohort.synthetic import CohortPlan, Preset, write_cohort
 
     plan = CohortPlan(Preset(preset.value), cases, seed, slices, series)
-    with _progress() as progress:
-        task = progress.add_task("Synthetic patients", total=cases)
-        manifest = write_cohort(
-            out, plan, workers=workers, done=lambda count: progress.update(task, completed=count)
-        )
+    try:
+        with _progress() as progress:
+            task = progress.add_task("Synthetic patients", total=cases)
+            manifest = write_cohort(
+                out, plan, workers=workers, done=lambda n: progress.update(task, completed=n)
+            )
+    except (OsteoscreenError, OSError) as error:
+        _stop(error)
     typer.echo(f"Manifest: {manifest}")
 
 
@@ -291,13 +294,14 @@ def _progress() -> Progress:
 
 
 def _conclude(rows: list[Row], out: Path) -> NoReturn:
-    from osteoscreen.findings import BoneCondition
+    from osteoscreen.findings import BoneCondition, ReservationCode
 
     for row in rows:
         if row.status == "screened":
             values = (row.normal_bone_mass, row.low_bone_mass, row.osteoporosis)
             shares = " / ".join(f"{value:.0%}" for value in values if value is not None)
-            label = BoneCondition(row.condition).label
+            doubt = "?" if ReservationCode.DOUBTFUL in row.reservations.split(";") else ""
+            label = BoneCondition(row.condition).label + doubt
             typer.echo(f"{row.input}: {label} (normal / low / osteoporosis: {shares})")
             typer.echo(f"  report: {out / row.folder / 'report.html'}")
     typer.echo(f"Summary: {out / 'summary.csv'}")
@@ -312,6 +316,6 @@ def _need_training() -> None:
         _stop("this command needs the training extra: pip install 'osteoscreen[train]'")
 
 
-def _stop(error: OsteoscreenError | str) -> NoReturn:
+def _stop(error: Exception | str) -> NoReturn:
     typer.echo(f"error: {error}", err=True)
     raise typer.Exit(WRONG_USAGE)

@@ -65,6 +65,8 @@ class ReservationCode(StrEnum):
     """A marked vertebra touches the edge of the image."""
     NO_IDENTIFIERS = "NO_IDENTIFIERS"
     """The DICOM identifiers are empty: the marks are written as NIfTI instead of DICOM SEG."""
+    LEVELS_UNKNOWN = "LEVELS_UNKNOWN"
+    """The vertebrae are marked but not named: nothing confirms that they are lumbar."""
     DOUBTFUL = "DOUBTFUL"
     """No class has a clear majority of the probability."""
 

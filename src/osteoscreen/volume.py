@@ -142,8 +142,8 @@ def stand(volume: Volume) -> tuple[Volume, Reorientation]:
         volume: CT in HU, axes in any order.
     Returns: The standing volume and the reorientation that leads back to the input's grid.
     Raises:
-        GeometryError: If the axes cannot be matched to the body's, or the slices of the
-            standing volume are more than 30 degrees away from axial.
+        GeometryError: If the axes are not square to each other or cannot be matched to the
+            body's, or the slices of the standing volume are more than 30 degrees away from axial.
     """
     directions = volume.affine[:3, :3] / np.linalg.norm(volume.affine[:3, :3], axis=0)
     nearest = np.abs(directions).argmax(axis=0)
@@ -151,6 +151,7 @@ def stand(volume: Volume) -> tuple[Volume, Reorientation]:
         raise GeometryError(
             RefusalCode.NEED_AXIAL, "the volume axes must lie near the body axes, they are oblique"
         )
+    _check_square(directions)
     axes = tuple(int(np.flatnonzero(nearest == body_axis)[0]) for body_axis in (2, 1, 0))
     flips = tuple(bool(directions[body, axis] < 0) for body, axis in zip((2, 1, 0), axes))
     reorientation = Reorientation((axes[0], axes[1], axes[2]), (flips[0], flips[1], flips[2]))
@@ -169,3 +170,19 @@ def stand(volume: Volume) -> tuple[Volume, Reorientation]:
             f"got {standing.tilt_deg:.0f}",
         )
     return standing, reorientation
+
+
+SQUARE_TOLERANCE_DEG = 1.0
+"""As far as a header's rounding may turn an axis; a gantry tilt is several degrees."""
+
+
+def _check_square(directions: NDArray[np.float64]) -> None:
+    """Refuse a sheared stack: areas and marks would be wrong."""
+    cosines = np.abs(directions.T @ directions - np.eye(3))
+    worst = float(np.degrees(np.arcsin(min(cosines.max(), 1.0))))
+    if worst > SQUARE_TOLERANCE_DEG:
+        raise GeometryError(
+            RefusalCode.GANTRY_TILT,
+            f"the axes must be square to each other to {SQUARE_TOLERANCE_DEG:g} degree, "
+            f"got {worst:.1f} off",
+        )

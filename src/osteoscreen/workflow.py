@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import hashlib
 import logging
+import os
 import secrets
 import time
+import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from io import BytesIO
@@ -132,7 +134,7 @@ def screen_inputs(
 def write_summary(rows: Iterable[Row], path: Path) -> None:
     """Write the rows as CSV; the file is whole at any time."""
     part = path.with_suffix(".part")
-    with part.open("w", newline="", encoding="utf-8") as stream:
+    with part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as stream:
         writer = csv.DictWriter(stream, [field.name for field in fields(Row)])
         writer.writeheader()
         writer.writerows(asdict(row) for row in rows)
@@ -145,12 +147,15 @@ def _units(source: Path, series_uid: str | None) -> Iterator[Unit | Row]:
         yield from _find_units(source, series_uid)
     except InputError as error:
         yield _refused(source, "", error)
+    except OSError as error:
+        reason = f"the path must be readable, it is not ({type(error).__name__})"
+        yield _refused(source, "", InputError(RefusalCode.NO_INPUT, reason, source))
 
 
 def _find_units(source: Path, series_uid: str | None) -> Iterator[Unit | Row]:
     name = source.name.lower()
     if source.is_file() and name.endswith(NIFTI_SUFFIXES):
-        yield Unit(source, _safe_name(str(source.resolve())))
+        yield Unit(source, _safe_name(source, ""))
         return
     if source.is_file() and source.suffix.lower() in UNREADABLE_SUFFIXES:
         reason = UNREADABLE_SUFFIXES[source.suffix.lower()]
@@ -179,19 +184,26 @@ def _choose(source: Path, study: list[SeriesFiles], series_uid: str | None) -> I
     for series in study:
         if series is not chosen:
             reason = skipped.get(series.key, "another series was chosen")
-            yield Row(str(source), series.key, "skipped", reason=reason)
+            yield Row(_shown(source), series.key, "skipped", reason=reason)
     if chosen is not None:
-        yield Unit(source, _safe_name(chosen.key), chosen)
+        yield Unit(source, _safe_name(source, chosen.key), chosen)
 
 
-def _safe_name(key: str) -> str:
-    return f"series-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+def _safe_name(source: Path, key: str) -> str:
+    """Name a folder by the series, or by the file where one file is the input."""
+    path = os.fsencode(source.resolve()) if source.is_file() else b""
+    return f"series-{hashlib.sha256(key.encode() + path).hexdigest()[:12]}"
+
+
+def _shown(path: Path) -> str:
+    """Write a path so that any terminal and file can hold it."""
+    return os.fsencode(path).decode("utf-8", errors="backslashreplace")
 
 
 def _refused(source: Path, series: str, error: InputError) -> Row:
     at = error.source if error.source is not None else source
-    reason = f"{at}: {error.reason}"
-    return Row(str(source), series, "refused", code=error.code, reason=reason)
+    reason = f"{_shown(at)}: {error.reason}"
+    return Row(_shown(source), series, "refused", code=error.code, reason=reason)
 
 
 def _screen_job(unit: Unit, out: Path, bundle: Bundle, watcher: Watcher, salt: bytes) -> Row:
@@ -200,10 +212,12 @@ def _screen_job(unit: Unit, out: Path, bundle: Bundle, watcher: Watcher, salt: b
         screening = screen_unit(unit, out / unit.name, bundle, watcher, salt=salt)
     except InputError as error:
         return _refused(unit.source, key, error)
-    except Exception as error:
-        logger.error("%s failed", unit.name, exc_info=error)
-        reason = f"{unit.source}: internal error ({type(error).__name__}), see the log"
-        return Row(str(unit.source), key, "failed", code=RefusalCode.FAILED, reason=reason)
+    except Exception as error:  # noqa: BLE001 - the door of a job: the others must go on
+        # The message may quote a header: only the kind of error and the place are logged.
+        frames = "".join(traceback.format_tb(error.__traceback__))
+        logger.error("%s failed with %s at\n%s", unit.name, type(error).__name__, frames)
+        reason = f"{_shown(unit.source)}: internal error ({type(error).__name__}), see the log"
+        return Row(_shown(unit.source), key, "failed", code=RefusalCode.FAILED, reason=reason)
     return _row(unit, key, screening.result)
 
 
@@ -211,14 +225,14 @@ def _row(unit: Unit, key: str, result: ScreeningResult) -> Row:
     codes = ";".join(one.code for one in result.reservations)
     if result.refusal is not None:
         return Row(
-            str(unit.source), key, "refused", reservations=codes, code=result.refusal.code,
-            reason=f"{unit.source}: {result.refusal.text}", folder=unit.name,
+            _shown(unit.source), key, "refused", reservations=codes, code=result.refusal.code,
+            reason=f"{_shown(unit.source)}: {result.refusal.text}", folder=unit.name,
         )  # fmt: skip
     assert result.probabilities is not None
     assert result.condition is not None
     normal, low, osteoporosis = (round(p, 4) for p in result.probabilities.as_tuple())
     return Row(
-        str(unit.source), key, "screened", result.condition, normal, low, osteoporosis,
+        _shown(unit.source), key, "screened", result.condition, normal, low, osteoporosis,
         len(result.slices), codes, folder=unit.name,
     )  # fmt: skip
 
@@ -248,6 +262,7 @@ def screen_unit(
     Raises:
         InputError: If the series cannot be read; nothing is written then.
     """
+    _clear(folder)
     started = time.perf_counter()
     opened = _open(unit, salt)
     standing, reorientation = stand(opened.volume)
@@ -259,7 +274,7 @@ def screen_unit(
     folder.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
     _write_marks(screening, opened, reorientation, folder)
-    overlay = _write_overlay(screening, standing, folder)
+    overlay = _write_overlay(screening, standing, indices, folder)
     ring = _write_ring(screening.result, folder)
     timing = {"read": read_s, **screening.result.timing_s, "write": time.perf_counter() - started}
     result = screening.result.model_copy(
@@ -271,6 +286,22 @@ def screen_unit(
     text = result.model_dump_json(by_alias=True, indent=1)
     (folder / "result.json").write_text(text + "\n", encoding="utf-8")
     return Screening(result, screening.marks, screening.chosen)
+
+
+OUTPUTS = (
+    "result.json",
+    "report.html",
+    "pie.png",
+    "overlay.png",
+    "segmentation.dcm",
+    "segmentation.nii.gz",
+)
+
+
+def _clear(folder: Path) -> None:
+    """Remove what an earlier screening wrote, so that old and new never lie side by side."""
+    for name in OUTPUTS:
+        (folder / name).unlink(missing_ok=True)
 
 
 def _open(unit: Unit, salt: bytes) -> _Opened:
@@ -296,22 +327,28 @@ def _write_marks(
 ) -> None:
     """Write the marks on the input's own grid: SEG beside DICOM, NIfTI beside a volume file.
 
-    Images without identifiers cannot be referred to; their marks become NIfTI too.
+    Images without identifiers cannot be referred to, and a SEG cannot be empty; the marks become
+    NIfTI then.
     """
     labels = reorientation.undo(screening.marks.labels()).astype(np.uint8)
-    if opened.series is not None and opened.series.has_identifiers:
-        write_segmentation(
+    is_written = (
+        opened.series is not None
+        and opened.series.has_identifiers
+        and write_segmentation(
             labels,
             opened.series.headers,
             folder / "segmentation.dcm",
             algorithm="osteoscreen MS-Net",
             version=__version__,
         )
-    else:
+    )
+    if not is_written:
         write_labels(labels, opened.volume, folder / "segmentation.nii.gz")
 
 
-def _write_overlay(screening: Screening, volume: Volume, folder: Path) -> bytes:
+def _write_overlay(
+    screening: Screening, volume: Volume, indices: tuple[int, ...], folder: Path
+) -> bytes:
     labels = screening.marks.labels()
     positions = volume.slice_positions_mm
     said = dict(zip(screening.chosen, screening.result.slices))
@@ -325,7 +362,7 @@ def _write_overlay(screening: Screening, volume: Volume, folder: Path) -> bytes:
             hu=volume.hu[index],
             labels=labels[index],
             spacing_mm=volume.spacing_mm[1:],
-            title=f"slice {index + 1} of {len(labels)} · z {positions[index]:.0f} mm",
+            title=f"slice {indices[index]} · z {positions[index]:.0f} mm",
             probabilities=said[index].probabilities if index in said else None,
         )
         for index in shown

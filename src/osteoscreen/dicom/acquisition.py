@@ -26,7 +26,13 @@ AGE_PATTERN = re.compile(r"(\d{1,3})([YMWD])")
 
 UNITS_PER_YEAR = {"Y": 1.0, "M": 12.0, "W": 52.18, "D": 365.25}
 
-IDENTIFIERS = ("SOPInstanceUID", "SOPClassUID", "StudyInstanceUID", "SeriesInstanceUID")
+IDENTIFIERS = (
+    "SOPInstanceUID",
+    "SOPClassUID",
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "FrameOfReferenceUID",
+)
 """What a segmentation or a report must name to point at its source images."""
 
 

@@ -6,6 +6,7 @@ use today.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,7 +87,7 @@ def write_segmentation(  # noqa: PLR0913 - one argument a fact of the object, fi
     method = SegmentAlgorithmTypeValues.MANUAL if manual else SegmentAlgorithmTypeValues.AUTOMATIC
     identification = AlgorithmIdentificationSequence(algorithm, ARTIFICIAL_INTELLIGENCE, version)
     segmentation = Segmentation(
-        source_images=list(headers),
+        source_images=[_source(header) for header in headers],
         pixel_array=labels,
         segmentation_type=SegmentationTypeValues.BINARY,
         segment_descriptions=[
@@ -112,6 +113,8 @@ def write_segmentation(  # noqa: PLR0913 - one argument a fact of the object, fi
         content_description="Vertebra marks",
     )
     segmentation.SeriesDescription = "Vertebra marks"
+    if "PatientName" in headers[0]:
+        segmentation.PatientName = headers[0].PatientName
     if series_uid:
         _fix_dimension_uid(segmentation, derived_uid(f"{series_uid}/dimensions"))
     segmentation.save_as(path)
@@ -180,6 +183,34 @@ class _Place:
     segment: int
     sop_instance_uid: str
     position: tuple[float, float, float]
+
+
+COPIED: tuple[tuple[str, str], ...] = (
+    ("PatientName", r"(?!)"),
+    ("PatientID", r".{1,64}"),
+    ("PatientBirthDate", r"\d{8}"),
+    ("PatientSex", r"[MFO]"),
+    ("AccessionNumber", r".{1,16}"),
+    ("StudyID", r".{1,16}"),
+    ("StudyDate", r"\d{8}"),
+    ("StudyTime", r"\d{2,6}(\.\d{1,6})?"),
+    ("ReferringPhysicianName", r"(?!)"),
+)
+"""Attributes that a segmentation takes from its images (type 2: may be empty, PS3.3 C.7.1.1 and
+C.7.2.1), with the form of a valid value. Names are left to the end: highdicom would quote an
+unusual one in a warning."""
+
+
+def _source(header: Dataset) -> Dataset:
+    """Copy a header for highdicom: what is missing or malformed becomes empty."""
+    source = Dataset()
+    source.update(header)
+    source.file_meta = header.file_meta
+    for keyword, form in COPIED:
+        value = str(source.get(keyword) or "")
+        if not re.fullmatch(form, value):
+            setattr(source, keyword, "")
+    return source
 
 
 def _place(frame: Dataset) -> _Place:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,11 +88,11 @@ class SeriesFiles:
 
     @property
     def key(self) -> str:
-        """The series UID, or a hash of the file names where there is none."""
+        """The series UID, or a hash of the files' paths where there is none."""
         if self.series_uid:
             return self.series_uid
-        names = "\n".join(path.name for path in self.files)
-        return hashlib.sha256(names.encode()).hexdigest()[:16]
+        paths = b"\n".join(os.fsencode(path.resolve()) for path in self.files)
+        return hashlib.sha256(paths).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ reference masks. The headline is one result a patient, with a 95 % interval over
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -25,8 +26,8 @@ from osteoscreen.evaluation.metrics import (
 )
 from osteoscreen.findings import CONDITIONS
 from osteoscreen.screening.decision import softmax
-from osteoscreen.screening.marking import mark_volume
-from osteoscreen.screening.roi import RoiSettings, cut_roi
+from osteoscreen.screening.marking import Marks, mark_volume
+from osteoscreen.screening.screen import choose_slices, roi_logits
 from osteoscreen.volume import Volume
 
 BOOTSTRAP_SEED = 20180101
@@ -40,7 +41,7 @@ class Readings:
         case_ids, patients: Of each slice.
         overlaps: Scores of each slice against its masks, by ``mark.score``; empty without a mask.
         truth: Class index of each slice, -1 where unknown.
-        logits: Shape (slices, 3); nan where nothing was marked.
+        logits: Shape (slices, 3); nan where the slice is not one that a screening classifies.
     """
 
     case_ids: list[str]
@@ -69,54 +70,52 @@ def read_cohort(
         InputError: If an image or mask cannot be read.
         ManifestError: If a mask does not fit its image.
     """
-    names: list[str] = []
-    patients: list[str] = []
-    overlaps: list[dict[str, float]] = []
+    readings = Readings([], [], [], np.zeros(0, np.int64), np.zeros((0, len(CONDITIONS))))
     truth: list[int] = []
     logits: list[NDArray[np.float64]] = []
-    for one in read_slices(manifest, manifest.of(split)):
-        names.append(one.case.case_id)
-        patients.append(one.case.patient_id)
-        scores, said = _read_slice(bundle, one)
-        overlaps.append(scores)
+    slices = read_slices(manifest, manifest.of(split))
+    for _, group in groupby(slices, key=lambda one: one.case.case_id):
+        case = list(group)
+        overlaps, said = _read_case(bundle, case)
+        condition = case[0].case.condition
+        readings.case_ids.extend(one.case.case_id for one in case)
+        readings.patients.extend(one.case.patient_id for one in case)
+        readings.overlaps.extend(overlaps)
+        truth += [-1 if condition is None else CONDITIONS.index(condition)] * len(case)
         logits.append(said)
-        condition = one.case.condition
-        truth.append(-1 if condition is None else CONDITIONS.index(condition))
         if advance:
-            advance(1)
-    return Readings(
-        names,
-        patients,
-        overlaps,
-        np.array(truth, np.int64),
-        np.array(logits, np.float64).reshape(-1, len(CONDITIONS)),
+            advance(len(case))
+    return replace(
+        readings,
+        truth=np.array(truth, np.int64),
+        logits=np.concatenate([readings.logits, *logits]),
     )
 
 
-def _read_slice(bundle: Bundle, one: LabelledSlice) -> tuple[dict[str, float], NDArray[np.float64]]:
-    row_mm, column_mm = one.spacing_mm
-    # A slice alone: its place does not matter to the marks, its pixel spacing does.
+def _read_case(
+    bundle: Bundle, case: list[LabelledSlice]
+) -> tuple[list[dict[str, float]], NDArray[np.float64]]:
+    """Mark and classify a case as a screening does: the slices that it would not choose say nan."""
+    row_mm, column_mm = case[0].spacing_mm
+    # The place of the slices does not matter to the networks, their pixel spacing does.
     affine = np.array([[0, 0, column_mm, 0], [0, row_mm, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1.0]])
-    marks = mark_volume(Volume(one.hu[None], affine), bundle)
-    pairs = {"vertebra": (marks.vertebra[0], one.vertebra), "body": (marks.body[0], one.body)}
-    scores = {
+    volume = Volume(np.stack([one.hu for one in case]), affine)
+    marks = mark_volume(volume, bundle)
+    logits = np.full((len(case), len(CONDITIONS)), np.nan)
+    chosen = choose_slices(volume, marks, bundle)
+    if chosen:
+        logits[list(chosen)] = roi_logits(volume, marks, chosen, bundle)
+    return [_overlaps(bundle, marks, index, one) for index, one in enumerate(case)], logits
+
+
+def _overlaps(bundle: Bundle, marks: Marks, index: int, one: LabelledSlice) -> dict[str, float]:
+    pairs = {"vertebra": (marks.vertebra, one.vertebra), "body": (marks.body, one.body)}
+    return {
         f"{name}_{score}": value
         for name, (marked, reference) in pairs.items()
         if reference.any() and name in bundle.settings.segmenter.marks
-        for score, value in asdict(overlap(marked, reference)).items()
+        for score, value in asdict(overlap(marked[index], reference)).items()
     }
-    settings = bundle.settings.classifier
-    mark = marks.body[0] if settings.mark == "body" else marks.vertebra[0]
-    if not mark.any():
-        return scores, np.full(len(CONDITIONS), np.nan)
-    roi = cut_roi(
-        one.hu,
-        mark,
-        one.spacing_mm,
-        RoiSettings(settings.size, settings.window_hu),
-        fill=settings.fill,
-    )
-    return scores, bundle.logits(roi[None])[0].astype(np.float64)
 
 
 def summarise(readings: Readings, temperature: float) -> dict[str, Any]:
@@ -131,9 +130,10 @@ def summarise(readings: Readings, temperature: float) -> dict[str, Any]:
     """
     found: dict[str, Any] = {"slices": len(readings.patients)}
     found["patients"] = len(set(readings.patients))
+    found["patients_not_classified"] = _unsaid(readings)
     found["segmentation"] = _segmentation(readings.overlaps)
     said = np.isfinite(readings.logits).all(axis=1)
-    found["slices_without_mark"] = int((~said).sum())
+    found["slices_not_classified"] = int((~said).sum())
     known = said & (readings.truth >= 0)
     if not known.any():
         return found
@@ -169,3 +169,10 @@ def _segmentation(overlaps: list[dict[str, float]]) -> dict[str, Any]:
             "tenth_percentile": float(np.percentile(values, 10)),
         }
     return found
+
+
+def _unsaid(readings: Readings) -> int:
+    """Patients of whom no slice was classified: they are missing from the classes' figures."""
+    said: list[bool] = np.isfinite(readings.logits[:, 0]).tolist()
+    heard = {name for name, keep in zip(readings.patients, said) if keep}
+    return len(set(readings.patients) - heard)

@@ -14,7 +14,7 @@ from osteoscreen.phantom.field import Array
 PEDICLE_WIDTH_MM = {
     "T10": 6.0, "T11": 7.0, "T12": 7.0, "L1": 6.5, "L2": 7.5, "L3": 9.0, "L4": 11.0, "L5": 14.0,
 }  # fmt: skip
-"""Pedicle width 6.5 to 14 mm from L1 to L5 (feasibility study)."""
+"""Pedicle width 6.5 to 14 mm from L1 to L5, chosen to look right beside public CT."""
 
 Place = tuple[float, float, float]
 

@@ -33,8 +33,8 @@ SIZE_MM = {
     "L5": (49.5, 34.0, 27.5, 10.0),
     "S1": (50.0, 32.0, 28.0, 2.0),
 }
-"""Body width, depth, height and the disc below, mm, of a person of 1.68 m. Within the ranges of
-the feasibility study (42-55 x 30-36 mm, height 26-28, disc 5-12)."""
+"""Body width, depth, height and the disc below, mm, of a person of 1.68 m. Within
+42-55 x 30-36 mm, height 26-28 and disc 5-12, chosen to look right beside public CT."""
 
 TILT_DEG = {
     "T10": -12.0, "T11": -11.0, "T12": -10.0, "L1": -8.0, "L2": -5.0, "L3": 0.0, "L4": 8.0,

@@ -20,7 +20,7 @@ STOOL_HU = 10.0
 STOOL_GAS_HU = -650.0
 ORAL_CONTRAST_HU = 230.0
 """Contents of the bowel that do not differ between patients: chosen settings, the last inside the
-120 to 500 HU of the feasibility study."""
+120 to 500 HU."""
 
 TABLE_HALF_WIDTH_MM, TABLE_HEIGHT_MM = 210.0, 34.0
 TABLE_CORE_HU, TABLE_SHELL_HU = -890.0, -80.0

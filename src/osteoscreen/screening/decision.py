@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from osteoscreen.findings import CONDITIONS, BoneCondition, Probabilities
 
 ADVICE = {
-    (BoneCondition.NORMAL, True): "This image suggests nothing further.",
+    (BoneCondition.NORMAL, True): "This image alone suggests nothing further.",
     (BoneCondition.NORMAL, False): (
         "Consider the risk of osteoporosis; suggest more exercise where fitting."
     ),
@@ -55,14 +55,25 @@ def aggregate(slice_probabilities: NDArray[np.float64]) -> Probabilities:
     return to_probabilities(slice_probabilities.mean(axis=0))
 
 
-def is_clear(probabilities: Probabilities, clear_probability: float) -> bool:
-    """Return whether the leading class has a clear majority."""
-    return max(probabilities.as_tuple()) >= clear_probability
+def is_clear(
+    probabilities: Probabilities, clear_probability: float, quantile: float | None = None
+) -> bool:
+    """Return whether the leading class has a clear majority and stands alone in its set.
+
+    Args:
+        probabilities: Of the patient.
+        clear_probability: Operating point of the bundle.
+        quantile: Of the prediction sets; ``None`` where the bundle has none.
+    """
+    return (
+        max(probabilities.as_tuple()) >= clear_probability
+        and len(prediction_set(probabilities, quantile)) == 1
+    )
 
 
-def advise(probabilities: Probabilities, clear_probability: float) -> str:
-    """Return the advice for the radiologist."""
-    return ADVICE[probabilities.condition, is_clear(probabilities, clear_probability)]
+def advise(probabilities: Probabilities, *, clear: bool) -> str:
+    """Return the advice for the radiologist (paper, section 3.5)."""
+    return ADVICE[probabilities.condition, clear]
 
 
 def prediction_set(

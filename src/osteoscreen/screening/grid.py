@@ -1,7 +1,7 @@
 """The square grid of one pixel size that MS-Net sees, and the way there and back.
 
 The bundled MS-Net sees every slice at one spacing, so that a vertebra has the same size at every
-field of view (DESIGN, "Pixel size"). The paper's own setting is the scanner's matrix as it is.
+field of view. The paper's own setting is the scanner's matrix as it is.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ def mark_volume(
         volume: Standing CT in HU.
         bundle: Model bundle.
         advance: Called with the number of slices just marked.
-    Returns: Marks of the volume's shape; in each slice only the largest connected vertebra stays.
+    Returns: Marks of the volume's shape; in each slice one body stays, with the pieces of its arch.
     """
     settings = bundle.settings.segmenter
     shape = volume.hu.shape
@@ -62,7 +62,7 @@ def mark_volume(
         if advance:
             advance(len(chunk))
     for index in range(shape[0]):
-        _keep_one_vertebra(channels["vertebra"][index], channels["body"][index])
+        _keep_one_vertebra(channels["vertebra"][index], channels["body"][index], spacing)
     return Marks(channels["vertebra"], channels["body"])
 
 
@@ -71,27 +71,44 @@ def _view(hu: NDArray[np.float32], spacing: tuple[float, float], grid: Grid) -> 
     return np.asarray(sample(filtered, spacing, grid, outside=AIR_HU), dtype=np.float32)
 
 
-def _keep_one_vertebra(vertebra: NDArray[np.bool_], body: NDArray[np.bool_]) -> None:
-    """Keep, in place, the largest body and what of the vertebra belongs with it.
+MIN_PIECE_SHARE = 0.02
+"""Smaller islands are noise: a facet seen in cross-section is 3 % of a vertebra and more."""
 
-    A slice shows one vertebral body at most. Facet joints are often parted from it in the plane,
-    so pieces of the vertebra stay that lie within the reach of one vertebra behind the body.
+REACH_MM = 30.0
+"""Gap between a body and a piece of its arch: the canal is 14 to 18 mm deep, the tip of a spinous
+process may lie apart."""
+
+
+def _keep_one_vertebra(
+    vertebra: NDArray[np.bool_], body: NDArray[np.bool_], spacing_mm: tuple[float, float]
+) -> None:
+    """Keep, in place, the largest body of a slice and the pieces of the vertebra within its reach.
+
+    A slice shows one vertebral body at most. Facets and the spinous process are often parted from
+    it in the plane; they lie beside or behind it, never in front.
     """
     if body.any():
         pieces, _ = ndimage.label(body)
-        largest = int(np.bincount(pieces.ravel())[1:].argmax()) + 1
-        body &= pieces == largest
+        others = body & (pieces != np.bincount(pieces.ravel())[1:].argmax() + 1)
+        body &= ~others
+        vertebra &= ~others
         vertebra |= body
     if not vertebra.any():
         return
     pieces, count = ndimage.label(vertebra, structure=np.ones((3, 3)))
-    if count <= 1:
-        return
-    sizes = np.bincount(pieces.ravel())
-    sizes[0] = 0
-    keep = sizes >= MIN_PIECE_SHARE * sizes.max()
-    vertebra &= keep[pieces]
+    sizes = np.bincount(pieces.ravel())[1:]
+    largest = int(pieces[body].max() if body.any() else sizes.argmax() + 1)
+    boxes = ndimage.find_objects(pieces)
+    for number in range(1, count + 1):
+        is_near = _gap_mm(boxes[number - 1], boxes[largest - 1], spacing_mm) <= REACH_MM
+        is_behind = boxes[number - 1][0].stop > boxes[largest - 1][0].start
+        if not (is_near and is_behind and sizes[number - 1] >= MIN_PIECE_SHARE * sizes.max()):
+            vertebra &= pieces != number
 
 
-MIN_PIECE_SHARE = 0.02
-"""Smaller islands are noise: a facet seen in cross-section is 3 % of a vertebra and more."""
+def _gap_mm(
+    one: tuple[slice, slice], other: tuple[slice, slice], spacing_mm: tuple[float, float]
+) -> float:
+    """Distance between two boxes along the axis on which they are further apart, mm."""
+    gaps = [max(a.start - b.stop, b.start - a.stop, 0) for a, b in zip(one, other)]
+    return float(max(gap * spacing for gap, spacing in zip(gaps, spacing_mm)))

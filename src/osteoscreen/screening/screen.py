@@ -36,7 +36,7 @@ from osteoscreen.screening.marking import Marks, mark_volume
 from osteoscreen.screening.roi import RoiSettings, cut_roi
 from osteoscreen.volume import Volume
 
-FEW_SLICES = 3
+FEW_SLICES = 4
 """Below four slices the mean over slices is less certain than the card's figures (four a case)."""
 
 
@@ -93,7 +93,7 @@ def screen_volume(
     marked = time.perf_counter()
     chosen = choose_slices(volume, marks, bundle)
     if chosen:
-        findings = classify(volume, marks, chosen, scanned, bundle)
+        findings = _findings(volume, marks, chosen, scanned, bundle)
     timing = {"marks": marked - started, "classify": time.perf_counter() - marked}
     is_synthetic = bundle.settings.trained_on.is_synthetic
     common: dict[str, Any] = {
@@ -112,16 +112,17 @@ def screen_volume(
         )
         return Screening(result, marks, ())
     probabilities = aggregate(np.array([one.probabilities.as_tuple() for one in findings]))
-    clear = bundle.settings.operating_points.clear_probability
+    point = bundle.settings.operating_points.clear_probability
     quantile = bundle.settings.classifier.conformal_quantile
+    clear = is_clear(probabilities, point, quantile)
     own = _reservations(volume, marks, chosen, scanned, bundle)
-    doubt = () if is_clear(probabilities, clear) else (_doubtful(clear),)
+    doubt = () if clear else (_doubtful(point),)
     result = ScreeningResult(
         status="screened",
         condition=probabilities.condition,
         probabilities=probabilities,
         prediction_set=prediction_set(probabilities, quantile) if quantile is not None else (),
-        advice=advise(probabilities, clear),
+        advice=advise(probabilities, clear=clear),
         slices=tuple(findings),
         reservations=(*doubt, *scanned.reservations, *own),
         **common,
@@ -137,9 +138,9 @@ def choose_slices(volume: Volume, marks: Marks, bundle: Bundle) -> tuple[int, ..
     """
     points = bundle.settings.operating_points
     areas = mark_areas_mm2(volume, marks.body if marks.body.any() else marks.vertebra)
-    vertebra_areas = mark_areas_mm2(volume, marks.vertebra)
     enough = areas >= max(points.smallest_mark_mm2, points.area_share * areas.max(initial=0))
-    return tuple(int(index) for index in np.flatnonzero(enough & (vertebra_areas > 0)))
+    has_roi = _classified_mark(marks, bundle).any(axis=(1, 2))
+    return tuple(int(index) for index in np.flatnonzero(enough & has_roi))
 
 
 def mark_areas_mm2(volume: Volume, mark: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -147,21 +148,39 @@ def mark_areas_mm2(volume: Volume, mark: NDArray[np.bool_]) -> NDArray[np.float6
     return np.asarray(mark.sum(axis=(1, 2)) * float(np.prod(volume.spacing_mm[1:])))
 
 
-def classify(
-    volume: Volume, marks: Marks, chosen: tuple[int, ...], scanned: Scanned, bundle: Bundle
-) -> list[SliceFinding]:
-    """Run BCC-Net on the rois of the chosen slices."""
+def roi_logits(
+    volume: Volume, marks: Marks, chosen: tuple[int, ...], bundle: Bundle
+) -> NDArray[np.float64]:
+    """Run BCC-Net on the rois of the chosen slices.
+
+    Args:
+        volume: Standing CT in HU.
+        marks: Its marks.
+        chosen: Slices, at least one, each with a mark.
+        bundle: Model bundle.
+    Returns: Logits before the temperature, shape (slices, 3).
+    """
     settings = bundle.settings.classifier
-    mark = marks.body if settings.mark == "body" else marks.vertebra
+    mark = _classified_mark(marks, bundle)
+    spacing = volume.spacing_mm[1:]
     roi_settings = RoiSettings(settings.size, settings.window_hu)
     rois = [
-        cut_roi(
-            volume.hu[index], mark[index], volume.spacing_mm[1:], roi_settings, fill=settings.fill
-        )
+        cut_roi(volume.hu[index], mark[index], spacing, roi_settings, fill=settings.fill)
         for index in chosen
     ]
-    scores = softmax(bundle.logits(np.stack(rois)), settings.temperature)
-    areas = mark_areas_mm2(volume, mark)
+    return bundle.logits(np.stack(rois)).astype(np.float64)
+
+
+def _classified_mark(marks: Marks, bundle: Bundle) -> NDArray[np.bool_]:
+    return marks.body if bundle.settings.classifier.mark == "body" else marks.vertebra
+
+
+def _findings(
+    volume: Volume, marks: Marks, chosen: tuple[int, ...], scanned: Scanned, bundle: Bundle
+) -> list[SliceFinding]:
+    logits = roi_logits(volume, marks, chosen, bundle)
+    scores = softmax(logits, bundle.settings.classifier.temperature)
+    areas = mark_areas_mm2(volume, _classified_mark(marks, bundle))
     positions = volume.slice_positions_mm
     return [
         SliceFinding(
@@ -175,7 +194,10 @@ def classify(
 
 
 def _doubtful(clear: float) -> Reservation:
-    text = f"No class reaches a probability of {clear:.0%}: the classes are comparable."
+    text = (
+        f"No class is clear: none reaches a probability of {clear:.0%} and stands alone in the "
+        "prediction set."
+    )
     return Reservation(code=ReservationCode.DOUBTFUL, text=text)
 
 
@@ -197,13 +219,19 @@ def _reservations(
             ReservationCode.SYNTHETIC_TRAINING,
             "The networks were trained on synthetic CT and never saw a real patient.",
         )
+    if volume.hu.shape[0] > 1:
+        add(
+            ReservationCode.LEVELS_UNKNOWN,
+            "Levels are not labelled in this version: nothing confirms that the marked vertebrae "
+            "are lumbar.",
+        )
     if volume.hu.shape[0] == 1:
         add(
             ReservationCode.SINGLE_SLICE,
             "A single slice: nothing confirms that it shows a lumbar vertebra.",
         )
     elif len(chosen) < FEW_SLICES:
-        add(ReservationCode.FEW_SLICES, f"Only {len(chosen)} slices could be classified.")
+        add(ReservationCode.FEW_SLICES, f"Slices that could be classified: {len(chosen)}.")
     thickness = acquisition.thickness_mm
     low, high = trained.thickness_mm
     if thickness is not None and not low <= thickness <= high:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from osteoscreen.bundle import BundleSettings
-from osteoscreen.findings import CONDITIONS, NOTICE
+from osteoscreen.findings import CONDITIONS, NOTICE, OWN_DATA_NOTICE
 
 SCORES = {
     "dice_score": "Dice index",
@@ -20,7 +20,7 @@ def write_card(settings: BundleSettings, path: Path) -> None:
     """Write ``MODEL_CARD.md`` from the settings and figures of a bundle."""
     parts = [
         f"# {settings.name} {settings.version}",
-        f"**{NOTICE}**",
+        f"**{NOTICE if settings.trained_on.is_synthetic else OWN_DATA_NOTICE}**",
         "## Intended use",
         "Research on opportunistic screening for low bone mass in CT. It marks lumbar vertebrae "
         "in axial CT slices and gives probabilities of normal bone mass, low bone mass and "
@@ -60,8 +60,9 @@ def _figures(settings: BundleSettings) -> str:
     metrics = settings.metrics
     lines = [
         f"Test split of the cohort {metrics['cohort_sha256'][:12]}: {metrics['patients']} "
-        f"patients, {metrics['slices']} slices; {metrics['slices_without_mark']} slices without "
-        "a mark. Marks are compared slice by slice; classes are one result a patient (mean over "
+        f"patients, {metrics['slices']} slices; {metrics['slices_not_classified']} slices and "
+        f"{metrics['patients_not_classified']} patients without a mark large enough to classify. "
+        "Marks are compared slice by slice; classes are one result a patient (mean over "
         "slices), on rois cut by MS-Net's own marks, with 95 % bootstrap intervals over patients.",
         "",
         "| figure | mean | median | 10th percentile |",
@@ -93,7 +94,7 @@ def _limits(settings: BundleSettings) -> str:
         f"- Trained on slices of {low:g} to {high:g} mm and {kvp_low:g} to {kvp_high:g} kVp; "
         "elsewhere a result carries a reservation.",
         "- Vertebrae are marked at any level; the level is not recognised in this version.",
-        "- Temperature and prediction sets hold for the synthetic cohort only.",
+        "- Temperature and prediction sets hold for the cohort that they were calibrated on.",
     ]
     if settings.trained_on.is_synthetic:
         lines.append(

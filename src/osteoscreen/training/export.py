@@ -40,7 +40,8 @@ from osteoscreen.training.recipe import ClassifierRecipe, SegmenterRecipe
 from osteoscreen.training.run import Run, load_best
 
 PARITY = 1e-4
-"""Largest difference between ONNX Runtime and PyTorch on the same rounded weights (DESIGN)."""
+"""Largest difference between ONNX Runtime and PyTorch on the same rounded weights: a
+hundredth of a percent of a probability."""
 
 COVERAGE = 0.9
 """Share of patients whose class the prediction set shall hold."""
