@@ -306,12 +306,7 @@ def _clear(folder: Path) -> None:
 
 def _open(unit: Unit, salt: bytes) -> _Opened:
     if unit.series is None:
-        volume = read_nifti(unit.source)
-        unknown = Reservation(
-            code=ReservationCode.KVP_UNKNOWN,
-            text="The file does not tell the tube voltage; attenuation depends on it.",
-        )
-        return _Opened(volume, Subject(), Acquisition(), (unknown,), None)
+        return _Opened(read_nifti(unit.source), Subject(), Acquisition(), (), None)
     series = read_series(unit.series, salt=salt)
     return _Opened(series.volume, series.subject, series.acquisition, series.reservations, series)
 

@@ -18,9 +18,6 @@ ADULT_YEARS = 18
 
 OLDEST_YEARS = 150
 
-KVP_RANGE = (80.0, 140.0)
-"""Tube voltages of routine body CT, in kV."""
-
 AGE_PATTERN = re.compile(r"(\d{1,3})([YMWD])")
 """Age string, PS3.5 table 6.2-1."""
 
@@ -83,7 +80,7 @@ def acquisition_of(headers: Sequence[Dataset]) -> Acquisition:
 def reservations_of(
     headers: Sequence[Dataset], acquisition: Acquisition
 ) -> tuple[Reservation, ...]:
-    """Reasons for caution that the headers alone give."""
+    """Reasons for caution that the headers alone give; the bundle knows the others."""
     found: list[tuple[ReservationCode, str]] = []
     if acquisition.contrast:
         found.append(
@@ -92,12 +89,6 @@ def reservations_of(
                 "A contrast agent is recorded; it raises the attenuation of bone.",
             )
         )
-    low, high = KVP_RANGE
-    if acquisition.kvp is None:
-        found.append((ReservationCode.KVP_UNKNOWN, "The tube voltage is not recorded."))
-    elif not low <= acquisition.kvp <= high:
-        text_ = f"The tube voltage, {acquisition.kvp:g} kV, lies outside {low:g} to {high:g} kV."
-        found.append((ReservationCode.KVP_OTHER, text_))
     if any(is_lossy(header) for header in headers):
         found.append((ReservationCode.LOSSY, "The image was compressed with loss."))
     if not has_identifiers(headers):

@@ -239,15 +239,10 @@ def _reservations(
             ReservationCode.THICKNESS_OTHER,
             f"Slices are {thickness:g} mm thick; the networks were trained on {low:g} to {high:g}.",
         )
-    known = {one.code for one in scanned.reservations}
     low, high = trained.kvp
-    if acquisition.kvp is None and ReservationCode.KVP_UNKNOWN not in known:
+    if acquisition.kvp is None:
         add(ReservationCode.KVP_UNKNOWN, "Tube voltage is not recorded; attenuation depends on it.")
-    elif (
-        acquisition.kvp is not None
-        and not low <= acquisition.kvp <= high
-        and ReservationCode.KVP_OTHER not in known
-    ):
+    elif not low <= acquisition.kvp <= high:
         trained_kvp = f"{low:g}" if low == high else f"{low:g} to {high:g}"
         add(
             ReservationCode.KVP_OTHER,
