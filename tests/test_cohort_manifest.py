@@ -5,19 +5,16 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from osteoscreen.cohort.manifest import (
     Case,
     Split,
-    condition_of_t_score,
     read_manifest,
     write_manifest,
 )
 from osteoscreen.errors import ManifestError
-from osteoscreen.findings import BoneCondition
-from osteoscreen.phantom import bone
+from osteoscreen.findings import BoneCondition, condition_of_t_score
 
 HEADER = "case_id,patient_id,image,mask,mask_labels,condition,split,t_score\n"
 
@@ -52,12 +49,6 @@ def test_the_who_limits_belong_to_the_outer_classes(
     t_score: float, condition: BoneCondition
 ) -> None:
     assert condition_of_t_score(t_score) is condition
-
-
-def test_the_manifest_and_the_phantom_class_every_t_score_alike() -> None:
-    for t_score in np.linspace(-6, 4, 1001):
-        named = condition_of_t_score(float(t_score))
-        assert list(BoneCondition)[bone.condition_of_t_score(float(t_score))] is named
 
 
 def test_a_condition_follows_from_the_t_score(tmp_path: Path) -> None:

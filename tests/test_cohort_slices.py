@@ -14,11 +14,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 
 from osteoscreen.cohort.manifest import Case, Manifest, Split, read_manifest
-from osteoscreen.cohort.slices import LabelledSlice, is_nifti, read_slices
+from osteoscreen.cohort.slices import LabelledSlice, read_slices
 from osteoscreen.dicom.header import read_header
 from osteoscreen.dicom.instance import SeriesHeader, write_ct_series
 from osteoscreen.dicom.segmentation import write_segmentation
 from osteoscreen.errors import InputError, ManifestError
+from osteoscreen.nifti import is_nifti
 from osteoscreen.phantom import draw_patient, draw_scan, render_slice
 from osteoscreen.phantom.anatomy import streams
 from osteoscreen.volume import Affine, Volume

@@ -42,6 +42,23 @@ CONDITIONS = tuple(BoneCondition)
 """The classes in the order of every network output, table and chart."""
 
 
+OSTEOPOROSIS_T = -2.5
+NORMAL_T = -1.0
+"""DXA T-scores: osteoporosis at or below -2.5, normal bone mass at or above -1 (WHO technical
+report 843, 1994)."""
+
+
+def condition_of_t_score(t_score: float) -> BoneCondition:
+    """Return the class of a DXA T-score by the WHO limits.
+
+    Args:
+        t_score: In standard deviations of young adults; -2.5 is osteoporosis, -1 is normal.
+    """
+    if t_score <= OSTEOPOROSIS_T:
+        return BoneCondition.OSTEOPOROSIS
+    return BoneCondition.LOW if t_score < NORMAL_T else BoneCondition.NORMAL
+
+
 class ReservationCode(StrEnum):
     """Reasons for caution that travel with a result."""
 

@@ -40,6 +40,14 @@ UNREADABLE = (ImageFileError, HeaderDataError, EOFError, OSError, ValueError, zl
 """What nibabel raises on files that are no NIfTI or end too early."""
 
 
+NIFTI_SUFFIXES = (".nii", ".nii.gz")
+
+
+def is_nifti(path: Path) -> bool:
+    """Return whether the name is a NIfTI file's."""
+    return path.name.lower().endswith(NIFTI_SUFFIXES)
+
+
 def read_nifti(path: Path) -> Volume:
     """Read a NIfTI file of CT values.
 

@@ -29,7 +29,7 @@ from osteoscreen.findings import (
     ScreeningResult,
     Subject,
 )
-from osteoscreen.nifti import read_nifti, write_labels
+from osteoscreen.nifti import is_nifti, read_nifti, write_labels
 from osteoscreen.report.figures import MAX_PANELS, OverlayPanel, draw_overlay, draw_ring
 from osteoscreen.report.page import render_html
 from osteoscreen.screening.screen import Scanned, Screening, screen_volume
@@ -38,7 +38,6 @@ from osteoscreen.volume import Reorientation, Volume, stand
 logger = logging.getLogger(__name__)
 
 SUMMARY = "summary.csv"
-NIFTI_SUFFIXES = (".nii", ".nii.gz")
 UNREADABLE_SUFFIXES = {
     ".png": "a picture carries no Hounsfield units; give DICOM or NIfTI",
     ".jpg": "a picture carries no Hounsfield units; give DICOM or NIfTI",
@@ -153,8 +152,7 @@ def _units(source: Path, series_uid: str | None) -> Iterator[Unit | Row]:
 
 
 def _find_units(source: Path, series_uid: str | None) -> Iterator[Unit | Row]:
-    name = source.name.lower()
-    if source.is_file() and name.endswith(NIFTI_SUFFIXES):
+    if source.is_file() and is_nifti(source):
         yield Unit(source, _safe_name(source, ""))
         return
     if source.is_file() and source.suffix.lower() in UNREADABLE_SUFFIXES:

@@ -25,11 +25,7 @@ from pydantic import (
 )
 
 from osteoscreen.errors import ManifestError
-from osteoscreen.findings import BoneCondition
-
-OSTEOPOROSIS_T = -2.5
-NORMAL_T = -1.0
-"""WHO technical report 843 (1994), for DXA."""
+from osteoscreen.findings import BoneCondition, condition_of_t_score
 
 MASK_NAMES = ("body", "rest", "vertebra")
 """What a value of a mask may be: the vertebral body, the rest of the vertebra, or all of it."""
@@ -103,17 +99,6 @@ class Case(BaseModel):
         """Which value of the mask is what, such as ``{"body": 1, "rest": 2}``."""
         pairs = [item.split("=") for item in self.mask_labels.split(";") if item]
         return {name.strip(): int(value) for name, value in pairs}
-
-
-def condition_of_t_score(t_score: float) -> BoneCondition:
-    """Return the class of a DXA T-score by the WHO limits.
-
-    Args:
-        t_score: In standard deviations of young adults; -2.5 is osteoporosis, -1 is normal.
-    """
-    if t_score <= OSTEOPOROSIS_T:
-        return BoneCondition.OSTEOPOROSIS
-    return BoneCondition.LOW if t_score < NORMAL_T else BoneCondition.NORMAL
 
 
 @dataclass(frozen=True)

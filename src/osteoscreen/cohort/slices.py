@@ -15,10 +15,8 @@ from osteoscreen.cohort.manifest import Case, Manifest
 from osteoscreen.dicom.segmentation import MarkedSlices, read_segmentation
 from osteoscreen.dicom.series import choose_series, find_series, read_series
 from osteoscreen.errors import ManifestError
-from osteoscreen.nifti import read_affine, read_labels, read_nifti
+from osteoscreen.nifti import is_nifti, read_affine, read_labels, read_nifti
 from osteoscreen.volume import Volume, stand
-
-NIFTI_SUFFIXES = (".nii", ".nii.gz")
 
 GRID_TOLERANCE_MM = 0.1
 """Affines are stored as float32, or as quaternions: corners then agree to hundredths of a mm. A
@@ -65,11 +63,6 @@ def read_slices(manifest: Manifest, cases: tuple[Case, ...]) -> Iterator[Labelle
             yield LabelledSlice(
                 case, index, volume.hu[index], body[index], whole[index], volume.spacing_mm[1:]
             )
-
-
-def is_nifti(path: Path) -> bool:
-    """Return whether the name is a NIfTI file's."""
-    return path.name.lower().endswith(NIFTI_SUFFIXES)
 
 
 def _read_case(folder: Path, case: Case) -> tuple[Volume, NDArray[np.uint8]]:

@@ -12,10 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-OSTEOPOROSIS_T = -2.5
-"""WHO technical report 843 (1994): osteoporosis at or below -2.5 standard deviations."""
-NORMAL_T = -1.0
-"""WHO technical report 843 (1994): normal bone mass at or above -1 standard deviation."""
+from osteoscreen.findings import NORMAL_T, OSTEOPOROSIS_T
 
 T_SCORE_OF_CLASS = ((0.0, 0.75), (-1.75, 0.43), (-3.2, 0.55))
 """Mean and spread of the T-score before truncation: normal, low bone mass, osteoporosis."""
@@ -67,23 +64,13 @@ class Bone:
     trabecular_sd_hu: float
 
 
-def condition_of_t_score(t_score: float) -> int:
-    """Return 0 (normal), 1 (low bone mass) or 2 (osteoporosis) by the WHO limits.
-
-    A T-score of exactly -2.5 is osteoporosis, one of exactly -1 is normal.
-    """
-    if t_score <= OSTEOPOROSIS_T:
-        return 2
-    return 1 if t_score < NORMAL_T else 0
-
-
 def draw_t_score(rng: np.random.Generator, condition_index: int) -> float:
     """Draw a T-score inside the WHO limits of a class.
 
     Args:
         rng: Source of the draw.
         condition_index: 0 normal, 1 low bone mass, 2 osteoporosis.
-    Returns: A T-score between -6 and 4 that ``condition_of_t_score`` puts in that class.
+    Returns: A T-score between -6 and 4 inside the WHO limits of that class.
     """
     mean, spread = T_SCORE_OF_CLASS[condition_index]
     low, high = ((NORMAL_T, 4.0), (OSTEOPOROSIS_T + 1e-6, NORMAL_T - 1e-6), (-6.0, OSTEOPOROSIS_T))[
