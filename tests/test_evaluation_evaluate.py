@@ -12,15 +12,18 @@ from scipy import stats
 
 from bundles import threshold_bundle
 from osteoscreen.bundle import Bundle
-from osteoscreen.cohort.manifest import Manifest, Split
+from osteoscreen.cohort.manifest import Manifest, Split, read_manifest
 from osteoscreen.cohort.slices import read_slices
+from osteoscreen.cohort.synthetic import CohortPlan, Preset, write_cohort
+from osteoscreen.dicom.series import find_series, read_series
 from osteoscreen.evaluation import metrics
 from osteoscreen.evaluation.evaluate import Readings, read_cohort, summarise
 from osteoscreen.evaluation.metrics import UndefinedMetricWarning
 from osteoscreen.findings import CONDITIONS
 from osteoscreen.screening.marking import mark_volume
 from osteoscreen.screening.roi import RoiSettings, cut_roi
-from osteoscreen.volume import Volume
+from osteoscreen.screening.screen import choose_slices, roi_logits
+from osteoscreen.volume import Volume, stand
 
 
 @pytest.fixture(autouse=True)
@@ -83,16 +86,24 @@ def test_without_masks_and_conditions_only_counts_are_left(
     found = read_cohort(bundle, replace(manifest, cases=cases), Split.TEST)
     assert found.truth.tolist() == [-1, -1]
     assert summarise(found, 1.0) == {
-        "slices": 2, "patients": 1, "segmentation": {}, "slices_not_classified": 0
-    }  # fmt: skip
+        "slices": 2,
+        "patients": 1,
+        "patients_not_classified": 0,
+        "segmentation": {},
+        "slices_not_classified": 0,
+    }
 
 
 def test_an_empty_split_has_no_readings(bundle: Bundle, manifest: Manifest) -> None:
     found = read_cohort(bundle, replace(manifest, cases=()), Split.TEST)
     assert found.logits.shape == (0, 3)
     assert summarise(found, 1.0) == {
-        "slices": 0, "patients": 0, "segmentation": {}, "slices_not_classified": 0
-    }  # fmt: skip
+        "slices": 0,
+        "patients": 0,
+        "patients_not_classified": 0,
+        "segmentation": {},
+        "slices_not_classified": 0,
+    }
 
 
 def test_a_slice_that_nothing_is_marked_in_has_no_logits(
@@ -126,6 +137,7 @@ def _readings() -> Readings:
 def test_a_summary_by_hand() -> None:
     found = summarise(_readings(), 1.0)
     assert (found["slices"], found["patients"], found["slices_not_classified"]) == (7, 4, 2)
+    assert found["patients_not_classified"] == 1
     dice = found["segmentation"]["body_dice_score"]
     # 0, 0.1, ... 0.5: the tenth percentile lies half-way from the first to the second.
     assert dice == pytest.approx(
@@ -180,3 +192,22 @@ def test_random_classes_give_chance_within_their_interval(monkeypatch: pytest.Mo
     exact = stats.binomtest(round(said["accuracy"] * count), count).proportion_ci(0.95)
     # Resampling within classes is a little narrower than the binomial; 300 resamples: 1 %.
     assert_allclose(said["accuracy_interval"], (exact.low, exact.high), rtol=0, atol=0.02)
+
+
+def test_of_a_whole_series_only_the_slices_that_a_screening_chooses_are_classified(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    manifest = read_manifest(
+        write_cohort(tmp_path, CohortPlan(Preset.COHORT, cases=1, seed=9, is_series=True))
+    )
+    case = manifest.cases[0].model_copy(update={"split": Split.TEST})
+    found = read_cohort(bundle, replace(manifest, cases=(case,)), Split.TEST)
+    (one,) = find_series(tmp_path / case.image).series
+    standing, _ = stand(read_series(one).volume)
+    marks = mark_volume(standing, bundle)
+    chosen = choose_slices(standing, marks, bundle)
+    assert 0 < len(chosen) < len(standing.hu)
+    assert np.flatnonzero(np.isfinite(found.logits[:, 0])).tolist() == list(chosen)
+    assert_allclose(
+        found.logits[list(chosen)], roi_logits(standing, marks, chosen, bundle), rtol=1e-6
+    )
