@@ -8,10 +8,12 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from osteoscreen.findings import ScreeningResult
+from osteoscreen.networks import BCCNetConfig, MSNetConfig
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -34,8 +36,11 @@ def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
 
 
 def test_the_python_lines_of_the_readme_run() -> None:
+    names: dict[str, Any] = {}
     for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL):
-        exec(compile(block, "README.md", "exec"), {})
+        exec(compile(block, "README.md", "exec"), names)
+    assert names["segmenter"].config == MSNetConfig()
+    assert names["classifier"].config == BCCNetConfig()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

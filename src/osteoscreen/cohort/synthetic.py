@@ -55,7 +55,7 @@ class Preset(StrEnum):
     COHORT = "cohort"
     """Calibrated patients, slices through the middle of L1 to L4: for BCC-Net."""
     RANDOMISED = "randomised"
-    """Wide anatomy and acquisition, slices anywhere from T10 to S1: for MS-Net."""
+    """Wide anatomy and acquisition, slices anywhere from T10 to the pelvis: for MS-Net."""
     PAPER = "paper"
     """As ``cohort``, with the patients and the split of the paper's Table 2."""
 
