@@ -32,7 +32,7 @@ def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
             [str(program), *words[1:]], cwd=tmp_path, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr
-    assert len(list((tmp_path / "results").glob("series-*/report.html"))) == 1
+    assert len(list((tmp_path / "screened").glob("series-*/report.html"))) == 1
 
 
 def test_the_python_lines_of_the_readme_run() -> None:

@@ -9,12 +9,18 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from bundles import LOGIT_PER_GREY, threshold_bundle
-from osteoscreen.bundle import Bundle
+from osteoscreen.bundle import Bundle, load_bundle
 from osteoscreen.errors import RefusalCode
 from osteoscreen.findings import Acquisition, Reservation, ReservationCode, Subject
 from osteoscreen.screening.decision import softmax
 from osteoscreen.screening.marking import _keep_one_vertebra, mark_volume
-from osteoscreen.screening.screen import Scanned, Screening, choose_slices, screen_volume
+from osteoscreen.screening.screen import (
+    Scanned,
+    Screening,
+    _holds_bone,
+    choose_slices,
+    screen_volume,
+)
 from osteoscreen.volume import Volume
 
 SPACING_MM = 1.5
@@ -219,3 +225,19 @@ def test_the_slice_order_does_not_change_the_probabilities(bundle: Bundle) -> No
     assert up is not None
     assert down is not None
     assert_allclose(up.as_tuple(), down.as_tuple(), atol=1e-9)
+
+
+def test_water_that_the_bundled_networks_may_mark_is_no_bone() -> None:
+    hu = _cylinder([100, 100, 100, 100], hu=0.0, size=256)
+    hu[:, np.hypot(*np.ogrid[-128:128, -128:128]) > 100] = -1000
+    result = _screen(_volume(hu), load_bundle()).result
+    assert result.refusal is not None
+    assert result.refusal.code is RefusalCode.NO_LUMBAR
+
+
+def test_a_mark_holds_bone_when_its_brightest_twentieth_does() -> None:
+    mark = np.ones((10, 10), bool)
+    hu = np.full((10, 10), 20, np.float32)
+    assert not _holds_bone(hu, mark)
+    hu[0] = 400
+    assert _holds_bone(hu, mark)

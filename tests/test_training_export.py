@@ -136,7 +136,7 @@ def test_the_card_says_what_the_bundle_is(tiny_bundle: Bundle) -> None:
         "**BCC-Net**: bcc-net, 32 pixels, dropout 0, weight decay 0.005. 3 epochs, 48 augmented",
         "3 patients, 6 slices",
         f"| Dice index, body | {figures['segmentation']['body_dice_score']['mean']:.3f} |",
-        "2.5 to 5 mm and 120 to 120 kVp",
+        "2.5 to 5 mm at 120 kVp",
         "says nothing about clinical accuracy",
     ):
         assert expected in card

@@ -313,7 +313,9 @@ def _need_training() -> None:
     from importlib.util import find_spec
 
     if find_spec("torch") is None or find_spec("lightning") is None:
-        _stop("this command needs the training extra: pip install 'osteoscreen[train]'")
+        _stop(
+            "this command needs the training extra: pip install '.[train]' in the project's folder"
+        )
 
 
 def _stop(error: Exception | str) -> NoReturn:

@@ -134,7 +134,7 @@ class Refusal(_Frozen):
 class SliceFinding(_Frozen):
     """What one classified slice says."""
 
-    index: int = Field(ge=0, description="position in the input, from 0")
+    index: int = Field(ge=0, description="position in the stack, from 0")
     position_mm: float | None = Field(description="LPS z of the slice centre, in mm")
     mark_area_mm2: float = Field(ge=0, description="area of the vertebra's mark, in mm2")
     probabilities: Probabilities

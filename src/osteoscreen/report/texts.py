@@ -48,7 +48,9 @@ OVERLAY_ALT = (
 OVERLAY_ALT_REFUSED = "Axial CT slices of the series that was not screened."
 
 SLICES = "Slices"
-SLICES_CAPTION = "Slices that were read, counted from 0 in the order of the input."
+SLICES_CAPTION = (
+    "Slices that were read, counted from 0 along the stack (DICOM: by position, not by file)."
+)
 SLICE = "Slice"
 POSITION = "Position z, mm"
 AREA = "Mark, mm²"

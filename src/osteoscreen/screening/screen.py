@@ -36,6 +36,11 @@ from osteoscreen.screening.marking import Marks, mark_volume
 from osteoscreen.screening.roi import RoiSettings, cut_roi
 from osteoscreen.volume import Volume
 
+BONE_PERCENTILE = 95.0
+BONE_HU = 150.0
+"""The brightest twentieth of a vertebra is cortex and arch, above 150 HU even in osteoporosis;
+unenhanced soft tissue and water stay below 100 HU."""
+
 FEW_SLICES = 4
 """Below four slices the mean over slices is less certain than the card's figures (four a case)."""
 
@@ -105,7 +110,7 @@ def screen_volume(
         "timing_s": {name: round(value, 3) for name, value in timing.items()},
     }
     if not chosen:
-        text = "no lumbar vertebra was marked in any slice"
+        text = "no lumbar vertebra was marked in any slice, or no mark holds bone"
         refusal = Refusal(code=RefusalCode.NO_LUMBAR, text=text)
         result = ScreeningResult(
             status="refused", refusal=refusal, reservations=scanned.reservations, **common
@@ -134,13 +139,19 @@ def choose_slices(volume: Volume, marks: Marks, bundle: Bundle) -> tuple[int, ..
     """Choose the slices through the middle of vertebral bodies.
 
     A slice is chosen when its mark reaches a share of the largest one in the series: slices
-    through a disc or an endplate show less.
+    through a disc or an endplate show less. A mark without bone in it is never chosen.
     """
     points = bundle.settings.operating_points
     areas = mark_areas_mm2(volume, marks.body if marks.body.any() else marks.vertebra)
     enough = areas >= max(points.smallest_mark_mm2, points.area_share * areas.max(initial=0))
     has_roi = _classified_mark(marks, bundle).any(axis=(1, 2))
-    return tuple(int(index) for index in np.flatnonzero(enough & has_roi))
+    candidates = [int(index) for index in np.flatnonzero(enough & has_roi)]
+    return tuple(i for i in candidates if _holds_bone(volume.hu[i], marks.vertebra[i]))
+
+
+def _holds_bone(hu: NDArray[np.float32], vertebra: NDArray[np.bool_]) -> bool:
+    """Whether a mark holds compact bone; water or soft tissue that was marked does not."""
+    return bool(np.percentile(hu[vertebra], BONE_PERCENTILE) >= BONE_HU)
 
 
 def mark_areas_mm2(volume: Volume, mark: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -91,9 +91,10 @@ def _limits(settings: BundleSettings) -> str:
     low, high = settings.trained_on.thickness_mm
     kvp_low, kvp_high = settings.trained_on.kvp
     lines = [
-        f"- Trained on slices of {low:g} to {high:g} mm and {kvp_low:g} to {kvp_high:g} kVp; "
-        "elsewhere a result carries a reservation.",
-        "- Vertebrae are marked at any level; the level is not recognised in this version.",
+        f"- BCC-Net was trained on slices of {low:g} to {high:g} mm at "
+        f"{_span(kvp_low, kvp_high)} kVp; elsewhere a result carries a reservation.",
+        "- In a series, some slices through discs and endplates are classified with the others.",
+        "- Vertebrae are marked at any level, not lumbar ones only: levels are not recognised yet.",
         "- Temperature and prediction sets hold for the cohort that they were calibrated on.",
     ]
     if settings.trained_on.is_synthetic:
@@ -102,3 +103,7 @@ def _limits(settings: BundleSettings) -> str:
             "accuracy on it says nothing about clinical accuracy."
         )
     return "\n".join(lines)
+
+
+def _span(low: float, high: float) -> str:
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
