@@ -13,6 +13,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from osteoscreen.cohort.manifest import Case, Split, write_manifest
 from osteoscreen.dicom.header import read_header
@@ -214,18 +215,18 @@ def slice_places(
     Returns: Pairs of level (where one is meant) and height in mm, falling.
     """
     if plan.is_series:
-        low = patient.vertebra("S1").centre_mm[2]
-        high = patient.vertebra("T12").centre_mm[2]
+        low = patient.spine.vertebra("S1").centre_mm[2]
+        high = patient.spine.vertebra("T12").centre_mm[2]
         return [(None, float(z)) for z in np.arange(high, low, -scan.thickness_mm)]
     if plan.preset is Preset.RANDOMISED:
-        low = patient.vertebra("S1").centre_mm[2] - PELVIS_MM
-        high = patient.vertebra("T10").centre_mm[2]
+        low = patient.spine.vertebra("S1").centre_mm[2] - PELVIS_MM
+        high = patient.spine.vertebra("T10").centre_mm[2]
         heights = np.sort(rng.uniform(low, high, plan.slices))[::-1]
         return [(None, float(z)) for z in heights]
     levels = [f"L{1 + index % 4}" for index in range(plan.slices)]
     places: list[tuple[str | None, float]] = []
     for level in sorted(levels):
-        vertebra = patient.vertebra(level)
+        vertebra = patient.spine.vertebra(level)
         off = rng.uniform(-BODY_MIDDLE, BODY_MIDDLE) * vertebra.height_mm
         places.append((level, float(vertebra.centre_mm[2] + off)))
     return sorted(places, key=lambda place: -place[1])
@@ -248,8 +249,8 @@ def series_header(name: str, patient: Patient, scan: Scan) -> SeriesHeader:
     return SeriesHeader(
         patient_id=name,
         patient_name=f"{name}^SYNTHETIC",
-        sex="F" if patient.sex == "F" else "M",
-        age=patient.age,
+        sex="F" if patient.person.sex == "F" else "M",
+        age=patient.person.age,
         study_uid=derived_uid(f"{person}/study"),
         series_uid=derived_uid(f"{person}/ct"),
         frame_of_reference_uid=derived_uid(f"{person}/frame"),
@@ -270,7 +271,7 @@ def _write_images(home: Path, header: SeriesHeader, scan: Scan, images: list[Sli
     """Write CT and marks; return whether there is a mark: slices through discs may have none."""
     files = write_ct_slices([slice_volume(scan, image) for image in images], header, home / "ct")
     return write_segmentation(
-        np.stack([image.labels for image in images]),
+        np.stack([_two_marks(image) for image in images]),
         [read_header(file) for file in files],
         home / MARKS,
         algorithm="osteoscreen phantom",
@@ -278,6 +279,10 @@ def _write_images(home: Path, header: SeriesHeader, scan: Scan, images: list[Sli
         series_uid=derived_uid(f"{header.series_uid}/marks"),
         manual=True,
     )
+
+
+def _two_marks(image: SliceImage) -> NDArray[np.uint8]:
+    return np.where(image.body, 1, np.where(image.vertebra, 2, 0)).astype(np.uint8)
 
 
 def _rows(
@@ -300,8 +305,8 @@ def _rows(
             split=split_of(plan.preset, patient.case),
             t_score=patient.bone.t_score,
             vbmd_mg_cm3=patient.bone.vbmd_mg_cm3,
-            age=patient.age,
-            sex="F" if patient.sex == "F" else "M",
+            age=patient.person.age,
+            sex="F" if patient.person.sex == "F" else "M",
             scanner=scan.model,
             level=None if plan.is_series else levels[index],
         )

@@ -8,21 +8,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from osteoscreen.phantom.anatomy import Patient
-from osteoscreen.phantom.field import Array
+from osteoscreen.phantom.field import Array, Mask
+from osteoscreen.phantom.plane import Plane, Window
 from osteoscreen.phantom.scanner import Scan, acquire
-from osteoscreen.phantom.spine import Plane, paint_spine
-from osteoscreen.phantom.trunk import paint_outer_bones, paint_trunk
+from osteoscreen.phantom.spine import paint_spine
+from osteoscreen.phantom.trunk import paint_trunk
 
-SUB_PLANES = 3
-"""Planes averaged over the slice thickness: enough for the partial volume of an endplate."""
+SPINE_STEP_MM, SOFT_STEP_MM = 0.8, 2.5
+SPINE_PLANES, SOFT_PLANES = (2, 9), (1, 3)
+"""Distance of the planes that are averaged over the slice thickness, and their fewest and most:
+bone has sharp edges across the slice and is cheap, soft tissue is neither."""
 
 WARP_MM = (3.0, 3.0, 0.9, 0.9)
 """Amplitude of the displacement fields: everything organic, nothing torn."""
-SPINE_WARP = 0.22
-"""Share of the warp that the spine follows: bone stays anatomical."""
+SPINE_WARP, SPINE_REACH_MM, SOFT_REACH_MM = 0.22, 40.0, 90.0
+"""Share of the warp that the spine follows, up to a distance from the column, and the distance
+from which on the tissue follows all of it: bone stays anatomical, and what touches it stays there."""
 
-BODY, REST = 1, 2
-"""Label values: vertebral body, and the rest of the vertebra."""
+SPINE_BOX_MM = ((-75.0, 75.0), (-50.0, 100.0))
+"""What a lumbar vertebra can reach around the column (left, back)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,14 +35,26 @@ class SliceImage:
 
     Args:
         hu: What the scanner stores, shape (rows, columns).
-        labels: 0 background, 1 vertebral body, 2 rest of the vertebra; same shape. Made before
-            the scanner, so exact.
+        labels: 0 background; 2k + 1 the body and 2k + 2 the rest of vertebra k of ``levels``;
+            same shape. Made before the scanner, so exact.
+        levels: Names of the marked vertebrae of the patient, from the head down.
         z_mm: Height of the slice centre in the patient frame.
     """
 
     hu: Array
     labels: NDArray[np.uint8]
+    levels: tuple[str, ...]
     z_mm: float
+
+    @property
+    def body(self) -> Mask:
+        """The vertebral bodies, shape (rows, columns)."""
+        return np.asarray(self.labels % 2 == 1)
+
+    @property
+    def vertebra(self) -> Mask:
+        """The whole vertebrae, shape (rows, columns)."""
+        return np.asarray(self.labels > 0)
 
 
 def render_slice(patient: Patient, scan: Scan, z_mm: float, rng: np.random.Generator) -> SliceImage:
@@ -50,64 +66,96 @@ def render_slice(patient: Patient, scan: Scan, z_mm: float, rng: np.random.Gener
         z_mm: Height of the slice centre, mm from the centre of L3, up.
         rng: Source of the quantum noise of this slice.
     Returns: The slice with exact labels; a pixel belongs to bone when at least half of the slice
-        thickness does.
+        thickness does, and to the vertebra that has most of it.
     """
     y_axis, x_axis = scan.axes_mm()
-    planes = [
-        _spine_plane(patient, y_axis, x_axis, z_mm + offset)
-        for offset in (np.arange(SUB_PLANES) - (SUB_PLANES - 1) / 2)
-        * scan.thickness_mm
-        / SUB_PLANES
-    ]
-    shift_x, shift_y = _warp(patient, y_axis, x_axis, z_mm)
-    shell = patient.surface.roughness.plane(z_mm, y_axis, x_axis)
-    outer = Plane(x_axis[None, :] + shift_x, y_axis[:, None] + shift_y, z_mm, shell)
+    plane = _warped(patient, y_axis, x_axis, z_mm)
     grains = [grain.plane(z_mm, y_axis, x_axis) for grain in patient.grains]
-    soft = paint_trunk(patient.trunk, patient.tissues, outer, (grains[0], grains[1]))
-    paint_outer_bones(patient.trunk, patient.vertebrae, patient.surface, outer, soft)
-    _paint_canal(patient, outer, soft)
-    window = _spine_window(planes[0])
-    hu, body, rest = soft.copy(), np.zeros(soft.shape), np.zeros(soft.shape)
-    hu[window] = 0
-    for plane in planes:
-        layer = soft[window].copy()
-        inner = Plane(plane.x[window], plane.y[window], plane.z_mm, plane.shell_noise[window])
-        marks = paint_spine(patient.vertebrae, patient.surface, inner, layer, patient.tissues.disc)
-        hu[window] += layer / SUB_PLANES
-        body[window] += marks[0] / SUB_PLANES
-        rest[window] += marks[1] / SUB_PLANES
+    soft = np.zeros(plane.x.shape, np.float32)
+    heights = _heights(z_mm, scan.thickness_mm, SOFT_STEP_MM, SOFT_PLANES)
+    for height in heights:
+        at_height = plane.at(height)
+        layer = paint_trunk(
+            patient.trunk, patient.tissues, patient.surface, at_height, (grains[0], grains[1])
+        )
+        soft += layer / np.float32(len(heights))
+    hu, labels = _with_spine(patient, scan, plane, soft)
     if scan.bone_gain != 1:
         hu = np.where(hu > 100, 100 + (hu - 100) * scan.bone_gain, hu).astype(np.float32)
-    labels = np.where(body >= 0.5, BODY, np.where(body + rest >= 0.5, REST, 0)).astype(np.uint8)
-    return SliceImage(acquire(scan, rng, hu), labels, z_mm)
+    levels = tuple(vertebra.level for vertebra in patient.spine.vertebrae)
+    return SliceImage(acquire(scan, rng, hu), labels, levels, z_mm)
 
 
-def _warp(patient: Patient, y_axis: Array, x_axis: Array, z_mm: float) -> tuple[Array, Array]:
+def _heights(z_mm: float, thickness_mm: float, step_mm: float, limits: tuple[int, int]) -> Array:
+    """Heights of the planes that stand for a slice: the middles of equal parts."""
+    count = int(np.clip(np.ceil(thickness_mm / step_mm), *limits))
+    steps = (np.arange(count) - (count - 1) / 2) / count
+    return np.asarray(z_mm + steps * thickness_mm, np.float32)
+
+
+def _warped(patient: Patient, y_axis: Array, x_axis: Array, z_mm: float) -> Plane:
     moves = [
         np.float32(size) * field.plane(z_mm, y_axis, x_axis)
         for field, size in zip(patient.warps, WARP_MM)
     ]
-    return moves[0] + moves[2], moves[1] + moves[3]
-
-
-def _spine_plane(patient: Patient, y_axis: Array, x_axis: Array, z_mm: float) -> Plane:
-    shift_x, shift_y = _warp(patient, y_axis, x_axis, z_mm)
+    centre_x, centre_y = patient.spine.column.at(z_mm)
+    # The canal and the arch lie behind the body: the still zone is centred on the whole vertebra.
+    away = np.hypot(x_axis[None, :] - centre_x, y_axis[:, None] - (centre_y + 15)).astype(
+        np.float32
+    )
+    ramp = np.clip((away - SPINE_REACH_MM) / (SOFT_REACH_MM - SPINE_REACH_MM), 0, 1)
+    share = SPINE_WARP + (1 - SPINE_WARP) * ramp * ramp * (3 - 2 * ramp)
     shell = patient.surface.roughness.plane(z_mm, y_axis, x_axis)
-    share = np.float32(SPINE_WARP)
-    return Plane(x_axis[None, :] + share * shift_x, y_axis[:, None] + share * shift_y, z_mm, shell)
+    return Plane(
+        x_axis[None, :] + share * (moves[0] + moves[2]),
+        y_axis[:, None] + share * (moves[1] + moves[3]),
+        z_mm,
+        shell,
+    )
 
 
-def _spine_window(plane: Plane) -> tuple[slice, slice]:
-    """The part of the image that any vertebra can reach."""
-    window = plane.window((-95.0, 95.0), (-75.0, 125.0))
-    return window if window is not None else (slice(0, 0), slice(0, 0))
+def _with_spine(
+    patient: Patient, scan: Scan, plane: Plane, soft: Array
+) -> tuple[Array, NDArray[np.uint8]]:
+    """Paint canal and spine into the soft tissue, averaged over the slice thickness."""
+    labels = np.zeros(soft.shape, np.uint8)
+    window = _spine_window(patient, plane)
+    if window is None:
+        return soft, labels
+    near = plane.part(window)
+    total = np.zeros(near.x.shape, np.float32)
+    shares: dict[int, Array] = {}
+    heights = _heights(plane.z_mm, scan.thickness_mm, SPINE_STEP_MM, SPINE_PLANES)
+    for height in heights:
+        layer = soft[window].copy()
+        at_height = near.at(height)
+        mark = paint_spine(patient.spine, patient.surface, patient.tissues, at_height, layer)
+        total += layer
+        for value in np.unique(mark[mark > 0]):
+            share = shares.setdefault(int(value), np.zeros(total.shape, np.float32))
+            share += mark == value
+    hu = soft.copy()
+    hu[window] = total / len(heights)
+    labels[window] = _majority(shares, total.shape, len(heights))
+    return hu, labels
 
 
-def _paint_canal(patient: Patient, plane: Plane, hu: Array) -> None:
-    """Fat and thecal sac behind the bodies, before the arches close around them."""
-    nearest = min(patient.vertebrae, key=lambda vertebra: abs(vertebra.centre_mm[2] - plane.z_mm))
-    u, v, _ = nearest.local(plane.x, plane.y, plane.z_mm)
-    middle = np.float32(nearest.depth_mm / 2 + 9)
-    squared = (u / 12) ** 2 + ((v - middle) / 9.5) ** 2
-    hu[squared < 1] = patient.tissues.fat * 0.6
-    hu[(u / 8.5) ** 2 + ((v - middle + 0.5) / 7) ** 2 < 1] = patient.tissues.thecal_sac
+def _majority(shares: dict[int, Array], shape: tuple[int, ...], planes: int) -> NDArray[np.uint8]:
+    """Label of each pixel: the value with the largest share where bone has half of the planes.
+
+    Body and rest of one vertebra, and two vertebrae, may share a pixel: bone is bone, whosever.
+    """
+    labels, best, bone = np.zeros(shape, np.uint8), np.zeros(shape, np.float32), np.zeros(shape)
+    for value, share in sorted(shares.items()):
+        labels[share > best] = value
+        best = np.maximum(best, share)
+        bone += share
+    labels[bone < planes / 2] = 0
+    return labels
+
+
+def _spine_window(patient: Patient, plane: Plane) -> Window | None:
+    """The part of the image that any vertebra at this height can reach."""
+    x, y = patient.spine.column.at(plane.z_mm)
+    (left, right), (front, back) = SPINE_BOX_MM
+    return plane.window((x + left, x + right), (y + front, y + back))

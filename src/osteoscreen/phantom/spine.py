@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 
 from osteoscreen.phantom.arch import Capsule, draw_arch
 from osteoscreen.phantom.bone import Bone
+from osteoscreen.phantom.column import Column
 from osteoscreen.phantom.field import Array, Mask
+from osteoscreen.phantom.plane import Plane, Window
+from osteoscreen.phantom.tissue import Tissues
 from osteoscreen.phantom.vertebra import (
     TEXTURE_PITCH_MM,
     BoneSurface,
@@ -62,14 +65,36 @@ class SpineShape:
     wear: float
 
 
-def draw_spine(rng: np.random.Generator, bone: Bone, shape: SpineShape) -> tuple[Vertebra, ...]:
-    """Draw all vertebrae; the centre of L3 is the origin of the patient frame.
+@dataclass(frozen=True, eq=False)
+class Spine:
+    """The spine of one patient; the centre of L3 is the origin of the patient frame.
+
+    Args:
+        vertebrae: T10 to the last lumbar vertebra, from the head down: these are marked.
+        sacrum: The sacral bodies, from the head down; painted, but not marked.
+        column: The line through their centres.
+    """
+
+    vertebrae: tuple[Vertebra, ...]
+    sacrum: tuple[Vertebra, ...]
+    column: Column
+
+    def vertebra(self, level: str) -> Vertebra:
+        """Return one vertebra by name, such as ``"L3"``.
+
+        Raises: KeyError if the patient has no vertebra of that name.
+        """
+        return {one.level: one for one in (*self.vertebrae, *self.sacrum)}[level]
+
+
+def draw_spine(rng: np.random.Generator, bone: Bone, shape: SpineShape) -> Spine:
+    """Draw all vertebrae.
 
     Args:
         rng: Source of every draw.
         bone: Density and texture that the vertebrae share.
         shape: Size, curvature and wear.
-    Returns: One vertebra for each of ``LEVELS``, from the head down.
+    Returns: The spine.
     """
     sizes = {
         level: np.array(SIZE_MM[level]) * shape.scale * rng.normal(1, 0.025, 4) for level in LEVELS
@@ -83,7 +108,9 @@ def draw_spine(rng: np.random.Generator, bone: Bone, shape: SpineShape) -> tuple
         own = np.random.default_rng(rng.integers(2**63))
         frame = (centres[level], axes[level], sizes[level])
         vertebrae.append(_draw_vertebra(own, level, bone, shape.wear, frame))
-    return tuple(vertebrae)
+    rising = np.array([one.centre_mm for one in reversed(vertebrae)])
+    column = Column(tuple(rising[:, 2]), tuple(rising[:, 0]), tuple(rising[:, 1]))
+    return Spine(tuple(vertebrae[:-1]), tuple(vertebrae[-1:]), column)
 
 
 def _axes(rng: np.random.Generator, shape: SpineShape) -> dict[str, Array]:
@@ -171,86 +198,53 @@ def _draw_texture(rng: np.random.Generator, bone: Bone) -> tuple[Array, Array]:
     return lattices[0], lattices[1]
 
 
-@dataclass(frozen=True, eq=False)
-class Plane:
-    """A rectangular window of one axial plane in (warped) patient coordinates.
-
-    Args:
-        x: Left coordinate in mm, shape (rows, columns).
-        y: Back coordinate in mm, shape (rows, columns).
-        z_mm: Height.
-        shell_noise: Unit field that varies the cortex, shape (rows, columns).
-    """
-
-    x: Array
-    y: Array
-    z_mm: float
-    shell_noise: Array
-
-    def window(
-        self, x_range: tuple[float, float], y_range: tuple[float, float]
-    ) -> tuple[slice, slice] | None:
-        """Return the index window that holds a box.
-
-        The warp moves a coordinate by a few mm at most, so the middle row and column bound it.
-
-        Args:
-            x_range: Lowest and highest x of the box in mm.
-            y_range: Lowest and highest y of the box in mm.
-        Returns: Slices of rows and columns; ``None`` if the box misses the plane or
-            the plane is empty.
-        """
-        if self.x.size == 0:
-            return None
-        columns = _span(self.x[self.x.shape[0] // 2], x_range)
-        rows = _span(self.y[:, self.y.shape[1] // 2], y_range)
-        if columns is None or rows is None:
-            return None
-        return rows, columns
-
-
-WARP_MARGIN_MM = 4.0
-"""Widening of a window, for rows and columns that the warp moves more than the middle ones."""
-
-
-def _span(axis: Array, wanted: tuple[float, float]) -> slice | None:
-    hits = np.flatnonzero((axis > wanted[0] - WARP_MARGIN_MM) & (axis < wanted[1] + WARP_MARGIN_MM))
-    return slice(int(hits[0]), int(hits[-1]) + 1) if len(hits) else None
-
-
 def paint_spine(
-    vertebrae: tuple[Vertebra, ...], surface: BoneSurface, plane: Plane, hu: Array, disc_hu: float
-) -> tuple[Mask, Mask]:
-    """Paint discs, arches and bodies over a plane, in place.
+    spine: Spine, surface: BoneSurface, tissues: Tissues, plane: Plane, hu: Array
+) -> NDArray[np.uint8]:
+    """Paint canal, discs, arches and bodies over a plane, in place.
 
     Args:
-        vertebrae: The patient's vertebrae.
-        surface: Cortex and cancellous bone shared by them.
+        spine: The patient's spine.
+        surface: Cortex and cancellous bone of the patient.
+        tissues: Attenuation of disc, thecal sac and fat.
         plane: Where to paint.
         hu: Soft tissue, shape (rows, columns); bone is painted over it.
-        disc_hu: Attenuation of the discs.
-    Returns: Boolean masks of the vertebral bodies and of the rest of the vertebrae, without the
-        sacrum, each of shape (rows, columns).
+    Returns: Marks of that shape: 2k + 1 the body and 2k + 2 the rest of ``spine.vertebrae[k]``, 0
+        elsewhere, the sacrum included.
     """
-    body = np.zeros(hu.shape, bool)
+    everything = (*spine.vertebrae, *spine.sacrum)
+    mark = np.zeros(hu.shape, np.uint8)
     rest = np.zeros(hu.shape, bool)
-    for above, below in pairwise(vertebrae):
-        _paint_disc(above, below, plane, hu, disc_hu)
-    for vertebra in vertebrae:
+    _paint_canal(everything, tissues, plane, hu)
+    for above, below in pairwise(everything):
+        _paint_disc(above, below, plane, hu, tissues.disc)
+    for index, vertebra in enumerate(everything):
         if abs(plane.z_mm - vertebra.centre_mm[2]) > 60:
             continue
-        marks_rest = rest if vertebra.level != "S1" else np.zeros_like(rest)
+        before = rest.copy()
         for part in vertebra.arch:
-            _paint_part(vertebra, part, surface, plane, hu, marks_rest)
-    for vertebra in vertebrae:
+            _paint_part(vertebra, part, surface, plane, hu, rest)
+        if vertebra in spine.vertebrae:
+            mark[rest & ~before] = 2 * index + 2
+    for index, vertebra in enumerate(everything):
         if abs(plane.z_mm - vertebra.centre_mm[2]) > 40:
             continue
         painted = _paint_body(vertebra, surface, plane, hu, rest)
-        if painted is not None and vertebra.level != "S1":
+        if painted is not None:
             window, inside = painted
-            body[window] |= inside
-    rest &= ~body
-    return body, rest
+            mark[window][inside] = 2 * index + 1 if vertebra in spine.vertebrae else 0
+    return mark
+
+
+def _paint_canal(
+    vertebrae: tuple[Vertebra, ...], tissues: Tissues, plane: Plane, hu: Array
+) -> None:
+    """Fat and thecal sac behind the bodies, before the arches close around them."""
+    nearest = min(vertebrae, key=lambda vertebra: abs(vertebra.centre_mm[2] - plane.z_mm))
+    u, v, _ = nearest.local(plane.x, plane.y, plane.z_mm)
+    middle = np.float32(nearest.depth_mm / 2 + 9)
+    hu[(u / 12) ** 2 + ((v - middle) / 9.5) ** 2 < 1] = tissues.fat * 0.6
+    hu[(u / 8.5) ** 2 + ((v - middle + 0.5) / 7) ** 2 < 1] = tissues.thecal_sac
 
 
 def _paint_disc(above: Vertebra, below: Vertebra, plane: Plane, hu: Array, disc_hu: float) -> None:
@@ -307,7 +301,7 @@ def _paint_part(
 
 def _paint_body(
     vertebra: Vertebra, surface: BoneSurface, plane: Plane, hu: Array, rest: Mask
-) -> tuple[tuple[slice, slice], Mask] | None:
+) -> tuple[Window, Mask] | None:
     half = vertebra.width_mm / 2 + 8
     x, y, _ = vertebra.centre_mm
     window = plane.window((x - half, x + half), (y - half, y + half))

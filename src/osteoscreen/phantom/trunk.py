@@ -11,9 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from osteoscreen.phantom.field import Array, Mask
-from osteoscreen.phantom.spine import Plane
+from osteoscreen.phantom.person import Person
+from osteoscreen.phantom.plane import Plane
+from osteoscreen.phantom.spine import Spine
 from osteoscreen.phantom.tissue import AIR_HU, Tissues
-from osteoscreen.phantom.vertebra import BoneSurface, Vertebra
+from osteoscreen.phantom.vertebra import BoneSurface
 
 GAS_HU = -950.0
 STOOL_HU = 10.0
@@ -65,6 +67,7 @@ class Trunk:
         infiltration: Share of fat inside the muscles, 0 to 1.
         lung_floor_mm: Height at which the lungs begin.
         pelvis_top_mm: Height at which the iliac crests begin.
+        ribs_mm: Height at which the twelfth rib leaves its vertebra.
         table_mm: Gap to the table; ``None`` for no table.
     """
 
@@ -80,18 +83,26 @@ class Trunk:
     infiltration: float
     lung_floor_mm: float
     pelvis_top_mm: float
+    ribs_mm: float
     table_mm: float | None
 
 
-def paint_trunk(trunk: Trunk, tissues: Tissues, plane: Plane, noise: tuple[Array, Array]) -> Array:
-    """Paint the soft tissue of one axial plane.
+def paint_trunk(
+    trunk: Trunk,
+    tissues: Tissues,
+    surface: BoneSurface,
+    plane: Plane,
+    noise: tuple[Array, Array],
+) -> Array:
+    """Paint everything but the spine of one axial plane.
 
     Args:
         trunk: Outline and contents.
         tissues: Attenuation of the tissues.
+        surface: Cortex and cancellous bone.
         plane: Warped coordinates of the grid.
         noise: Unit fields of fine and coarse grain, each of the grid's shape.
-    Returns: HU, shape (rows, columns); ribs, pelvis and spine are still missing.
+    Returns: HU, shape (rows, columns); the spine is still missing.
     """
     hu = np.full(plane.x.shape, AIR_HU, np.float32)
     if trunk.table_mm is not None:
@@ -131,6 +142,7 @@ def paint_trunk(trunk: Trunk, tissues: Tissues, plane: Plane, noise: tuple[Array
         _paint_lungs(trunk, tissues, plane, hu, (cavity, half_width, centre_y))
     for blob in trunk.muscles:
         _paint_muscle(blob, tissues, plane, hu, (skin, muscle))
+    _paint_outer_bones(trunk, surface, plane, hu)
     return hu
 
 
@@ -233,31 +245,19 @@ def _paint_table(top_mm: float, plane: Plane, hu: Array) -> None:
     hu[wide & ((np.abs(below - 1.2) < 1.2) | (np.abs(below - 33) < 1.2))] = TABLE_SHELL_HU
 
 
-def paint_outer_bones(
-    trunk: Trunk, spine: tuple[Vertebra, ...], surface: BoneSurface, plane: Plane, hu: Array
-) -> None:
-    """Paint ribs and iliac wings over the soft tissue, in place.
-
-    Args:
-        trunk: Wall that the ribs follow and height of the iliac crests.
-        spine: The patient's vertebrae: the ribs begin at T12.
-        surface: Cortex and cancellous bone.
-        plane: Warped coordinates of the grid.
-        hu: What is painted over, shape (rows, columns).
-    """
+def _paint_outer_bones(trunk: Trunk, surface: BoneSurface, plane: Plane, hu: Array) -> None:
+    """Paint ribs and iliac wings over the soft tissue, in place."""
     shell = surface.cortex_mm * np.exp(0.3 * plane.shell_noise)
-    for window, below in (*_rib_depths(trunk, spine, plane), *_iliac_depths(trunk, plane)):
+    for window, below in (*_rib_depths(trunk, plane), *_iliac_depths(trunk, plane)):
         inside = below > 0
         bone = np.where(below < shell[window], surface.cortex_hu, surface.cancellous_hu)
         hu[window][inside] = bone[inside]
 
 
-def _rib_depths(
-    trunk: Trunk, spine: tuple[Vertebra, ...], plane: Plane
-) -> list[tuple[tuple[slice, slice], Array]]:
+def _rib_depths(trunk: Trunk, plane: Plane) -> list[tuple[tuple[slice, slice], Array]]:
     """Ribs 8 to 12 cut by the plane: each leaves its vertebra and falls along the wall."""
     found = []
-    top = next(vertebra for vertebra in spine if vertebra.level == "T12").centre_mm[2] + 8
+    top = trunk.ribs_mm
     side, front, back = trunk.fat_mm
     half_x = trunk.half_width_mm - side - trunk.wall_mm * 0.5
     half_y = trunk.half_depth_mm - 0.5 * (front + back) - trunk.wall_mm * 0.5
@@ -309,3 +309,127 @@ def _oblong(
     bent = (cos * dy - sin * dx) + np.float32(0.006) * (cos * dx + sin * dy) ** 2
     relative = np.hypot((cos * dx + sin * dy) / np.float32(half[0]), bent / np.float32(half[1]))
     return window, np.asarray((1 - relative) * min(half), dtype=np.float32)
+
+
+def draw_trunk(
+    rngs: tuple[np.random.Generator, np.random.Generator],
+    person: Person,
+    spine: Spine,
+    *,
+    is_randomised: bool,
+) -> Trunk:
+    """Draw everything around a spine.
+
+    Args:
+        rngs: Sources of the draws: of the body, and of the organs.
+        person: Who.
+        spine: What the tissue follows.
+        is_randomised: Whether to draw more widely than life, to train the segmenter.
+    Returns: The trunk.
+    """
+    rng, organ_rng = rngs
+    scale, age, plump = person.scale, person.age, person.plumpness
+    fat_back = 6 + 30 * plump * rng.uniform(0.5, 1.2)
+    centres = {vertebra.level: vertebra.centre_mm for vertebra in spine.vertebrae}
+    muscles = _draw_muscles(rng, scale)
+    return Trunk(
+        half_width_mm=float((132 + 48 * plump) * scale * rng.normal(1, 0.04)),
+        half_depth_mm=float((92 + 42 * plump) * scale * rng.normal(1, 0.05)),
+        exponent=float(rng.uniform(2.1, 2.8)),
+        hip=float(rng.uniform(0.0, 0.16)),
+        back_mm=float(66 * scale + fat_back),
+        fat_mm=(
+            float(6 + 24 * plump),
+            float(5 + 28 * plump * rng.uniform(0.5, 1.3)),
+            float(fat_back),
+        ),
+        wall_mm=float(rng.uniform(11, 20)),
+        muscles=muscles,
+        organs=_draw_organs(organ_rng, scale, plump, is_randomised),
+        infiltration=float(np.clip(0.02 + 0.25 * (age - 40) / 50 + rng.normal(0, 0.08), 0, 0.5)),
+        lung_floor_mm=float(centres["T12"][2] + rng.normal(-8, 14)),
+        pelvis_top_mm=float(centres["L4"][2] + rng.normal(0, 8)),
+        ribs_mm=centres["T12"][2] + 8,
+        table_mm=float(rng.uniform(2, 12)) if rng.random() < 0.9 else None,
+    )
+
+
+def _draw_muscles(rng: np.random.Generator, scale: float) -> tuple[Blob, ...]:
+    muscles = []
+    size = scale * rng.normal(1, 0.08)
+    for side in (-1, 1):
+        for name, centre, radius, turn in (
+            ("erector", (37, 47, 20), (31, 21, 260), 0.15),
+            ("multifidus", (14, 52, -10), (13, 15, 150), 0.0),
+            ("quadratus", (66, 18, -15), (12, 22, 75), 0.7),
+            ("psoas", (38, -2, -75), (21, 27, 125), 0.3),
+        ):
+            jitter = rng.normal(0, 2, 2)
+            muscles.append(
+                Blob(
+                    name,
+                    (side * (centre[0] + jitter[0]), centre[1] + jitter[1], float(centre[2])),
+                    (radius[0] * size, radius[1] * size, float(radius[2])),
+                    turn_rad=side * turn,
+                    coat=1.14,
+                )
+            )
+    return tuple(muscles)
+
+
+def _draw_organs(
+    rng: np.random.Generator, scale: float, plump: float, is_randomised: bool
+) -> tuple[Blob, ...]:
+    """Organs with their place against L3, then bowel, then the great vessels."""
+    wide = 0.85 + 0.25 * plump
+    organs = [
+        Blob("liver", (-72 * wide, -55, 95 + rng.normal(0, 12)), (78, 78, 88), 0.3, 1.05),
+        Blob("liver", (-10 * wide, -95, 118), (62, 34, 52), 0.1, 1.05),
+        Blob("spleen", (104 * wide, -22, 118 + rng.normal(0, 10)), (27, 47, 52), 0.5, 1.1),
+        Blob("fluid", (58 * wide, -82, 108), (44, 36, 60), 0.4, 1.1),
+    ]
+    for side, drop in ((-1, -8), (1, 4)):
+        centre = (side * 66 * wide, 2 + rng.normal(0, 4), 35 + drop + rng.normal(0, 8))
+        organs.append(Blob("kidney", centre, (27, 31, 56), side * 0.5, 1.35))
+        organs.append(
+            Blob("fat", (centre[0] - side * 13, centre[1] - 6, centre[2]), (13, 11, 24), side * 0.5)
+        )
+    sixth = "oral_contrast" if is_randomised else "fluid"
+    fillings = ("fluid", "gas", "stool", "fluid", "fluid", sixth)
+    for _ in range(int(rng.integers(35, 80))):
+        x = rng.uniform(-100, 100) * wide
+        y, z = rng.uniform(-150, -40) - 25 * plump, rng.uniform(-190, 90)
+        size = rng.uniform(9, 26)
+        stretch = rng.uniform(0.8, 1.9, 3)
+        radius = (size * stretch[0], size * stretch[1], size * stretch[2])
+        organs.append(
+            Blob(str(rng.choice(fillings)), (x, y, z), radius, float(rng.uniform(0, np.pi)), 1.12)
+        )
+    for side in (-1, 1):
+        for z in (-120, -70, -20, 30):
+            filling = str(rng.choice(("stool", "gas", "fluid")))
+            place = (side * (98 + rng.normal(0, 6)) * wide, -30 + rng.normal(0, 12), float(z))
+            organs.append(Blob(filling, place, (22, 22, 34), 0.0, 1.1))
+    organs += _draw_vessels(rng, scale)
+    return tuple(organs)
+
+
+def _draw_vessels(rng: np.random.Generator, scale: float) -> list[Blob]:
+    wide = float(rng.uniform(8, 12.5))
+    vessels = [
+        Blob("aorta", (9.0, -32.0 * scale, 95.0), (wide, wide, 152.0), 0.0, 1.25),
+        Blob("blood", (-17.0, -30.0 * scale, 65.0), (wide * 1.15, wide * 0.95, 140.0), 0.0, 1.2),
+    ]
+    for side in (-1, 1):
+        vessels.append(
+            Blob("aorta", (side * 20.0, -26.0 * scale, -85.0), (6.5, 6.5, 60.0), 0.0, 1.2)
+        )
+        vessels.append(
+            Blob("blood", (side * 27.0, -18.0 * scale, -95.0), (8.0, 7.0, 60.0), 0.0, 1.2)
+        )
+    for _ in range(int(rng.poisson(3))):
+        angle = rng.uniform(0, 2 * np.pi)
+        place = (9 + wide * 0.95 * np.cos(angle), -32 * scale + wide * 0.95 * np.sin(angle))
+        spot = (float(place[0]), float(place[1]), float(rng.uniform(-50, 90)))
+        vessels.append(Blob("plaque", spot, (2.2, 2.2, float(rng.uniform(3, 9)))))
+    return vessels
