@@ -23,7 +23,7 @@ WARP_MM = (3.0, 3.0, 0.9, 0.9)
 """Amplitude of the displacement fields: everything organic, nothing torn."""
 SPINE_WARP, SPINE_REACH_MM, SOFT_REACH_MM = 0.22, 40.0, 90.0
 """Share of the warp that the spine follows, up to a distance from the column, and the distance
-from which on the tissue follows all of it: bone stays anatomical, and what touches it stays there."""
+from which on the tissue follows all of it: bone stays anatomical, and muscle stays on bone."""
 
 SPINE_BOX_MM = ((-75.0, 75.0), (-50.0, 100.0))
 """What a lumbar vertebra can reach around the column (left, back)."""
