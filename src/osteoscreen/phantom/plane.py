@@ -22,12 +22,14 @@ class Plane:
         y: Back coordinate in mm, shape (rows, columns).
         z_mm: Height.
         shell_noise: Unit field that varies the cortex, shape (rows, columns).
+        pixel_mm: Distance between pixels.
     """
 
     x: Array
     y: Array
     z_mm: float
     shell_noise: Array
+    pixel_mm: float
 
     def window(self, x_range: tuple[float, float], y_range: tuple[float, float]) -> Window | None:
         """Return the smallest index window that holds a box.
@@ -48,7 +50,9 @@ class Plane:
 
     def part(self, window: Window) -> Plane:
         """Return the part of the plane in a window."""
-        return Plane(self.x[window], self.y[window], self.z_mm, self.shell_noise[window])
+        return replace(
+            self, x=self.x[window], y=self.y[window], shell_noise=self.shell_noise[window]
+        )
 
     def at(self, z_mm: float) -> Plane:
         """Return the same window at another height: the warp changes slowly along z."""

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from osteoscreen.phantom.field import Array, Mask
+from osteoscreen.phantom.ilium import paint_ilia
 from osteoscreen.phantom.person import Person
 from osteoscreen.phantom.plane import Plane
+from osteoscreen.phantom.sacrum import Sacrum
 from osteoscreen.phantom.spine import Spine
+from osteoscreen.phantom.surface import BoneSurface
 from osteoscreen.phantom.tissue import AIR_HU, Tissues
-from osteoscreen.phantom.vertebra import BoneSurface
 
 GAS_HU = -950.0
 STOOL_HU = 10.0
@@ -68,6 +70,7 @@ class Trunk:
         lung_floor_mm: Height at which the lungs begin.
         pelvis_top_mm: Height at which the iliac crests begin.
         ribs_mm: Height at which the twelfth rib leaves its vertebra.
+        sacrum: What the iliac bones hold.
         table_mm: Gap to the table; ``None`` for no table.
     """
 
@@ -84,6 +87,7 @@ class Trunk:
     lung_floor_mm: float
     pelvis_top_mm: float
     ribs_mm: float
+    sacrum: Sacrum
     table_mm: float | None
 
 
@@ -143,6 +147,7 @@ def paint_trunk(
     for blob in trunk.muscles:
         _paint_muscle(blob, tissues, plane, hu, (skin, muscle))
     _paint_outer_bones(trunk, surface, plane, hu)
+    paint_ilia(trunk.sacrum, surface, plane, hu)
     return hu
 
 
@@ -248,7 +253,7 @@ def _paint_table(top_mm: float, plane: Plane, hu: Array) -> None:
 def _paint_outer_bones(trunk: Trunk, surface: BoneSurface, plane: Plane, hu: Array) -> None:
     """Paint ribs and iliac wings over the soft tissue, in place."""
     shell = surface.cortex_mm * np.exp(0.3 * plane.shell_noise)
-    for window, below in (*_rib_depths(trunk, plane), *_iliac_depths(trunk, plane)):
+    for window, below in _rib_depths(trunk, plane):
         inside = below > 0
         bone = np.where(below < shell[window], surface.cortex_hu, surface.cancellous_hu)
         hu[window][inside] = bone[inside]
@@ -274,23 +279,6 @@ def _rib_depths(trunk: Trunk, plane: Plane) -> list[tuple[tuple[slice, slice], A
             x, y = half_x * np.cos(angle), centre_y + half_y * np.sin(angle)
             tangent = np.arctan2(half_y * np.cos(angle), -half_x * np.sin(angle))
             found.append(_oblong(plane, (x, y), (11.0 - 2.5 * progress, 4.0), tangent))
-    return [item for item in found if item is not None]
-
-
-def _iliac_depths(trunk: Trunk, plane: Plane) -> list[tuple[tuple[slice, slice], Array]]:
-    """Iliac wings: they rise to the crest at L4 and close in on the sacrum below."""
-    sunk = trunk.pelvis_top_mm - plane.z_mm
-    if sunk <= 0:
-        return []
-    grown = min(sunk / 55, 1.0)
-    found = []
-    for sign in (-1, 1):
-        inner = (sign * (88 - 38 * grown), 22 + 22 * grown)
-        outer = (sign * (102 + 22 * grown), 4 - 34 * grown)
-        centre = ((inner[0] + outer[0]) / 2, (inner[1] + outer[1]) / 2)
-        length = np.hypot(outer[0] - inner[0], outer[1] - inner[1]) / 2
-        turn = float(np.arctan2(outer[1] - inner[1], outer[0] - inner[0]))
-        found.append(_oblong(plane, centre, (length + 6, 4.5 + 4.5 * grown), turn))
     return [item for item in found if item is not None]
 
 
@@ -350,6 +338,7 @@ def draw_trunk(
         lung_floor_mm=float(centres["T12"][2] + rng.normal(-8, 14)),
         pelvis_top_mm=float(centres["L4"][2] + rng.normal(0, 8)),
         ribs_mm=centres["T12"][2] + 8,
+        sacrum=spine.sacrum,
         table_mm=float(rng.uniform(2, 12)) if rng.random() < 0.9 else None,
     )
 
