@@ -106,7 +106,7 @@ def _warped(patient: Patient, scan: Scan, z_mm: float) -> Plane:
     # The canal and the arch lie behind the body: the still zone is centred on the whole vertebra.
     away = np.hypot(turned_x - np.float32(centre_x), turned_y - np.float32(centre_y + 15))
     ramp = np.clip((away - SPINE_REACH_MM) / (SOFT_REACH_MM - SPINE_REACH_MM), 0, 1)
-    share = SPINE_WARP + (1 - SPINE_WARP) * ramp * ramp * (3 - 2 * ramp)
+    share = (SPINE_WARP + (1 - SPINE_WARP) * ramp * ramp * (3 - 2 * ramp)).astype(np.float32)
     shell = patient.surface.roughness.plane(z_mm, y_axis, x_axis)
     return Plane(
         turned_x + share * (moves[0] + moves[2]),
