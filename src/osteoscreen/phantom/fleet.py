@@ -54,7 +54,7 @@ class Convention:
         padding_value: Stored value outside the scanned circle, where the header names one.
         is_round: Whether images are padded outside the circle inscribed in them; otherwise only
             outside the scan field.
-        image_type: Fourth value of ImageType, if any.
+        image_types: Values of ImageType; no phantom is an original.
         private: Private attributes.
     """
 
@@ -64,7 +64,7 @@ class Convention:
     bits: int = 12
     padding_value: int | None = None
     is_round: bool = False
-    image_type: str = ""
+    image_types: tuple[str, ...] = ("DERIVED", "SECONDARY", "AXIAL")
     private: tuple[PrivateTag, ...] = ()
 
     @property
@@ -91,7 +91,7 @@ time, view convention): read in a public series of an Ingenuity CT (dcm_qa_ct, g
 
 SIEMENS = Convention(
     vendor="Siemens",
-    image_type="CT_SOM5 SPI",
+    image_types=("DERIVED", "SECONDARY", "AXIAL", "CT_SOM5 SPI"),
     private=(
         PrivateTag(0x0019, "SIEMENS CT VA0  COAD", 0x52, "DS", "12"),
         PrivateTag(0x0019, "SIEMENS CT VA0  COAD", 0x54, "DS", "0.5"),

@@ -56,7 +56,7 @@ def transfer(frequency_per_mm: Array, blur_mm: float, sharpening: float) -> Arra
     squared = np.float32(-2 * np.pi**2) * frequency_per_mm**2
     soft = np.exp(squared * np.float32(blur_mm**2))
     if sharpening == 0:
-        return soft
+        return np.asarray(soft, dtype=np.float32)
     lifted = 1 + np.float32(sharpening) * (1 - np.exp(squared * np.float32(EDGE_MM**2)))
     return np.asarray(soft * lifted, dtype=np.float32)
 

@@ -173,9 +173,7 @@ def _check(name: str, value: float | None, limits: tuple[float, float], unit: st
         )
 
 
-def _draw_view(
-    rng: np.random.Generator, is_randomised: bool
-) -> tuple[float, tuple[float, float]]:
+def _draw_view(rng: np.random.Generator, is_randomised: bool) -> tuple[float, tuple[float, float]]:
     """Field of view and its centre: the whole trunk, or a small one around the spine."""
     if is_randomised and rng.random() < SPINE_VIEW_SHARE:
         return float(rng.uniform(140, 260)), (float(rng.normal(0, 15)), float(rng.normal(18, 18)))
