@@ -39,8 +39,8 @@ EFFECTIVE_PER_MM = 0.02
 MODULATION = 0.5
 """Share of the attenuation between views that angular dose modulation makes up for."""
 
-BOWTIE_MM = 150.0
-BOWTIE = 0.7
+BOWTIE_MM = 180.0
+BOWTIE = 0.5
 """The bowtie filter evens out this share of a round body of this radius."""
 
 MAX_DIRECTION = 0.9

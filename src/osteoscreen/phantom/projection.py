@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft, sparse
+from scipy import fft, ndimage, sparse
 
 from osteoscreen.phantom.field import Array
 
@@ -24,6 +24,9 @@ attenuation coefficients: 0.193 cm2/g)."""
 
 HALF_CIRCLE = np.pi
 
+APERTURE = np.array([0.25, 0.5, 0.25], np.float32)
+"""Weights of a detector bin and its neighbours."""
+
 
 @dataclass(frozen=True, eq=False)
 class Projector:
@@ -33,7 +36,7 @@ class Projector:
         pixels: Rows and columns of the grid.
         angles_rad: Direction of the detector axis of each view, shape (views,).
         spread: Share of each pixel in each detector bin, shape (pixels^2, views * bins); two
-            bins a view, by linear interpolation. Its transpose projects.
+            bins a view, by linear interpolation.
     """
 
     pixels: int
@@ -63,7 +66,9 @@ class Projector:
         Returns: Line integrals, shape (views, bins).
         """
         rays = self.spread.T @ per_mm.ravel() * np.float32(self.pitch_mm)
-        return np.asarray(rays.reshape(len(self.angles_rad), self.bins), dtype=np.float32)
+        rays = rays.reshape(len(self.angles_rad), self.bins)
+        # Each bin sees half of its neighbours: without it, pixels in line ripple near 45 degrees.
+        return np.asarray(ndimage.convolve1d(rays, APERTURE, mode="constant"), dtype=np.float32)
 
     def back_project(self, rays: Array) -> Array:
         """Average over the views what each pixel's rays carry.

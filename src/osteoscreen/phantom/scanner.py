@@ -29,6 +29,10 @@ MARGIN_MM = 5.0
 """Every kernel has vanished at this distance: the image is continued so far beyond its edges."""
 
 
+ALIAS_LIMIT = 1e-3
+"""What passes less than this share is not folded back."""
+
+
 @dataclass(frozen=True)
 class Scan:
     """Settings of one acquisition.
@@ -166,20 +170,40 @@ class _Filters:
 def _filters(size: int, pixel_mm: float, blur_mm: float, sharpening: float) -> _Filters:
     v = fft.fftfreq(size, pixel_mm).astype(np.float32)[:, None]
     u = fft.rfftfreq(size, pixel_mm).astype(np.float32)[None, :]
-    frequency = np.hypot(u, v)
-    amplitude = np.sqrt(noise_power(frequency, blur_mm, sharpening))
+    signal, power = np.zeros((2, size, size // 2 + 1), np.float32)
+    for shift_u, shift_v in _aliases(1 / pixel_mm, blur_mm):
+        frequency = np.hypot(u + shift_u, v + shift_v)
+        signal += transfer(frequency, blur_mm, sharpening)
+        power += noise_power(frequency, blur_mm, sharpening)
+    signal /= signal[0, 0]
+    power[0, 0] = 0
+    amplitude = np.sqrt(power)
     twice = np.full(u.shape, 2.0)  # the half spectrum stands for both halves
     twice[0, 0] = 1
     if size % 2 == 0:
         twice[0, -1] = 1
     amplitude /= np.sqrt((amplitude**2 * twice).sum() / size**2)
-    squared = np.maximum(frequency**2, np.float32(1e-12))
+    squared = np.maximum(u**2 + v**2, np.float32(1e-12))
     return _Filters(
-        transfer(frequency, blur_mm, sharpening),
+        signal,
         amplitude.astype(np.float32),
         (u**2 - v**2) / squared,
         2 * u * v / squared,
     )
+
+
+def _aliases(sampling_per_mm: float, blur_mm: float) -> list[tuple[float, float]]:
+    """Shifts of frequency that sampling folds into the image, but those that the blur removes.
+
+    A point spread sampled at the pixels is the sum of the shifted transfer functions; cutting it
+    off at the highest frequency of the image would ring at every edge instead.
+    """
+    limit = np.sqrt(np.log(1 / ALIAS_LIMIT) / 2) / (np.pi * blur_mm) if blur_mm > 0 else np.inf
+    steps = (-sampling_per_mm, 0.0, sampling_per_mm)
+    # The nearest frequency of each shifted band; u is never negative, v has both signs.
+    nearest_u = dict(zip(steps, (sampling_per_mm / 2, 0.0, sampling_per_mm)))
+    nearest_v = dict(zip(steps, (sampling_per_mm / 2, 0.0, sampling_per_mm / 2)))
+    return [(u, v) for u in steps for v in steps if np.hypot(nearest_u[u], nearest_v[v]) <= limit]
 
 
 def _isocentre(scan: Scan) -> tuple[float, float]:
