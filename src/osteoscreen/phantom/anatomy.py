@@ -11,7 +11,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from osteoscreen.phantom.bone import AGE_OF_CLASS, FEMALE_SHARE_OF_CLASS, Bone, draw_bone
+from osteoscreen.phantom.bone import Bone, draw_bone, draw_person
 from osteoscreen.phantom.field import SmoothField, draw_field
 from osteoscreen.phantom.spine import SpineShape, draw_spine
 from osteoscreen.phantom.tissue import Tissues, draw_tissues
@@ -114,9 +114,8 @@ def draw_patient(
     rngs = streams(cohort_seed, case)
     wanted = case % 3 if condition_index is None else condition_index
     person = rngs["person"]
-    is_female = bool(person.random() < FEMALE_SHARE_OF_CLASS[wanted])
-    age = int(np.clip(person.normal(AGE_OF_CLASS[wanted], 9), 22, 92))
-    scale = float(person.normal(0.975 if is_female else 1.045, 0.035))
+    sex, age = draw_person(person, wanted)
+    scale = float(person.normal(0.975 if sex == "F" else 1.045, 0.035))
     bone = draw_bone(rngs["bone"], wanted, age)
     is_randomised = mode is Mode.RANDOMISED
     has_contrast = bool(is_randomised and rngs["tissue"].random() < 0.5)
@@ -129,7 +128,7 @@ def draw_patient(
         cohort_seed=cohort_seed,
         case=case,
         mode=mode,
-        sex="F" if is_female else "M",
+        sex=sex,
         age=age,
         bone=bone,
         vertebrae=vertebrae,
@@ -167,6 +166,7 @@ def _randomise(rng: np.random.Generator, bone: Bone) -> Bone:
         condition_index=bone.condition_index,
         t_score=bone.t_score,
         vbmd_mg_cm3=bone.vbmd_mg_cm3,
+        marrow_fat=bone.marrow_fat,
         trabecular_hu=bone.trabecular_hu - float(rng.uniform(0, 90) * (rng.random() < 0.35)),
         cortex_mm=float(np.clip(bone.cortex_mm * rng.uniform(0.6, 1.5), 0.3, 2.6)),
         cortex_hu=float(np.clip(bone.cortex_hu * rng.uniform(0.7, 1.3), 350, 1400)),
