@@ -70,31 +70,60 @@ def test_the_rule_over_t_scores_integrates_the_truncated_normal(condition_index:
     assert_allclose(np.exp(log_weight) @ nodes**2, law.moment(2), atol=1e-5)
 
 
-@pytest.mark.parametrize("hu", [60.0, 110.0, 160.0, 220.0])
-def test_the_posterior_from_attenuation_alone_has_its_closed_form(hu: float) -> None:
+def _person(cohort: VirtualCohort) -> np.ndarray:
+    """P(age, woman | class) of one patient inside the range of ages."""
+    age = cohort.age[0]
+    ages = [stats.norm.cdf([age, age + 1], mean, bone.AGE_SPREAD) for mean in bone.AGE_OF_CLASS]
+    return np.asarray(np.diff(ages)[:, 0] * bone.FEMALE_SHARE_OF_CLASS)
+
+
+def _closed_form(hu: float, ages: tuple[float, ...], age_spread: float) -> np.ndarray:
+    """P(attenuation | class), up to a factor: a truncated normal seen through normal noise."""
     slope = bone.HU_PER_VBMD * bone.VBMD_PER_T + bone.HU_PER_MARROW_FAT * bone.MARROW_FAT_PER_T
-    error = np.sqrt(
-        (slope * bone.STATUS_ERROR) ** 2
-        + (bone.HU_PER_VBMD * bone.VBMD_RESIDUAL) ** 2
-        + (bone.HU_PER_MARROW_FAT * bone.MARROW_FAT_RESIDUAL) ** 2
-        + bone.HU_RESIDUAL**2
-        + difficulty.LEVEL_SPREAD_HU**2
+    yearly = bone.HU_PER_VBMD * bone.VBMD_PER_YEAR
+    yearly += bone.HU_PER_MARROW_FAT * bone.MARROW_FAT_PER_YEAR
+    errors = (
+        slope * bone.STATUS_ERROR,
+        bone.HU_PER_VBMD * bone.VBMD_RESIDUAL,
+        bone.HU_PER_MARROW_FAT * bone.MARROW_FAT_RESIDUAL,
+        bone.HU_RESIDUAL,
+        difficulty.LEVEL_SPREAD_HU,
+        yearly * age_spread,
     )
+    noise = np.linalg.norm(errors) / slope
     middle = bone.HU_OFFSET + bone.HU_PER_VBMD * bone.VBMD_AT_MIDDLE
-    # The attenuation as a noisy T-score: a truncated normal seen through normal noise.
-    seen, noise = bone.MIDDLE_T + (hu - middle) / slope, error / slope
     likelihood = []
     for index, (mean, spread) in enumerate(bone.T_SCORE_OF_CLASS):
-        low, high = bone.t_score_limits(index)
+        limits = bone.t_score_limits(index)
+        seen = bone.MIDDLE_T + (hu - middle - yearly * (ages[index] - 60)) / slope
         whole = np.hypot(spread, noise)
         centre = (mean * noise**2 + seen * spread**2) / whole**2
-        narrow = spread * noise / whole
-        part = stats.norm.cdf([low, high], centre, narrow)
-        prior = stats.norm.cdf([low, high], mean, spread)
-        likelihood.append(stats.norm.pdf(seen, mean, whole) * np.diff(part) / np.diff(prior))
-    expected = np.concatenate(likelihood) / np.sum(likelihood)
-    found = class_posterior(_one(hu), (Trait.HU,), with_person=False)[0]
-    assert_allclose(found, expected, atol=1e-8)
+        part = np.diff(stats.norm.cdf(limits, centre, spread * noise / whole))[0]
+        prior = np.diff(stats.norm.cdf(limits, mean, spread))[0]
+        likelihood.append(stats.norm.pdf(seen, mean, whole) * part / prior)
+    return np.array(likelihood)
+
+
+@pytest.mark.parametrize("hu", [60.0, 110.0, 160.0, 220.0])
+@pytest.mark.parametrize("age", [40, 70])
+def test_the_posterior_from_attenuation_age_and_sex_has_its_closed_form(
+    hu: float, age: int
+) -> None:
+    patient = _one(hu, age)
+    expected = _closed_form(hu, (age,) * 3, 0) * _person(patient)
+    assert_allclose(class_posterior(patient, (Trait.HU,))[0], expected / expected.sum(), atol=1e-8)
+
+
+@pytest.mark.parametrize("hu", [60.0, 110.0, 160.0, 220.0])
+def test_the_posterior_from_attenuation_alone_has_its_closed_form(hu: float) -> None:
+    # Whole years: half a year younger, and a spread of a twelfth of a square year more.
+    ages = tuple(mean - 0.5 for mean in bone.AGE_OF_CLASS)
+    expected = _closed_form(hu, ages, np.sqrt(bone.AGE_SPREAD**2 + 1 / 12))
+    assert_allclose(
+        class_posterior(_one(hu), (Trait.HU,), with_person=False)[0],
+        expected / expected.sum(),
+        atol=1e-8,
+    )
 
 
 def test_the_posterior_from_all_traits_agrees_with_a_second_integration() -> None:
@@ -129,7 +158,8 @@ def test_the_posterior_from_all_traits_agrees_with_a_second_integration() -> Non
         likelihood.append(integrate.quad(density, *limits, args=(index,))[0] / whole)
     expected = np.array(likelihood) / np.sum(likelihood)
     # Forty thousand draws give slopes to half a percent.
-    assert_allclose(class_posterior(patient, with_person=False)[0], expected, atol=0.02)
+    found = class_posterior(patient)[0] / _person(patient)
+    assert_allclose(found / found.sum(), expected, atol=0.02)
 
 
 def test_a_denser_bone_is_more_probably_normal() -> None:
@@ -138,21 +168,14 @@ def test_a_denser_bone_is_more_probably_normal() -> None:
     assert (np.diff([one[2] for one in chances]) < 0).all()
 
 
-def test_age_and_sex_are_weighed_by_their_frequencies() -> None:
-    cohort = _one(120.0, age=70)
-    bare, known = (class_posterior(cohort, with_person=one)[0] for one in (False, True))
-    ages = [stats.norm.cdf([70, 71], mean, bone.AGE_SPREAD) for mean in bone.AGE_OF_CLASS]
-    expected = bare * np.diff(ages)[:, 0] * bone.FEMALE_SHARE_OF_CLASS
-    assert_allclose(known, expected / expected.sum(), atol=1e-9)
-
-
 @pytest.mark.parametrize("age", [22, 92])
 def test_the_ends_of_the_age_range_hold_all_who_were_cut_there(age: int) -> None:
     assert np.isfinite(class_posterior(_one(120.0, age=age))).all()
 
 
-def test_stated_chances_come_true() -> None:
-    chances = class_posterior(_cohort()).ravel()
+@pytest.mark.parametrize("with_person", [False, True])
+def test_stated_chances_come_true(with_person: bool) -> None:
+    chances = class_posterior(_cohort(), with_person=with_person).ravel()
     came_true = (_cohort().condition_index[:, None] == np.arange(3)).ravel()
     for low in np.arange(0, 1, 0.1):
         chosen = (chances >= low) & (chances < low + 0.1)
@@ -175,6 +198,8 @@ def test_no_baseline_beats_the_best_possible() -> None:
         with_hu.accuracy,
     ):
         assert accuracy < best.accuracy - 0.02
+    # Limits fitted on the very patients gain by chance, of the order of the standard error.
+    assert threshold_accuracy(hu, truth, limits) < with_hu.accuracy + 2 * with_hu.accuracy_se
     assert with_hu.macro_auc < best.macro_auc - 0.01
 
 

@@ -14,7 +14,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -127,9 +127,9 @@ def measure_virtual() -> Record:
             score(truth[test], exact["best_possible"][test])
         ),
         "fitted": {
-            "quadratic_logistic": fitted_score(quadratic(), everything, truth, fit, test),
-            "gradient_boosting": fitted_score(boosting(), everything, truth, fit, test),
-            "hu_regression": fitted_score(logistic(), hu[:, None], truth, fit, test),
+            "quadratic_logistic": fitted_score(QUADRATIC, everything, truth, fit, test),
+            "gradient_boosting": fitted_score(BOOSTING, everything, truth, fit, test),
+            "hu_regression": fitted_score(LOGISTIC, hu[:, None], truth, fit, test),
             "hu_thresholds": {
                 "limits_hu": [round(limit, 1) for limit in limits],
                 "accuracy": threshold_accuracy(hu[test], truth[test], limits),
@@ -144,34 +144,35 @@ def measure_virtual() -> Record:
     }
 
 
-def quadratic() -> object:
-    """Multinomial logistic regression on all products of two features."""
-    return make_pipeline(StandardScaler(), PolynomialFeatures(2), LogisticRegression(max_iter=2000))
+class Classifier(Protocol):
+    """What scikit-learn's classifiers have in common."""
+
+    def fit(self, features: Floats, truth: NDArray[np.int64]) -> object:
+        """Learn from features of shape (patients, features)."""
+
+    def predict_proba(self, features: Floats) -> Floats:
+        """Return probabilities of shape (patients, classes)."""
 
 
-def boosting() -> object:
-    """Gradient-boosted trees."""
-    return HistGradientBoostingClassifier(
-        learning_rate=0.05, max_iter=200, max_leaf_nodes=15, l2_regularization=1.0, random_state=0
-    )
-
-
-def logistic() -> object:
-    """Multinomial logistic regression."""
-    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
+QUADRATIC: Classifier = make_pipeline(
+    StandardScaler(), PolynomialFeatures(2), LogisticRegression(max_iter=2000)
+)
+BOOSTING: Classifier = HistGradientBoostingClassifier(
+    learning_rate=0.05, max_iter=150, max_leaf_nodes=8, l2_regularization=1.0, random_state=0
+)
+LOGISTIC: Classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
 
 
 def fitted_score(
-    classifier: object,
+    classifier: Classifier,
     features: Floats,
     truth: NDArray[np.int64],
     fit: NDArray[np.int64],
     test: NDArray[np.int64],
 ) -> Record:
     """Fit on some patients and score on others."""
-    classifier.fit(features[fit], truth[fit])  # type: ignore[attr-defined]  # sklearn has no types
-    chances = classifier.predict_proba(features[test])  # type: ignore[attr-defined]  # as above
-    return asdict(score(truth[test], np.asarray(chances, dtype=np.float64)))
+    classifier.fit(features[fit], truth[fit])
+    return asdict(score(truth[test], classifier.predict_proba(features[test])))
 
 
 def describe_class(cohort: VirtualCohort, index: int) -> Record:
@@ -265,9 +266,8 @@ def describe_images(truth: dict[str, Floats], hu: Floats) -> Record:
     ]
     chances = np.empty((len(mean), 3))
     for fit, test in (halves, halves[::-1]):
-        model = logistic()
-        model.fit(mean[fit, None], classes[fit])  # type: ignore[attr-defined]  # sklearn: no types
-        chances[test] = model.predict_proba(mean[test, None])  # type: ignore[attr-defined]  # as above
+        LOGISTIC.fit(mean[fit, None], classes[fit])
+        chances[test] = LOGISTIC.predict_proba(mean[test, None])
     slope, offset = np.polyfit(truth["trabecular_hu"], mean, 1)
     left = mean - slope * truth["trabecular_hu"] - offset
     return {
@@ -312,7 +312,7 @@ def draw(classes: Floats, mean: Floats, record: Record) -> None:
 
 def draw_histograms(axes: Axes, classes: Floats, mean: Floats, record: Record) -> None:
     """One histogram a class, with the normal curve of the model behind it."""
-    edges = np.arange(0, 301, 10)
+    edges = [10.0 * step for step in range(31)]
     line = np.linspace(0, 300, 301)
     for index, (name, colour) in enumerate(zip(NAMES, COLOURS)):
         one = mean[classes == index]

@@ -28,6 +28,10 @@ NODES = 48
 """Nodes of the Gauss-Legendre rule over the T-scores of a class; 24 agree with it to 1e-6."""
 
 
+WHOLE_YEARS = (1 / 2, 1 / 12)
+"""What cutting an age to whole years takes off its mean and adds to its variance."""
+
+
 class Trait(IntEnum):
     """What an image shows of a bone: the columns of ``VirtualCohort.traits``."""
 
@@ -94,30 +98,32 @@ def class_posterior(
 ) -> Floats:
     """Return P(class | evidence) when the three classes are equally frequent.
 
-    The age is used in either case to place the traits; it speaks for a class of its own only in
-    ``with_person``. The floors of density and marrow fat, which one patient in a thousand meets,
-    are left out.
+    The floors of density and marrow fat, which few patients in a thousand meet, are left out.
 
     Args:
         cohort: The patients.
         traits: Which traits are known, at least one.
-        with_person: Whether the frequencies of age and sex in the classes count.
+        with_person: Whether age and sex are known; else the age is as in the class.
         hu_error: Spread of a further error in the ``HU`` column of the cohort.
     Returns: Probabilities, shape (patients, 3); rows sum to 1.
     """
     middle, slope, per_year, covariance = _trait_law(hu_error)
+    if not with_person:
+        covariance += (model.AGE_SPREAD**2 + WHOLE_YEARS[1]) * np.outer(per_year, per_year)
     chosen = list(traits)
-    expected = middle + per_year * (cohort.age[:, None] - 60.0)
     whiten = np.linalg.inv(np.linalg.cholesky(covariance[np.ix_(chosen, chosen)]))
-    seen = (cohort.traits - expected)[:, chosen] @ whiten.T
     direction = whiten @ slope[chosen]
-    log_likelihood = np.empty((len(seen), 3))
+    log_likelihood = np.empty((len(cohort.age), 3))
     for index in range(3):
+        age = cohort.age if with_person else model.AGE_OF_CLASS[index] - WHOLE_YEARS[0]
+        expected = middle + np.multiply.outer(np.asarray(age) - 60.0, per_year)
+        seen = (cohort.traits - expected)[:, chosen] @ whiten.T
         t_scores, log_weight = t_score_rule(index)
         above = t_scores - model.MIDDLE_T
-        # -|seen - above * direction|^2 / 2 without the part that all classes share.
-        exponent = np.outer(seen @ direction, above) - 0.5 * (direction @ direction) * above**2
-        log_likelihood[:, index] = special.logsumexp(exponent + log_weight, axis=1)
+        # The square of |seen - above * direction|, multiplied out.
+        squares = np.sum(seen**2, axis=1)[:, None] + (direction @ direction) * above**2
+        squares -= 2 * np.outer(seen @ direction, above)
+        log_likelihood[:, index] = special.logsumexp(log_weight - squares / 2, axis=1)
     if with_person:
         log_likelihood += _log_person(cohort)
     return np.asarray(special.softmax(log_likelihood, axis=1))
