@@ -11,7 +11,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from osteoscreen.phantom.bone import AGE_OF_CLASS, FEMALE_SHARE_OF_CLASS, Bone, draw_bone
+from osteoscreen.phantom.bone import Bone, draw_bone, draw_sex_and_age
 from osteoscreen.phantom.field import SmoothField, draw_field
 from osteoscreen.phantom.implant import Implant, draw_cement, draw_screws
 from osteoscreen.phantom.person import Person, draw_person
@@ -121,10 +121,9 @@ def draw_patient(
     """
     rngs = streams(cohort_seed, case)
     wanted = case % 3 if condition_index is None else condition_index
-    person = draw_person(
-        rngs["person"], female_share=FEMALE_SHARE_OF_CLASS[wanted], mean_age=AGE_OF_CLASS[wanted]
-    )
-    bone = draw_bone(rngs["bone"], wanted, person.age)
+    sex, age = draw_sex_and_age(rngs["person"], wanted)
+    person = draw_person(rngs["person"], sex, age)
+    bone = draw_bone(rngs["bone"], wanted, age)
     is_randomised = mode is Mode.RANDOMISED
     has_contrast = bool(is_randomised and rngs["tissue"].random() < 0.5)
     if is_randomised:
@@ -190,6 +189,7 @@ def _randomise(rng: np.random.Generator, bone: Bone) -> Bone:
         condition_index=bone.condition_index,
         t_score=bone.t_score,
         vbmd_mg_cm3=bone.vbmd_mg_cm3,
+        marrow_fat=bone.marrow_fat,
         trabecular_hu=bone.trabecular_hu - float(rng.uniform(0, 90) * (rng.random() < 0.35)),
         cortex_mm=float(np.clip(bone.cortex_mm * rng.uniform(0.6, 1.5), 0.3, 2.6)),
         cortex_hu=float(np.clip(bone.cortex_hu * rng.uniform(0.7, 1.3), 350, 1400)),

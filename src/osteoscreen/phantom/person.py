@@ -42,20 +42,19 @@ class Person:
         return max(self.bmi - 18.0, -0.5) / 18.0
 
 
-def draw_person(rng: np.random.Generator, *, female_share: float, mean_age: float) -> Person:
-    """Draw a person.
+def draw_person(rng: np.random.Generator, sex: str, age: int) -> Person:
+    """Draw height and weight of a person.
 
     Args:
-        rng: Source of every draw.
-        female_share: Probability of a woman.
-        mean_age: Mean age, years; the spread is 9.
-    Returns: An adult of 22 to 92 years.
+        rng: Source of both draws.
+        sex: ``"F"`` or ``"M"``.
+        age: Years.
+    Returns: An adult between 1.42 and 2.02 m.
     """
-    sex = "F" if rng.random() < female_share else "M"
     mean, spread = HEIGHT_M[sex]
     return Person(
         sex=sex,
-        age=int(np.clip(rng.normal(mean_age, 9), 22, 92)),
+        age=age,
         height_m=float(np.clip(rng.normal(mean, spread), 1.42, 2.02)),
         bmi=float(np.clip(rng.normal(*BMI), *BMI_LIMITS)),
     )
