@@ -21,11 +21,15 @@ from osteoscreen.phantom.noise import EFFECTIVE_PER_MM, REFERENCE_HALF_WIDTH_MM,
 from osteoscreen.phantom.scanner import BODY_CENTRE_MM, Scan
 
 KVP_RANGE = (80, 140)
-THICKNESS_RANGE_MM = (0.5, 10.0)
+THICKNESS_RANGE_MM = (0.4, 10.0)
 """From the thinnest detector row to the thickest slice of routine use."""
 
 FIELD_OF_VIEW_RANGE_MM = (60.0, 500.0)
 """A lumbar vertebra with its processes is 60 to 100 mm wide; the scan field ends at 500 mm."""
+
+NARROW_VIEW_MM = 260.0
+SPINE_CENTRE_MM = (0.0, 18.0)
+"""Fields up to this size are laid on the spine: between body and spinous process of L3."""
 
 CURRENT_RANGE_MA = (10, 800)
 MATRICES = (256, 320, 512, 768, 1024)
@@ -61,8 +65,8 @@ class Protocol:
     Args:
         kvp: Tube voltage, 80 to 140.
         tube_current_ma: Mean over the turn, 10 to 800.
-        thickness_mm: Slice thickness, 0.5 to 10.
-        field_of_view_mm: Side of the image, 60 to 500.
+        thickness_mm: Slice thickness, 0.4 to 10.
+        field_of_view_mm: Side of the image, 60 to 500; a narrow one is laid on the spine.
         kernel: Name of one of the scanner's kernels.
         matrix: Rows and columns.
     Raises:
@@ -122,6 +126,9 @@ def draw_scan(
     name = str(rng.choice(list(SCANNERS) if is_randomised else PAPER_SCANNERS))
     used = scanner or SCANNERS[name]
     view_mm, centre = _draw_view(rng, is_randomised)
+    if wanted.field_of_view_mm is not None:
+        view_mm = wanted.field_of_view_mm
+        centre = SPINE_CENTRE_MM if view_mm < NARROW_VIEW_MM else centre
     kernel = _draw_kernel(rng, used, is_randomised, wanted.kernel)
     drawn = (
         _draw_thickness(rng, is_randomised),
@@ -142,7 +149,7 @@ def draw_scan(
     drift = drift_of(used.name, cohort_seed)
     return Scan(
         matrix=wanted.matrix,
-        field_of_view_mm=wanted.field_of_view_mm or view_mm,
+        field_of_view_mm=view_mm,
         centre_mm=centre,
         thickness_mm=thickness,
         kvp=kvp,
@@ -176,7 +183,11 @@ def _check(name: str, value: float | None, limits: tuple[float, float], unit: st
 def _draw_view(rng: np.random.Generator, is_randomised: bool) -> tuple[float, tuple[float, float]]:
     """Field of view and its centre: the whole trunk, or a small one around the spine."""
     if is_randomised and rng.random() < SPINE_VIEW_SHARE:
-        return float(rng.uniform(140, 260)), (float(rng.normal(0, 15)), float(rng.normal(18, 18)))
+        centre = (
+            SPINE_CENTRE_MM[0] + float(rng.normal(0, 15)),
+            SPINE_CENTRE_MM[1] + float(rng.normal(0, 18)),
+        )
+        return float(rng.uniform(140, NARROW_VIEW_MM)), centre
     limits = (300, 500) if is_randomised else (330, 430)
     return float(rng.uniform(*limits)), (float(rng.normal(0, 10)), float(rng.normal(-45, 18)))
 

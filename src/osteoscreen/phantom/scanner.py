@@ -98,7 +98,8 @@ class Scan:
     @property
     def bone_gain(self) -> float:
         """Attenuation of bone against 120 kVp; between the known voltages interpolated."""
-        return float(np.interp(self.kvp, list(HU_GAIN_OF_KVP), list(HU_GAIN_OF_KVP.values())))
+        known = sorted(HU_GAIN_OF_KVP)
+        return float(np.interp(self.kvp, known, [HU_GAIN_OF_KVP[kvp] for kvp in known]))
 
     @property
     def padding_hu(self) -> float:
