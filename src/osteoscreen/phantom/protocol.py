@@ -130,14 +130,11 @@ def draw_scan(
         view_mm = wanted.field_of_view_mm
         centre = SPINE_CENTRE_MM if view_mm < NARROW_VIEW_MM else centre
     kernel = _draw_kernel(rng, used, is_randomised, wanted.kernel)
-    drawn = (
-        _draw_thickness(rng, is_randomised),
-        _draw_kvp(rng, is_randomised),
-        _draw_current(rng, is_randomised, trunk_half_width_mm),
-    )
     # Drawn even where prescribed: the draws that follow stay the same.
-    thickness = wanted.thickness_mm or drawn[0]
-    kvp, current = wanted.kvp or drawn[1], wanted.tube_current_ma or drawn[2]
+    drawn_mm, drawn_kvp = _draw_thickness(rng, is_randomised), _draw_kvp(rng, is_randomised)
+    drawn_ma = _draw_current(rng, is_randomised, trunk_half_width_mm)
+    thickness, kvp = wanted.thickness_mm or drawn_mm, wanted.kvp or drawn_kvp
+    current = wanted.tube_current_ma or drawn_ma
     expected = expected_noise_hu(
         kernel,
         kvp=kvp,
@@ -165,10 +162,7 @@ def draw_scan(
         gain=drift.gain,
         convention=used.convention,
         artefacts=_draw_artefacts(rng, trunk_half_width_mm) if is_randomised else None,
-        isocentre_mm=(
-            BODY_CENTRE_MM[0] + float(rng.normal(0, 8)),
-            BODY_CENTRE_MM[1] + float(rng.normal(0, 12)),
-        ),
+        isocentre_mm=_scattered(rng, BODY_CENTRE_MM, (8, 12)),
         half_width_mm=trunk_half_width_mm,
     )
 
@@ -183,13 +177,20 @@ def _check(name: str, value: float | None, limits: tuple[float, float], unit: st
 def _draw_view(rng: np.random.Generator, is_randomised: bool) -> tuple[float, tuple[float, float]]:
     """Field of view and its centre: the whole trunk, or a small one around the spine."""
     if is_randomised and rng.random() < SPINE_VIEW_SHARE:
-        centre = (
-            SPINE_CENTRE_MM[0] + float(rng.normal(0, 15)),
-            SPINE_CENTRE_MM[1] + float(rng.normal(0, 18)),
-        )
-        return float(rng.uniform(140, NARROW_VIEW_MM)), centre
+        size_mm = float(rng.uniform(140, NARROW_VIEW_MM))
+        return size_mm, _scattered(rng, SPINE_CENTRE_MM, (15, 18))
     limits = (300, 500) if is_randomised else (330, 430)
-    return float(rng.uniform(*limits)), (float(rng.normal(0, 10)), float(rng.normal(-45, 18)))
+    return float(rng.uniform(*limits)), _scattered(rng, BODY_CENTRE_MM, (10, 18))
+
+
+def _scattered(
+    rng: np.random.Generator, centre_mm: tuple[float, float], spread_mm: tuple[float, float]
+) -> tuple[float, float]:
+    """A place (x, y) around another."""
+    return (
+        centre_mm[0] + float(rng.normal(0, spread_mm[0])),
+        centre_mm[1] + float(rng.normal(0, spread_mm[1])),
+    )
 
 
 def _draw_kernel(

@@ -57,6 +57,8 @@ class Scan:
             values are padded; without one the field is taken to cover the image.
         half_width_mm: Half of the patient's width: what lies outside a small field of view;
             without one it is air.
+    Raises:
+        SettingsError: If a setting has no meaning; ``Protocol`` knows what a scanner can do.
     """
 
     matrix: int
