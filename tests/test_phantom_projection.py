@@ -16,7 +16,7 @@ from osteoscreen.phantom.projection import (
     projector,
 )
 
-WATER = np.float32(0.0193)
+WATER = 0.0193
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def _distance(pixels: int, x_mm: float = 0.0, y_mm: float = 0.0) -> Array:
 def _disc(pixels: int, radius_mm: float, x_mm: float = 0.0, y_mm: float = 0.0) -> Array:
     """A disc of water with a soft rim one pixel wide, as an image has it."""
     edge = (radius_mm - _distance(pixels, x_mm, y_mm)) * pixels / SCAN_FIELD_MM + 0.5
-    return np.clip(edge, 0, 1).astype(np.float32) * WATER
+    return np.asarray(np.clip(edge, 0, 1) * WATER, dtype=np.float32)
 
 
 def test_the_path_through_a_disc_is_its_chord(beam: Projector) -> None:

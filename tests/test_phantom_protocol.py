@@ -20,7 +20,13 @@ from osteoscreen.phantom.fleet import (
     Scanner,
     drift_of,
 )
-from osteoscreen.phantom.protocol import WIDE_KVP, WIDE_THICKNESS_MM, Protocol, scanner_named
+from osteoscreen.phantom.protocol import (
+    SPINE_CENTRE_MM,
+    WIDE_KVP,
+    WIDE_THICKNESS_MM,
+    Protocol,
+    scanner_named,
+)
 
 
 def _drawn(
@@ -160,10 +166,16 @@ def test_what_is_prescribed_holds_and_the_rest_is_drawn_as_before() -> None:
         assert (scan.kvp, scan.tube_current_ma, scan.thickness_mm) == (100, 77, 0.75)
         assert (scan.field_of_view_mm, scan.kernel, scan.matrix) == (180, "B70f", 256)
         free = _drawn(5, scanner, is_randomised=is_randomised)
-        assert scan.centre_mm == free.centre_mm
+        assert scan.centre_mm == SPINE_CENTRE_MM
         assert scan.isocentre_mm == free.isocentre_mm
         assert scan.offset_hu == free.offset_hu
         assert scan.artefacts == free.artefacts
+
+
+def test_a_prescribed_field_of_the_whole_trunk_stays_where_it_was_drawn() -> None:
+    wide = _drawn(5, protocol=Protocol(field_of_view_mm=400.0))
+    assert wide.field_of_view_mm == 400
+    assert wide.centre_mm == _drawn(5).centre_mm
 
 
 def test_a_large_patient_streaks_more_often() -> None:
@@ -179,9 +191,9 @@ def test_a_large_patient_streaks_more_often() -> None:
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({"thickness_mm": 0.0}, "slice thickness must be 0.5 to 10 mm, got 0 mm"),
-        ({"thickness_mm": 12.0}, "slice thickness must be 0.5 to 10 mm, got 12 mm"),
-        ({"thickness_mm": float("nan")}, "slice thickness must be 0.5 to 10 mm, got nan mm"),
+        ({"thickness_mm": 0.0}, "slice thickness must be 0.4 to 10 mm, got 0 mm"),
+        ({"thickness_mm": 12.0}, "slice thickness must be 0.4 to 10 mm, got 12 mm"),
+        ({"thickness_mm": float("nan")}, "slice thickness must be 0.4 to 10 mm, got nan mm"),
         ({"field_of_view_mm": 40.0}, "field of view must be 60 to 500 mm, got 40 mm"),
         ({"field_of_view_mm": 600.0}, "field of view must be 60 to 500 mm, got 600 mm"),
         ({"kvp": 60}, "tube voltage must be 80 to 140 kV, got 60 kV"),

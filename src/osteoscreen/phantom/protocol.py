@@ -21,11 +21,15 @@ from osteoscreen.phantom.noise import EFFECTIVE_PER_MM, REFERENCE_HALF_WIDTH_MM,
 from osteoscreen.phantom.scanner import BODY_CENTRE_MM, Scan
 
 KVP_RANGE = (80, 140)
-THICKNESS_RANGE_MM = (0.5, 10.0)
+THICKNESS_RANGE_MM = (0.4, 10.0)
 """From the thinnest detector row to the thickest slice of routine use."""
 
 FIELD_OF_VIEW_RANGE_MM = (60.0, 500.0)
 """A lumbar vertebra with its processes is 60 to 100 mm wide; the scan field ends at 500 mm."""
+
+NARROW_VIEW_MM = 260.0
+SPINE_CENTRE_MM = (0.0, 18.0)
+"""Fields up to this size are laid on the spine: between body and spinous process of L3."""
 
 CURRENT_RANGE_MA = (10, 800)
 MATRICES = (256, 320, 512, 768, 1024)
@@ -61,8 +65,8 @@ class Protocol:
     Args:
         kvp: Tube voltage, 80 to 140.
         tube_current_ma: Mean over the turn, 10 to 800.
-        thickness_mm: Slice thickness, 0.5 to 10.
-        field_of_view_mm: Side of the image, 60 to 500.
+        thickness_mm: Slice thickness, 0.4 to 10.
+        field_of_view_mm: Side of the image, 60 to 500; a narrow one is laid on the spine.
         kernel: Name of one of the scanner's kernels.
         matrix: Rows and columns.
     Raises:
@@ -122,15 +126,15 @@ def draw_scan(
     name = str(rng.choice(list(SCANNERS) if is_randomised else PAPER_SCANNERS))
     used = scanner or SCANNERS[name]
     view_mm, centre = _draw_view(rng, is_randomised)
+    if wanted.field_of_view_mm is not None:
+        view_mm = wanted.field_of_view_mm
+        centre = SPINE_CENTRE_MM if view_mm < NARROW_VIEW_MM else centre
     kernel = _draw_kernel(rng, used, is_randomised, wanted.kernel)
-    drawn = (
-        _draw_thickness(rng, is_randomised),
-        _draw_kvp(rng, is_randomised),
-        _draw_current(rng, is_randomised, trunk_half_width_mm),
-    )
     # Drawn even where prescribed: the draws that follow stay the same.
-    thickness = wanted.thickness_mm or drawn[0]
-    kvp, current = wanted.kvp or drawn[1], wanted.tube_current_ma or drawn[2]
+    drawn_mm, drawn_kvp = _draw_thickness(rng, is_randomised), _draw_kvp(rng, is_randomised)
+    drawn_ma = _draw_current(rng, is_randomised, trunk_half_width_mm)
+    thickness, kvp = wanted.thickness_mm or drawn_mm, wanted.kvp or drawn_kvp
+    current = wanted.tube_current_ma or drawn_ma
     expected = expected_noise_hu(
         kernel,
         kvp=kvp,
@@ -142,7 +146,7 @@ def draw_scan(
     drift = drift_of(used.name, cohort_seed)
     return Scan(
         matrix=wanted.matrix,
-        field_of_view_mm=wanted.field_of_view_mm or view_mm,
+        field_of_view_mm=view_mm,
         centre_mm=centre,
         thickness_mm=thickness,
         kvp=kvp,
@@ -158,10 +162,7 @@ def draw_scan(
         gain=drift.gain,
         convention=used.convention,
         artefacts=_draw_artefacts(rng, trunk_half_width_mm) if is_randomised else None,
-        isocentre_mm=(
-            BODY_CENTRE_MM[0] + float(rng.normal(0, 8)),
-            BODY_CENTRE_MM[1] + float(rng.normal(0, 12)),
-        ),
+        isocentre_mm=_scattered(rng, BODY_CENTRE_MM, (8, 12)),
         half_width_mm=trunk_half_width_mm,
     )
 
@@ -176,9 +177,20 @@ def _check(name: str, value: float | None, limits: tuple[float, float], unit: st
 def _draw_view(rng: np.random.Generator, is_randomised: bool) -> tuple[float, tuple[float, float]]:
     """Field of view and its centre: the whole trunk, or a small one around the spine."""
     if is_randomised and rng.random() < SPINE_VIEW_SHARE:
-        return float(rng.uniform(140, 260)), (float(rng.normal(0, 15)), float(rng.normal(18, 18)))
+        size_mm = float(rng.uniform(140, NARROW_VIEW_MM))
+        return size_mm, _scattered(rng, SPINE_CENTRE_MM, (15, 18))
     limits = (300, 500) if is_randomised else (330, 430)
-    return float(rng.uniform(*limits)), (float(rng.normal(0, 10)), float(rng.normal(-45, 18)))
+    return float(rng.uniform(*limits)), _scattered(rng, BODY_CENTRE_MM, (10, 18))
+
+
+def _scattered(
+    rng: np.random.Generator, centre_mm: tuple[float, float], spread_mm: tuple[float, float]
+) -> tuple[float, float]:
+    """A place (x, y) around another."""
+    return (
+        centre_mm[0] + float(rng.normal(0, spread_mm[0])),
+        centre_mm[1] + float(rng.normal(0, spread_mm[1])),
+    )
 
 
 def _draw_kernel(

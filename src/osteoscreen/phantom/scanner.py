@@ -57,6 +57,8 @@ class Scan:
             values are padded; without one the field is taken to cover the image.
         half_width_mm: Half of the patient's width: what lies outside a small field of view;
             without one it is air.
+    Raises:
+        SettingsError: If a setting has no meaning; ``Protocol`` knows what a scanner can do.
     """
 
     matrix: int
@@ -98,7 +100,8 @@ class Scan:
     @property
     def bone_gain(self) -> float:
         """Attenuation of bone against 120 kVp; between the known voltages interpolated."""
-        return float(np.interp(self.kvp, list(HU_GAIN_OF_KVP), list(HU_GAIN_OF_KVP.values())))
+        known = sorted(HU_GAIN_OF_KVP)
+        return float(np.interp(self.kvp, known, [HU_GAIN_OF_KVP[kvp] for kvp in known]))
 
     @property
     def padding_hu(self) -> float:
