@@ -341,6 +341,10 @@ def cross_validated(features: Floats, classes: NDArray[np.int64], folds: Folds) 
     return asdict(score(classes, chances))
 
 
+PLAIN = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
+"""Box behind a label that crosses a line."""
+
+
 def draw(classes: Floats, mean: Floats, record: Record) -> None:
     """Draw the measured attenuation beside the published one, and the scores beside the paper's."""
     plt.rcParams.update({"font.size": 8, "axes.linewidth": 0.7, "axes.titlesize": 9})
@@ -350,8 +354,13 @@ def draw(classes: Floats, mean: Floats, record: Record) -> None:
     draw_histograms(top, classes, mean, record)
     draw_means(figure.add_subplot(left[1], sharex=top), classes, mean)
     draw_scores(figure.add_subplot(figure.add_gridspec(1, 1, left=0.74, right=0.99)[0]), record)
-    note = "Synthetic patients. The difficulty is set to resemble the paper's figures"
-    figure.text(0.5, -0.05, f"{note}; it says nothing about patients.", ha="center", color="0.35")
+    error = np.sqrt(0.75 * 0.25 / len(mean))
+    note = (
+        "Synthetic patients; the difficulty is set to resemble the paper's figures and says "
+        f"nothing about patients.\nFilled: {VIRTUAL_PATIENTS:,} patients without images. "
+        f"Open: {len(mean)} rendered patients (standard error of the accuracy {error:.3f})."
+    )
+    figure.text(0.5, -0.1, note, ha="center", color="0.35", linespacing=1.4)
     figure.savefig(Path(__file__).with_suffix(".png"), bbox_inches="tight", facecolor="white")
 
 
@@ -367,12 +376,20 @@ def draw_histograms(axes: Axes, classes: Floats, mean: Floats, record: Record) -
         centre, spread = record["virtual"]["classes"][index]["measured_hu"]
         curve = np.exp(-0.5 * ((line - centre) / spread) ** 2) / spread / np.sqrt(2 * np.pi)
         axes.plot(line, curve, color=colour, linewidth=1.5)
-        place = (35.0, 0.0185), (131.0, 0.0225), (225.0, 0.0165)
-        axes.text(*place[2 - index], label, color=colour, ha="center", fontweight="bold")
+        place = (35.0, 0.0185), (131.0, 0.0247), (225.0, 0.0165)
+        axes.text(
+            *place[2 - index],
+            label,
+            color=colour,
+            ha="center",
+            fontweight="bold",
+            zorder=5,
+            bbox=PLAIN,
+        )
     for limit in PUBLISHED_LIMITS_HU:
         axes.axvline(limit, color="0.4", linewidth=0.8, linestyle=(0, (2, 2)))
-        axes.text(limit, 0.0266, f"{limit:.0f}", ha="center", va="bottom", color="0.4", fontsize=7)
-    axes.set(xlim=(0, 300), ylim=(0, 0.0265), yticks=[])
+        axes.text(limit, 0.0286, f"{limit:.0f}", ha="center", va="bottom", color="0.4", fontsize=7)
+    axes.set(xlim=(0, 300), ylim=(0, 0.0285), yticks=[])
     axes.set_title(f"a  Trabecular attenuation, {len(mean)} rendered patients", loc="left", pad=14)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(labelbottom=False)
@@ -413,15 +430,16 @@ def draw_scores(axes: Axes, record: Record) -> None:
     for name, colour in colours.items():
         paper = record["paper"][name]
         axes.axvline(paper, color=colour, linewidth=0.9, linestyle=(0, (4, 3)), zorder=0)
-        title = f"{name.replace('_auc', ' AUC')}\npaper {paper:.3f}"
+        title = f"{name.replace('_auc', ' AUC')}\npaper {paper:g}"
         axes.text(paper, 0.62, title, ha="center", color=colour, fontsize=7.5)
         for place, (row, values) in enumerate(rows.items()):
             if name not in values:
                 continue
             value, fill = values[name], "white" if "images" in row else colour
             axes.plot(value, -place, "o", color=colour, markerfacecolor=fill, markersize=5.5)
+            side, align = (0.012, "left") if value > paper else (-0.012, "right")
             text = f"{value:.3f}".lstrip("0")
-            axes.text(value - 0.012, -place, text, ha="right", va="center", color=colour)
+            axes.text(value + side, -place, text, ha=align, va="center", color=colour)
     axes.set(xlim=(0.66, 0.97), ylim=(-len(rows) + 0.5, 0.55))
     axes.set_yticks([-place for place in range(len(rows))], list(rows))
     axes.set_title("b  What can be known of the class", loc="left", pad=26, x=-0.6)
