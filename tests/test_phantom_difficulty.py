@@ -24,7 +24,7 @@ from osteoscreen.phantom.difficulty import (
 )
 
 PATIENTS = 12_000
-MEASUREMENT_HU = 6.0
+MEASUREMENT_HU = 5.0
 
 
 @functools.cache
@@ -246,3 +246,9 @@ def test_a_score_by_hand() -> None:
     assert perfect.accuracy_se == perfect.macro_auc_se == 0
     blind = score(truth, np.full((60, 3), 1 / 3))
     assert_allclose([blind.accuracy, *blind.class_auc], [1 / 3, 0.5, 0.5, 0.5])
+
+
+def test_a_batch_without_a_class_has_no_score() -> None:
+    truth = np.repeat([0, 1, 2], 20)
+    with pytest.raises(ValueError, match="every batch, got 3 of 3"):
+        score(truth, np.eye(3)[truth])

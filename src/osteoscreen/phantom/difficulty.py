@@ -218,6 +218,9 @@ def score(condition_index: Classes, probabilities: Floats) -> Score:
             every twentieth part.
         probabilities: Shape (patients, 3).
     Returns: Accuracy and areas with standard errors from twenty batches of patients.
+
+    Raises:
+        ValueError: If a batch lacks a class.
     """
     accuracy, areas = _score(condition_index, probabilities)
     batches = [
@@ -247,6 +250,11 @@ def _auc(is_positive: NDArray[np.bool_], y_score: Floats) -> float:
     """Mann-Whitney form of the area: ties count half."""
     ranks = stats.rankdata(y_score)
     positives = int(is_positive.sum())
+    if positives in (0, len(y_score)):
+        raise ValueError(
+            "the area under the curve needs patients of the class and others in every batch, "
+            f"got {positives} of {len(y_score)}"
+        )
     surplus = ranks[is_positive].sum() - positives * (positives + 1) / 2
     return float(surplus / (positives * (len(y_score) - positives)))
 
@@ -287,14 +295,15 @@ def threshold_accuracy(hu: Floats, condition_index: Classes, limits: tuple[float
 def reweighted_correlation(cohort: VirtualCohort, mean_t: float, spread_t: float) -> float:
     """Return the correlation of T-score and vBMD in a population with a normal T-score.
 
-    The slope and the errors of the model belong to it and not to a class, so the correlation
-    follows from the spread of the T-score alone; the cohort stands in for the errors.
+    The slope and the errors of the model belong to no class, so the correlation follows from the
+    spread of the T-score: it is large in a cohort whose classes were chosen apart.
 
     Args:
-        cohort: Patients, from which the spread of vBMD at a given T-score and age is taken.
+        cohort: Patients drawn by class.
         mean_t: Mean T-score of the population.
         spread_t: Its standard deviation.
-    Returns: Pearson's r, with the patients weighted to that population.
+    Returns: Pearson's r with each patient weighted by how much more frequent such a T-score is in
+        the population than in the cohort.
     """
     own = np.zeros(len(cohort.t_score))
     for index, (mean, spread) in enumerate(model.T_SCORE_OF_CLASS):
@@ -303,6 +312,5 @@ def reweighted_correlation(cohort: VirtualCohort, mean_t: float, spread_t: float
         part = special.ndtr((high - mean) / spread) - special.ndtr((low - mean) / spread)
         own[inside] = stats.norm.pdf(cohort.t_score[inside], mean, spread) / part
     weights = stats.norm.pdf(cohort.t_score, mean_t, spread_t) / own
-    centred = np.stack([cohort.t_score, cohort.vbmd_mg_cm3])
-    covariance = np.cov(centred, aweights=weights)
+    covariance = np.cov(cohort.t_score, cohort.vbmd_mg_cm3, aweights=weights)
     return float(covariance[0, 1] / np.sqrt(covariance[0, 0] * covariance[1, 1]))
