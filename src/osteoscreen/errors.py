@@ -4,6 +4,7 @@ OsteoscreenError
 ├── InputError           an input that cannot be screened; carries a refusal code
 │   └── GeometryError    positions, orientation or spacing that cannot be trusted
 ├── ManifestError        a cohort manifest with wrong rows
+├── CohortError          a synthetic cohort that cannot be made as asked, or where asked
 ├── RecipeError          a training recipe that contradicts itself
 ├── RunError             a training run folder that cannot be used
 └── BundleError          a model bundle that is incomplete, changed or of another version
@@ -88,6 +89,10 @@ class GeometryError(InputError):
 
 class ManifestError(OsteoscreenError):
     """A cohort manifest with wrong rows; the message lists every one of them."""
+
+
+class CohortError(OsteoscreenError):
+    """A synthetic cohort that cannot be made as asked, or where asked."""
 
 
 class RecipeError(OsteoscreenError):
