@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -118,6 +119,12 @@ def test_a_killed_run_leaves_no_process_and_goes_on_to_the_same_bytes(
     read_manifest(tmp_path / "out" / "manifest.csv")
     write_cohort(tmp_path / "out", THREE, workers=3 - workers)
     assert _contents(tmp_path / "out") == _contents(three)
+
+
+@pytest.mark.slow  # processes that each load everything
+def test_a_worker_that_ends_abruptly_is_told() -> None:
+    with pytest.raises(CohortError, match="one ended abruptly .*; the same command goes on"):
+        list(synthetic._each(os._exit, [1, 2], 2))
 
 
 def test_the_manifest_is_whole_while_the_cohort_grows(

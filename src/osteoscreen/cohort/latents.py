@@ -22,9 +22,6 @@ from osteoscreen.phantom import Patient, Scan
 SMALL = 16
 """Arrays of up to so many numbers, an affine say, are told."""
 
-TABLED = ("person", "bone", "has_contrast", "tissues", "scan")
-"""Parts of the truth that the table shows whole, after the patient and before the levels."""
-
 Plain = None | bool | int | float | str | list["Plain"] | dict[str, "Plain"]
 """What JSON holds."""
 
@@ -88,15 +85,15 @@ def table_row(name: str, split: str, truth: Mapping[str, Plain]) -> dict[str, st
         name: The patient.
         split: Its split.
         truth: As ``latents_of`` gives it.
-    Returns: Columns such as ``bone.t_score``, ``scan.kvp``, ``slices.z_mm`` and ``L3.x_mm``; lists
-        of numbers are joined by semicolons.
+    Returns: Columns such as ``bone.t_score`` and ``scan.kvp``, then ``slices.z_mm`` and
+        ``L3.x_mm``; lists of numbers are joined by semicolons. What a patient has many of
+        (vertebrae, organs) stands in the truth only.
     """
-    row = {"patient_id": name, "split": split, "mode": str(truth["mode"])}
-    for part in TABLED:
-        row |= _flat(part, truth.get(part))
     slices, levels = truth["slices"], truth["levels"]
     assert isinstance(slices, list)
     assert isinstance(levels, dict)
+    rest = {key: one for key, one in truth.items() if key not in ("slices", "levels")}
+    row = {"patient_id": name, "split": split} | _flat("", rest)
     row["slices.z_mm"] = _text([one["z_mm"] for one in slices if isinstance(one, dict)])
     for level, centre in levels.items():
         assert isinstance(centre, list)
@@ -104,11 +101,14 @@ def table_row(name: str, split: str, truth: Mapping[str, Plain]) -> dict[str, st
     return row
 
 
-def _flat(name: str, value: Plain) -> dict[str, str]:
-    if isinstance(value, dict):
-        rows = (_flat(f"{name}.{key}", one) for key, one in value.items())
-        return {key: one for row in rows for key, one in row.items()}
-    return {name: _text(value)}
+def _flat(prefix: str, values: Mapping[str, Plain]) -> dict[str, str]:
+    row: dict[str, str] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            row |= _flat(f"{prefix}{name}.", value)
+        elif not (isinstance(value, list) and any(isinstance(one, dict | list) for one in value)):
+            row[prefix + name] = _text(value)
+    return row
 
 
 def _text(value: Plain) -> str:
