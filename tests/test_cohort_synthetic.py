@@ -123,7 +123,7 @@ def test_a_killed_run_leaves_no_process_and_goes_on_to_the_same_bytes(
 
 @pytest.mark.slow  # processes that each load everything
 def test_a_worker_that_ends_abruptly_is_told() -> None:
-    with pytest.raises(CohortError, match="one ended abruptly .*; the same command goes on"):
+    with pytest.raises(CohortError, match=r"one ended abruptly .*; the same command goes on"):
         list(synthetic._each(os._exit, [1, 2], 2))
 
 
