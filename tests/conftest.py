@@ -9,7 +9,8 @@ import torch
 
 from osteoscreen.bundle import Bundle, TrainedOn
 from osteoscreen.cohort.manifest import Manifest, Split, read_manifest, write_manifest
-from osteoscreen.cohort.synthetic import CohortPlan, Preset, write_cohort
+from osteoscreen.cohort.plan import CohortPlan, Preset
+from osteoscreen.cohort.synthetic import write_cohort
 from osteoscreen.evaluation import metrics
 from osteoscreen.training.export import Provenance, export
 from osteoscreen.training.recipe import AugmentationSection, ClassifierRecipe, SegmenterRecipe

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from rich.progress import Progress
 from typer.testing import CliRunner
 
 from bundles import threshold_bundle
 from osteoscreen import __version__
-from osteoscreen.cli import REFUSED, WRONG_USAGE, app
+from osteoscreen.cli import REFUSED, WRONG_USAGE, _Patients, app
+from osteoscreen.cohort.plan import CohortPlan, Preset
 
 runner = CliRunner()
 
@@ -128,6 +131,55 @@ def test_a_synthetic_cohort_is_made_and_kept(tmp_path: Path) -> None:
     again = runner.invoke(app, arguments)
     assert again.exit_code == 0
     assert (tmp_path / "c" / "manifest.csv").read_bytes() == manifest
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ("--seed 1", "--cases N is needed"),
+        ("--seed 1 --cases 0", "the number of cases must be 1 or more, got 0"),
+        ("--seed 1 --cases 2 --thickness 0", "the slice thickness must be 0.4 to 10 mm"),
+        ("--seed 1 --cases 2 --fov 50", "the field of view must be 60 to 500 mm"),
+        ("--seed 1 --cases 2 --scanner abacus", "the scanner must be one of ingenuity-ct, "),
+        ("--seed 1 --cases 214 --preset paper", "has 213 patients, got 214 cases"),
+        ("--seed 1 --cases 2 --workers 0", "the number of workers must be 1 or more"),
+    ],
+)
+def test_an_impossible_cohort_is_refused_in_one_line_before_any_work(
+    options: str, reason: str, tmp_path: Path
+) -> None:
+    result = runner.invoke(app, ["phantom", str(tmp_path / "c"), *options.split()])
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error: ")
+    assert reason in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not (tmp_path / "c").exists()
+
+
+def test_a_full_folder_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    result = runner.invoke(app, ["phantom", str(tmp_path), "--cases", "1", "--seed", "1"])
+    assert result.exit_code == 2
+    assert "needs an empty folder" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_the_paper_has_213_patients_of_12_slices_unless_told(tmp_path: Path) -> None:
+    plan = CohortPlan(Preset.PAPER, cases=213, seed=1, slices=12)
+    (tmp_path / "cohort.json").write_text(json.dumps({"cases": 999, "made_by": plan.makes()}))
+    result = runner.invoke(app, ["phantom", str(tmp_path), "--preset", "paper", "--seed", "1"])
+    assert result.exit_code == 2
+    assert "it has 999 cases, got 213" in result.stderr
+
+
+def test_the_rate_of_a_cohort_counts_only_what_this_run_made() -> None:
+    progress = Progress(disable=True)
+    shown = _Patients(progress, 10)
+    shown.done(7)
+    assert progress.tasks[0].description == "Synthetic patients"
+    shown.done(8)
+    assert progress.tasks[0].completed == 8
+    assert progress.tasks[0].description.endswith(" a minute")
 
 
 @pytest.mark.slow

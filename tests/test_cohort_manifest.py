@@ -13,6 +13,7 @@ from osteoscreen.cohort.manifest import (
     read_manifest,
     write_manifest,
 )
+from osteoscreen.cohort.mask_labels import MaskLabel, Part
 from osteoscreen.errors import ManifestError
 from osteoscreen.findings import BoneCondition, condition_of_t_score
 
@@ -64,7 +65,7 @@ def test_a_condition_follows_from_the_t_score(tmp_path: Path) -> None:
         BoneCondition.LOW,
         None,
     ]
-    assert found.cases[0].label_values() == {"body": 1, "rest": 2}
+    assert found.cases[0].labels() == (MaskLabel(1, Part.BODY), MaskLabel(2, Part.REST))
     assert found.of(Split.TEST, Split.VALIDATION) == found.cases[1:]
     assert found.folder == tmp_path
     assert found.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
@@ -120,6 +121,9 @@ def test_a_t_score_must_be_a_number(t_score: str, tmp_path: Path) -> None:
         ("body", "needs pairs such as body=1;rest=2"),
         ("body=one", "needs pairs such as body=1;rest=2"),
         ("body=1;canal=5", "with names of body, rest, vertebra"),
+        ("L3.rest=2", "a mask needs a value named body or vertebra"),
+        ("body=1;rest=1", "a value can mean one thing only"),
+        ("body=0", "0 is the background"),
         ("rest=2", "a mask needs a value named body or vertebra"),
         ("", "a mask needs a value named body or vertebra"),
     ],
@@ -183,4 +187,5 @@ def test_written_cases_are_read_back(tmp_path: Path) -> None:
         Case(case_id="2", patient_id="p2", image="b.nii", split=Split.TRAIN),
     )
     write_manifest(cases, tmp_path / "written.csv")
+    assert not list(tmp_path.glob("*.part"))
     assert read_manifest(tmp_path / "written.csv").cases == cases

@@ -93,8 +93,14 @@ def test_the_marks_of_a_synthetic_patient_are_those_that_were_drawn(manifest: Ma
     (one,) = read_slices(manifest, (case,))
     file = pydicom.dcmread(manifest.folder / case.image)
     drawn = render_slice(patient, scan, float(file.ImagePositionPatient[2]), rngs["noise"])
-    assert_array_equal(one.body, drawn.labels == 1)
-    assert_array_equal(one.vertebra, drawn.labels > 0)
+    assert_array_equal(one.body, drawn.body)
+    assert_array_equal(one.vertebra, drawn.vertebra)
+    assert case.level in one.levels
+    for index, level in enumerate(drawn.levels):
+        whole = (drawn.labels == 2 * index + 1) | (drawn.labels == 2 * index + 2)
+        assert (level in one.levels) == whole.any()
+        if level in one.levels:
+            assert_array_equal(one.levels[level], whole)
     assert_allclose(one.spacing_mm, (scan.pixel_mm,) * 2, rtol=1e-9)
     assert_array_equal(one.hu, file.pixel_array.astype(np.float32) - 1024)
 
@@ -135,7 +141,8 @@ def test_without_a_mask_nothing_is_marked(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "body", "vertebra"),
     [("body=1;rest=2", (1,), (1, 2)), ("vertebra=1", (), (1,)), ("body=2;rest=1", (2,), (1, 2)),
-     ("body=1", (1,), (1,)), ("body=1;vertebra=2", (1,), (1, 2))],
+     ("body=1", (1,), (1,)), ("body=1;vertebra=2", (1,), (1, 2)),
+     ("body=1;body=2", (1, 2), (1, 2)), ("L2.body=1;L3.rest=2", (1,), (1, 2))],
 )  # fmt: skip
 def test_mask_labels_say_which_value_is_what(
     names: str, body: tuple[int, ...], vertebra: tuple[int, ...], tmp_path: Path
@@ -145,6 +152,18 @@ def test_mask_labels_say_which_value_is_what(
     for one, labels in zip(slices, _labels(), strict=True):
         assert_array_equal(one.body, np.isin(labels, body))
         assert_array_equal(one.vertebra, np.isin(labels, vertebra))
+
+
+def test_levels_are_told_where_the_mask_tells_them(tmp_path: Path) -> None:
+    _dicom(tmp_path, _labels())
+    names = "L3.body=1;L3.rest=2;L4.body=7"
+    for one, labels in zip(
+        _read(tmp_path, mask="marks.dcm", mask_labels=names), _labels(), strict=True
+    ):
+        assert list(one.levels) == (["L3"] if labels.any() else [])
+        for mark in one.levels.values():
+            assert_array_equal(mark, labels > 0)
+    assert not any(one.levels for one in _read(tmp_path, **MASKED))
 
 
 def test_a_nifti_case_of_a_manifest_is_read(tmp_path: Path) -> None:

@@ -1,39 +1,42 @@
-"""The synthetic cohort on disk: the same plan the same bytes, splits by patient, valid DICOM."""
+"""The synthetic cohort on disk: the same bytes after every stop, and never half a manifest."""
 
 from __future__ import annotations
 
+import csv
 import json
-import re
+import os
 import shutil
+import signal
 import subprocess
-from collections import Counter
+import sys
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-import pydicom
 import pytest
-from numpy.testing import assert_allclose, assert_array_equal
 
+from osteoscreen.cohort import synthetic
 from osteoscreen.cohort.manifest import Case, Manifest, Split, read_manifest
-from osteoscreen.cohort.slices import read_slices
-from osteoscreen.cohort.synthetic import (
-    BODY_MIDDLE,
-    CohortPlan,
-    Preset,
-    series_header,
-    slice_places,
-    split_of,
-    write_cohort,
-    write_patient,
-)
-from osteoscreen.dicom.segmentation import lay_on, read_segmentation
-from osteoscreen.dicom.series import find_series, read_series
+from osteoscreen.cohort.plan import CohortPlan, Preset
+from osteoscreen.cohort.synthetic import write_cohort
+from osteoscreen.errors import CohortError
 from osteoscreen.findings import CONDITIONS
-from osteoscreen.phantom import Mode, draw_patient, draw_scan
-from osteoscreen.phantom.anatomy import streams
 
 ONE = CohortPlan(Preset.COHORT, cases=1, seed=5, slices=1)
+THREE = replace(ONE, cases=3)
+
+KILLED = """
+import os, signal
+from pathlib import Path
+from osteoscreen.cohort.plan import CohortPlan, Preset
+from osteoscreen.cohort.synthetic import write_cohort
+
+if __name__ == "__main__":
+    plan = CohortPlan(Preset.COHORT, cases=3, seed=5, slices=1)
+    def stop(finished):
+        if finished == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+    write_cohort(Path({out!r}), plan, workers={workers}, done=stop)
+"""
 
 
 def _contents(folder: Path) -> dict[str, bytes]:
@@ -44,99 +47,139 @@ def _contents(folder: Path) -> dict[str, bytes]:
     }
 
 
-def _pixels(folder: Path) -> dict[str, bytes]:
-    return {
-        str(file.relative_to(folder)): pydicom.dcmread(file).PixelData
-        for file in sorted(folder.rglob("*.dcm"))
-    }
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three patients, made without a stop by one process."""
+    folder = tmp_path_factory.mktemp("three")
+    write_cohort(folder, THREE)
+    return folder
 
 
-def _places(plan: CohortPlan, number: int) -> list[tuple[str | None, float]]:
-    is_randomised = plan.preset is Preset.RANDOMISED
-    mode = Mode.RANDOMISED if is_randomised else Mode.COHORT
-    patient, rngs = draw_patient(plan.seed, number, mode), streams(plan.seed, number)
-    scan = draw_scan(rngs["scan"], is_randomised=is_randomised, trunk_half_width_mm=165)
-    return slice_places(patient, scan, plan, rngs["slices"])
+def _copy(folder: Path, to: Path) -> Path:
+    return Path(shutil.copytree(folder, to / "copy"))
 
 
-def test_the_same_plan_makes_the_same_pixels_whatever_the_size_of_the_cohort(
-    cohort_folder: Path, cohort_plan: CohortPlan, tmp_path: Path
-) -> None:
-    (case, *_) = write_patient(tmp_path, replace(cohort_plan, cases=99), 4)
-    again, first = tmp_path / case.patient_id, cohort_folder / case.patient_id
-    assert _pixels(again) == _pixels(first)
-    assert (again / "truth.json").read_bytes() == (first / "truth.json").read_bytes()
-    for file in (again / "ct").iterdir():  # all of the header, too
-        assert file.read_bytes() == (first / "ct" / file.name).read_bytes()
+def test_a_cohort_holds_its_plan_its_tables_and_its_patients(three: Path) -> None:
+    assert sorted(one.name for one in three.iterdir()) == [
+        "SYN-0005-000000", "SYN-0005-000001", "SYN-0005-000002", "cohort.json", "latents.csv",
+        "manifest.csv",
+    ]  # fmt: skip
+    known = json.loads((three / "cohort.json").read_text())
+    assert known["cases"] == 3
+    assert known["made_by"]["seed"] == 5
 
 
-def test_another_seed_makes_other_pixels(cohort_folder: Path, tmp_path: Path) -> None:
-    write_patient(tmp_path, replace(ONE, seed=6), 0)
-    other = pydicom.dcmread(tmp_path / "SYN-0006-000000" / "ct" / "0000.dcm")
-    first = pydicom.dcmread(cohort_folder / "SYN-0005-000000" / "ct" / "0000.dcm")
-    assert other.PixelData != first.PixelData
+def test_the_tables_agree_with_each_other(three: Path) -> None:
+    cases = read_manifest(three / "manifest.csv").cases
+    with (three / "latents.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    for case, row in zip(cases, rows, strict=True):
+        assert (row["patient_id"], row["split"]) == (case.patient_id, case.split)
+        assert float(row["bone.t_score"]) == pytest.approx(case.t_score)
+        assert row["scan.model"] == case.scanner
 
 
-def test_an_interrupted_cohort_goes_on_with_what_is_missing(tmp_path: Path) -> None:
-    plan = replace(ONE, cases=3)
-    manifest = write_cohort(tmp_path, plan)
-    before = _contents(tmp_path)
-    times = {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.dcm")}
-    shutil.rmtree(tmp_path / "SYN-0005-000000")
-    (tmp_path / "SYN-0005-000002" / "truth.json").unlink()  # stopped before it was whole
+def test_an_interrupted_cohort_goes_on_with_what_is_missing(three: Path, tmp_path: Path) -> None:
+    folder = _copy(three, tmp_path)
+    before = _contents(folder)
+    shutil.rmtree(folder / "SYN-0005-000000")
+    (folder / "SYN-0005-000002" / "truth.json").unlink()
+    (folder / "SYN-0005-000000.part" / "ct").mkdir(parents=True)
+    (folder / "manifest.csv").unlink()
+    times = {file: file.stat().st_mtime_ns for file in folder.rglob("*.dcm")}
     counts: list[int] = []
-    assert write_cohort(tmp_path, plan, done=counts.append) == manifest
+    assert write_cohort(folder, THREE, done=counts.append) == folder / "manifest.csv"
     assert counts == [1, 2, 3]
     made = {
-        file.relative_to(tmp_path).parts[0]
-        for file, time in times.items()
-        if file.stat().st_mtime_ns != time
+        file.relative_to(folder).parts[0]
+        for file in folder.rglob("*.dcm")
+        if file.stat().st_mtime_ns != times.get(file)
     }
     assert made == {"SYN-0005-000000", "SYN-0005-000002"}
-    after = _contents(tmp_path)
-    assert after.keys() == before.keys()
-    assert after["manifest.csv"] == before["manifest.csv"]
+    assert _contents(folder) == before
 
 
-def test_another_plan_in_the_same_folder_leaves_no_image_of_the_old_one(tmp_path: Path) -> None:
-    write_patient(tmp_path, replace(ONE, slices=2), 0)
-    write_patient(tmp_path, ONE, 0)
-    assert len(list(tmp_path.rglob("ct/*.dcm"))) == 1
-    rows = json.loads((tmp_path / "SYN-0005-000000" / "truth.json").read_text())["rows"]
-    assert len(rows) == 1
+def test_a_cohort_that_grows_is_what_a_larger_one_would_be(three: Path, tmp_path: Path) -> None:
+    write_cohort(tmp_path, replace(THREE, cases=2))
+    write_cohort(tmp_path, THREE)
+    assert _contents(tmp_path) == _contents(three)
 
 
-@pytest.mark.slow  # two processes that each load everything
-def test_two_workers_write_what_one_writes(tmp_path: Path) -> None:
-    plan = replace(ONE, cases=2)
-    counts: list[int] = []
-    write_cohort(tmp_path / "two", plan, workers=2, done=counts.append)
-    write_cohort(tmp_path / "one", plan)
-    assert counts == [1, 2]
-    assert _pixels(tmp_path / "two") == _pixels(tmp_path / "one")
-    assert (tmp_path / "two" / "manifest.csv").read_bytes() == (
-        tmp_path / "one" / "manifest.csv"
-    ).read_bytes()
+@pytest.mark.slow  # processes that each load everything
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_killed_run_leaves_no_process_and_goes_on_to_the_same_bytes(
+    workers: int, three: Path, tmp_path: Path
+) -> None:
+    script = tmp_path / "run.py"
+    script.write_text(KILLED.format(out=str(tmp_path / "out"), workers=workers))
+    # Waits until nobody holds the output any more: until the workers have ended, too.
+    killed = subprocess.run([sys.executable, str(script)], capture_output=True, timeout=120)
+    assert killed.returncode == -signal.SIGKILL
+    assert not (tmp_path / "out" / "SYN-0005-000002").exists()
+    read_manifest(tmp_path / "out" / "manifest.csv")
+    write_cohort(tmp_path / "out", THREE, workers=3 - workers)
+    assert _contents(tmp_path / "out") == _contents(three)
 
 
-def test_every_split_holds_the_classes_alike() -> None:
-    for preset, size in ((Preset.COHORT, 60), (Preset.RANDOMISED, 60), (Preset.PAPER, 213)):
-        counts = Counter((split_of(preset, number), number % 3) for number in range(size))
-        for split in Split:
-            assert len({counts[split, index] for index in range(3)}) == 1
-    shares = Counter(split_of(Preset.COHORT, number) for number in range(300))
-    assert shares == {
-        Split.TRAIN: 180, Split.VALIDATION: 30, Split.CALIBRATION: 30, Split.TEST: 60
-    }  # fmt: skip
+@pytest.mark.slow  # processes that each load everything
+def test_a_worker_that_ends_abruptly_is_told() -> None:
+    with pytest.raises(CohortError, match=r"one ended abruptly .*; the same command goes on"):
+        list(synthetic._each(os._exit, [1, 2], 2))
 
 
-def test_the_paper_preset_has_the_numbers_of_table_2() -> None:
-    counts = Counter((split_of(Preset.PAPER, number), number % 3) for number in range(213))
-    assert counts == {
-        (split, index): size
-        for split, size in ((Split.TRAIN, 50), (Split.TEST, 21))
-        for index in range(3)
-    }
+def test_the_manifest_is_whole_while_the_cohort_grows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(synthetic, "REFRESH_S", 0.0)
+    seen: list[int] = []
+
+    def read(finished: int) -> None:
+        if finished:
+            cases = read_manifest(tmp_path / "manifest.csv").cases
+            seen.append(len(cases))
+            assert [case.patient_id for case in cases] == sorted(case.patient_id for case in cases)
+
+    write_cohort(tmp_path, replace(THREE, cases=2), done=read)
+    write_cohort(tmp_path, THREE, done=read)
+    assert seen == [1, 2, 2, 3]
+
+
+def test_a_folder_with_anything_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(CohortError, match="needs an empty folder, it holds something"):
+        write_cohort(tmp_path, ONE)
+    assert [one.name for one in tmp_path.iterdir()] == ["thesis.tex"]
+    with pytest.raises(CohortError, match="needs a folder, it is a file"):
+        write_cohort(tmp_path / "thesis.tex", ONE)
+
+
+def test_a_run_stopped_before_its_first_record_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "cohort.json.part").write_text("{")
+    write_cohort(tmp_path, ONE)
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_cohort_of_another_plan_is_refused(three: Path, tmp_path: Path) -> None:
+    folder = _copy(three, tmp_path)
+    before = _contents(folder)
+    with pytest.raises(CohortError, match="it has seed 5 instead of 6, slices 1 instead of 2"):
+        write_cohort(folder, replace(THREE, seed=6, slices=2))
+    with pytest.raises(CohortError, match="may grow but not shrink, it has 3 cases, got 2"):
+        write_cohort(folder, replace(THREE, cases=2))
+    assert _contents(folder) == before
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"cases": 3}', '{"cases": null, "made_by": {}}'])
+def test_an_unreadable_plan_is_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "cohort.json").write_text(text)
+    with pytest.raises(CohortError, match="plan of a cohort must be readable"):
+        write_cohort(tmp_path, ONE)
+
+
+def test_a_cohort_needs_a_worker(tmp_path: Path) -> None:
+    with pytest.raises(CohortError, match="number of workers must be 1 or more, got 0"):
+        write_cohort(tmp_path / "new", ONE, workers=0)
+    assert not (tmp_path / "new").exists()
 
 
 def test_the_class_of_a_patient_takes_turns_and_agrees_with_its_t_score(
@@ -152,116 +195,6 @@ def test_patients_are_never_shared_between_splits(manifest: Manifest) -> None:
         splits.setdefault(case.patient_id, set()).add(case.split)
     assert len(splits) == 12
     assert all(len(found) == 1 for found in splits.values())
-
-
-def test_slices_of_a_cohort_lie_near_the_middle_of_their_bodies() -> None:
-    patient = draw_patient(5, 0)
-    places = _places(replace(ONE, slices=6), 0)
-    assert [level for level, _ in places] == ["L1", "L1", "L2", "L2", "L3", "L4"]
-    for level, height_mm in places:
-        assert level is not None
-        vertebra = patient.vertebra(level)
-        assert abs(height_mm - vertebra.centre_mm[2]) <= BODY_MIDDLE * vertebra.height_mm
-
-
-@pytest.mark.parametrize(
-    "plan",
-    [replace(ONE, slices=6), replace(ONE, is_series=True), CohortPlan(Preset.RANDOMISED, 1, 5, 8)],
-)
-def test_slices_are_cut_from_the_head_down(plan: CohortPlan) -> None:
-    heights = np.array([height_mm for _, height_mm in _places(plan, 0)])
-    assert (np.diff(heights) < 0).all()
-
-
-def test_a_slice_without_a_vertebra_has_no_mask(tmp_path: Path) -> None:
-    # The only slice of this patient lies below the first sacral vertebra.
-    plan = CohortPlan(Preset.RANDOMISED, cases=1, seed=5, slices=1)
-    (case,) = write_patient(tmp_path, plan, 84)
-    assert (case.mask, case.mask_labels) == ("", "")
-    (one,) = read_slices(Manifest(tmp_path, (case,), ""), (case,))
-    assert not one.vertebra.any()
-
-
-def _written(folder: Path, number: int) -> tuple[list[pydicom.Dataset], Path]:
-    home = folder / f"SYN-0005-{number:06d}"
-    return [pydicom.dcmread(file) for file in sorted((home / "ct").iterdir())], home
-
-
-def _numbers(instance: pydicom.Dataset) -> set[float]:
-    """Every number that a header states, alone or inside a text; identifiers and times are none."""
-    found = set()
-    for element in instance.iterall():
-        if element.VR not in ("UI", "DT", "TM", "DA", "OB", "OW", "SQ"):
-            stated = re.findall(r"-?\d+\.\d+", str(element.value))
-            found |= {round(float(number), 3) for number in stated}
-    return found
-
-
-def test_headers_say_that_they_are_synthetic_and_keep_the_truth_out(
-    cohort_folder: Path, manifest: Manifest
-) -> None:
-    for case in manifest.cases[::2]:
-        images, home = _written(cohort_folder, int(case.patient_id[-6:]))
-        for instance in (*images, pydicom.dcmread(home / "marks.dcm")):
-            del instance.PixelData
-            said = str(instance).lower()
-            assert "synthetic" in said
-            assert case.condition is not None
-            for word in (case.condition.value, case.condition.label.lower(), "osteopo", "bone mass",
-                         "t-score"):  # fmt: skip
-                assert word not in said
-            assert case.t_score is not None
-            assert case.vbmd_mg_cm3 is not None
-            assert not _numbers(instance) & {round(case.t_score, 3), round(case.vbmd_mg_cm3, 3)}
-        assert images[0].PatientAge == f"{case.age:03d}Y"
-        assert images[0].PatientSex == case.sex
-        assert images[0].ManufacturerModelName == case.scanner
-
-
-def test_images_of_other_plans_have_identifiers_of_their_own(tmp_path: Path) -> None:
-    plans = (ONE, replace(ONE, slices=2), replace(ONE, preset=Preset.RANDOMISED))
-    series, studies = set(), []
-    for index, plan in enumerate(plans):
-        (case, *_) = write_patient(tmp_path / str(index), plan, 0)
-        image = pydicom.dcmread(tmp_path / str(index) / case.image)
-        series.add(image.SeriesInstanceUID)
-        studies.append(image.StudyInstanceUID)
-    assert len(series) == 3
-    # The same calibrated person, cut otherwise; the randomised one is somebody else.
-    assert studies[0] == studies[1] != studies[2]
-
-
-def test_a_header_can_be_made_without_writing() -> None:
-    patient = draw_patient(5, 1)
-    scan = draw_scan(streams(5, 1)["scan"], is_randomised=False, trunk_half_width_mm=165)
-    header = series_header("somebody", patient, scan)
-    assert (header.patient_id, header.age, header.kvp) == ("somebody", patient.age, 120)
-
-
-@pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dciodvfy is not installed")
-def test_dciodvfy_finds_no_error_in_a_patient(cohort_folder: Path) -> None:
-    for file in sorted((cohort_folder / "SYN-0005-000000").rglob("*.dcm")):
-        checked = subprocess.run(["dciodvfy", str(file)], capture_output=True, text=True)
-        assert checked.returncode == 0, checked.stderr
-        assert "Error" not in checked.stderr
-
-
-def test_a_series_cohort_is_read_as_one_regular_series(tmp_path: Path) -> None:
-    steps: list[tuple[int, int]] = []
-    plan = replace(ONE, is_series=True)
-    (case,) = write_patient(tmp_path, plan, 2, done=lambda n, of: steps.append((n, of)))
-    series = read_series(find_series(tmp_path / case.image).series[0])
-    heights = [height_mm for _, height_mm in _places(plan, 2)]
-    count = len(series.headers)
-    assert count == len(heights)
-    assert steps == [(n, count) for n in range(1, count + 1)]
-    # Sixteen letters of a decimal string hold a height to far less than a micrometre.
-    assert_allclose(sorted(series.volume.slice_positions_mm), sorted(heights), rtol=0, atol=1e-6)
-    labels = lay_on(read_segmentation(tmp_path / case.mask), series.headers)
-    assert (labels == 1).any(axis=(1, 2)).mean() > 0.5
-    slices = list(read_slices(Manifest(tmp_path, (case,), ""), (case,)))
-    for one, wanted in zip(slices, labels, strict=True):
-        assert_array_equal(one.vertebra, wanted > 0)
 
 
 def test_a_finished_cohort_is_a_valid_manifest(cohort_folder: Path) -> None:

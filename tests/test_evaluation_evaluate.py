@@ -13,8 +13,9 @@ from scipy import stats
 from bundles import threshold_bundle
 from osteoscreen.bundle import Bundle
 from osteoscreen.cohort.manifest import Manifest, Split, read_manifest
+from osteoscreen.cohort.plan import CohortPlan, Preset
 from osteoscreen.cohort.slices import read_slices
-from osteoscreen.cohort.synthetic import CohortPlan, Preset, write_cohort
+from osteoscreen.cohort.synthetic import write_cohort
 from osteoscreen.dicom.series import find_series, read_series
 from osteoscreen.evaluation import metrics
 from osteoscreen.evaluation.evaluate import Readings, read_cohort, summarise

@@ -17,8 +17,10 @@ from pydicom.dataset import Dataset
 from osteoscreen.dicom.instance import SeriesHeader, write_ct_series
 from osteoscreen.dicom.segmentation import (
     MarkedSlices,
+    body_segment,
     lay_on,
     read_segmentation,
+    rest_segment,
     write_segmentation,
 )
 from osteoscreen.dicom.series import find_series, read_series
@@ -129,6 +131,68 @@ def test_identifiers_depend_on_the_series_only(tmp_path: Path) -> None:
         return {str(element.value) for element in instance.iterall() if element.VR == "UI"}
 
     assert uids(tmp_path / "a.dcm") == uids(tmp_path / "b.dcm")
+
+
+def test_the_same_marks_of_the_same_series_are_the_same_bytes(tmp_path: Path) -> None:
+    headers = _headers(tmp_path / "ct")
+    for name in ("a", "b"):
+        _write(tmp_path / name, headers, _labels())
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    instance = pydicom.dcmread(tmp_path / "a")
+    assert (instance.ContentDate, instance.ContentTime) == ("20200102", "000000")
+    times = [one.value for one in instance.iterall() if one.VR in ("DA", "TM", "DT") and one.value]
+    assert set(times) == {"20200102", "000000"}
+
+
+def test_without_a_date_of_the_study_the_time_of_writing_stays(tmp_path: Path) -> None:
+    headers = _headers(tmp_path / "ct")
+    for header in headers:
+        header.StudyDate = ""
+    _write(tmp_path / "seg.dcm", headers, _labels())
+    assert len(pydicom.dcmread(tmp_path / "seg.dcm").ContentDate) == 8
+
+
+def test_the_name_of_the_patient_is_that_of_the_images(tmp_path: Path) -> None:
+    headers = _headers(tmp_path / "ct")
+    for header in headers:
+        header.PatientName = "Nobody^SYNTHETIC"
+    _write(tmp_path / "seg.dcm", headers, _labels())
+    assert pydicom.dcmread(tmp_path / "seg.dcm").PatientName == "Nobody^SYNTHETIC"
+    assert {str(header.PatientName) for header in headers} == {"Nobody^SYNTHETIC"}
+
+
+def test_segments_name_the_level_and_the_part(tmp_path: Path) -> None:
+    headers = _headers(tmp_path / "ct")
+    labels = _labels()
+    labels[5, 2:4, 2:4] = 3
+    path = tmp_path / "seg.dcm"
+    write_segmentation(
+        labels,
+        headers,
+        path,
+        algorithm="phantom",
+        version="1",
+        segments=(body_segment("L3"), rest_segment("L3"), body_segment("L6")),
+        manual=True,
+    )
+    assert [
+        (
+            one.SegmentNumber,
+            one.SegmentLabel,
+            one.SegmentedPropertyTypeCodeSequence[0].CodeMeaning,
+            one.AnatomicRegionSequence[0].CodeMeaning,
+        )
+        for one in pydicom.dcmread(path).SegmentSequence
+    ] == [
+        (1, "L3 body", "L3 vertebra", "Vertebral body"),
+        (2, "L3 posterior elements", "L3 vertebra", "Arch of vertebra"),
+        (3, "L6 body", "Lumbar vertebra", "Vertebral body"),
+    ]
+    assert_array_equal(lay_on(read_segmentation(path), headers), labels)
+
+
+def test_a_level_without_a_code_is_a_vertebra() -> None:
+    assert body_segment("T13").kind.meaning == rest_segment("T13").kind.meaning == "Vertebra"
 
 
 def test_without_a_series_every_object_is_new(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from enum import StrEnum
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -42,7 +43,7 @@ class NetworkKind(StrEnum):
 
 
 class PresetName(StrEnum):
-    """Which synthetic cohort to make; see ``osteoscreen.cohort.synthetic.Preset``."""
+    """Which synthetic cohort to make; see ``osteoscreen.cohort.plan.Preset``."""
 
     COHORT = "cohort"
     RANDOMISED = "randomised"
@@ -105,7 +106,8 @@ def demo(
 ) -> None:
     """Make a synthetic patient, screen it, write every output."""
     from osteoscreen.bundle import load_bundle
-    from osteoscreen.cohort.synthetic import CohortPlan, Preset, write_patient
+    from osteoscreen.cohort.patient import write_patient
+    from osteoscreen.cohort.plan import CohortPlan, Preset
     from osteoscreen.workflow import screen_inputs
 
     try:
@@ -118,7 +120,7 @@ def demo(
                 plan,
                 DEMO_CASE,
                 done=lambda n, of: progress.update(task, completed=n, total=of),
-            )[0]
+            ).rows[0]
             rows = screen_inputs(
                 [out / "patient" / case.image], out / "results", loaded, _Screen(progress)
             )
@@ -134,26 +136,54 @@ def demo(
 
 @app.command()
 def phantom(  # noqa: PLR0913 - an option a setting
-    out: Annotated[Path, typer.Argument(help="Folder for the cohort.")],
-    cases: Annotated[int, typer.Option(min=1, help="Number of patients.")],
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the cohort.")],
+    out: Annotated[
+        Path, typer.Argument(help="Folder for the cohort: empty, or the same cohort to go on with.")
+    ],
+    seed: Annotated[int, typer.Option(help="Seed of the cohort.")],
+    cases: Annotated[
+        int | None, typer.Option(help="Number of patients; the paper's 213 with that preset.")
+    ] = None,
     preset: Annotated[PresetName, typer.Option(help="What the cohort is for.")] = PresetName.COHORT,
-    slices: Annotated[int, typer.Option(min=1, help="Slices a patient.")] = 4,
+    slices: Annotated[
+        int | None, typer.Option(help="Slices a patient; 4, or 12 with preset paper.")
+    ] = None,
     series: Annotated[
         bool, typer.Option("--series", help="A contiguous series from T12 to S1 a patient.")
     ] = False,
-    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    scanner: Annotated[
+        str | None, typer.Option(metavar="PRESET", help="One scanner for all, such as siemens.")
+    ] = None,
+    thickness: Annotated[
+        float | None, typer.Option(metavar="MM", help="One slice thickness for all.")
+    ] = None,
+    fov: Annotated[
+        float | None, typer.Option(metavar="MM", help="One field of view for all.")
+    ] = None,
+    workers: Annotated[int, typer.Option(help="Processes.")] = 1,
 ) -> None:
-    """Make a synthetic cohort: CT as DICOM, marks as DICOM SEG, a manifest."""
-    from osteoscreen.cohort.synthetic import CohortPlan, Preset, write_cohort
+    """Make a synthetic cohort: CT as DICOM, marks as DICOM SEG, a manifest, every latent value."""
+    from osteoscreen.cohort.plan import PAPER_CASES, SLICES, CohortPlan, Preset
+    from osteoscreen.cohort.synthetic import write_cohort
 
-    plan = CohortPlan(Preset(preset.value), cases, seed, slices, series)
+    wanted = Preset(preset.value)
+    if cases is None:
+        if wanted is not Preset.PAPER:
+            _stop("--cases N is needed: the number of patients")
+        cases = PAPER_CASES
     try:
+        plan = CohortPlan(
+            preset=wanted,
+            cases=cases,
+            seed=seed,
+            slices=SLICES[wanted] if slices is None else slices,
+            is_series=series,
+            scanner=scanner,
+            thickness_mm=thickness,
+            field_of_view_mm=fov,
+        )
         with _progress() as progress:
-            task = progress.add_task("Synthetic patients", total=cases)
-            manifest = write_cohort(
-                out, plan, workers=workers, done=lambda n: progress.update(task, completed=n)
-            )
+            shown = _Patients(progress, cases)
+            manifest = write_cohort(out, plan, workers=workers, done=shown.done)
     except (OsteoscreenError, OSError) as error:
         _stop(error)
     typer.echo(f"Manifest: {manifest}")
@@ -279,17 +309,47 @@ class _Screen:
             )
 
 
+class _Patients:
+    """Shows the progress of a cohort: patients made, their rate and the time that is left."""
+
+    def __init__(self, progress: Progress, cases: int) -> None:
+        self._progress = progress
+        self._task = progress.add_task("Synthetic patients", total=cases)
+        self._known: int | None = None
+        self._began = monotonic()
+
+    def done(self, patients: int) -> None:
+        """Show a number of finished patients; the first one was there before."""
+        if self._known is None:
+            self._known, self._began = patients, monotonic()
+        made, seconds = patients - self._known, monotonic() - self._began
+        rate = f" {60 * made / seconds:.1f} a minute" if made else ""
+        self._progress.update(
+            self._task, completed=patients, description=f"Synthetic patients{rate}"
+        )
+
+
 def _progress() -> Progress:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
+    console = Console(stderr=True)
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        console=Console(stderr=True),
+        TimeRemainingColumn(),
+        console=console,
         transient=True,
+        disable=not console.is_terminal,  # a log needs the lines, not the bar
     )
 
 

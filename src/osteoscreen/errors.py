@@ -5,6 +5,7 @@ OsteoscreenError
 │   └── GeometryError    positions, orientation or spacing that cannot be trusted
 ├── SettingsError        settings of a scan that no scanner could do
 ├── ManifestError        a cohort manifest with wrong rows
+├── CohortError          a synthetic cohort that cannot be made as asked, or where asked
 ├── RecipeError          a training recipe that contradicts itself
 ├── RunError             a training run folder that cannot be used
 └── BundleError          a model bundle that is incomplete, changed or of another version
@@ -93,6 +94,10 @@ class SettingsError(OsteoscreenError):
 
 class ManifestError(OsteoscreenError):
     """A cohort manifest with wrong rows; the message lists every one of them."""
+
+
+class CohortError(OsteoscreenError):
+    """A synthetic cohort that cannot be made as asked, or where asked."""
 
 
 class RecipeError(OsteoscreenError):

@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from io import StringIO
 from pathlib import Path
 from typing import Literal, Self
 
@@ -24,11 +25,10 @@ from pydantic import (
     model_validator,
 )
 
+from osteoscreen.cohort.mask_labels import MaskLabel, Part, parse_mask_labels
+from osteoscreen.cohort.record import write_record
 from osteoscreen.errors import ManifestError
 from osteoscreen.findings import BoneCondition, condition_of_t_score
-
-MASK_NAMES = ("body", "rest", "vertebra")
-"""What a value of a mask may be: the vertebral body, the rest of the vertebra, or all of it."""
 
 
 class Split(StrEnum):
@@ -68,14 +68,8 @@ class Case(BaseModel):
     @field_validator("mask_labels")
     @classmethod
     def _names_the_values(cls, text: str, info: ValidationInfo) -> str:
-        pairs = [item.partition("=") for item in text.split(";") if item]
-        names = {name.strip() for name, _, _ in pairs}
-        if not names <= set(MASK_NAMES) or not all(v.strip().isdecimal() for _, _, v in pairs):
-            raise ValueError(
-                f"needs pairs such as body=1;rest=2 with names of {', '.join(MASK_NAMES)}, "
-                f"got {text!r}"
-            )
-        if info.data.get("mask") and not names & {"body", "vertebra"}:
+        labels = parse_mask_labels(text)
+        if info.data.get("mask") and all(label.part is Part.REST for label in labels):
             raise ValueError(f"a mask needs a value named body or vertebra, got {text!r}")
         return text
 
@@ -95,10 +89,9 @@ class Case(BaseModel):
             )
         return self
 
-    def label_values(self) -> dict[str, int]:
-        """Which value of the mask is what, such as ``{"body": 1, "rest": 2}``."""
-        pairs = [item.split("=") for item in self.mask_labels.split(";") if item]
-        return {name.strip(): int(value) for name, value in pairs}
+    def labels(self) -> tuple[MaskLabel, ...]:
+        """What the values of the mask mean."""
+        return parse_mask_labels(self.mask_labels)
 
 
 @dataclass(frozen=True)
@@ -184,15 +177,16 @@ def _across(cases: dict[int, Case], folder: Path) -> list[str]:
 
 
 def write_manifest(cases: Iterable[Case], path: Path) -> None:
-    """Write cases as CSV, all columns.
+    """Write cases as CSV, all columns; whoever reads meets the old file or the new one.
 
     Args:
         cases: One row each, in this order.
         path: File to write; its paths are relative to its folder.
     """
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, list(Case.model_fields))
-        writer.writeheader()
-        for case in cases:
-            row = case.model_dump(mode="json")
-            writer.writerow({key: "" if value is None else value for key, value in row.items()})
+    stream = StringIO(newline="")
+    writer = csv.DictWriter(stream, list(Case.model_fields))
+    writer.writeheader()
+    for case in cases:
+        row = case.model_dump(mode="json")
+        writer.writerow({key: "" if value is None else value for key, value in row.items()})
+    write_record(path, stream.getvalue())

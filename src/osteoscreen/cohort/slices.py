@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import product
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from osteoscreen.cohort.manifest import Case, Manifest
+from osteoscreen.cohort.mask_labels import MaskLabel, Part
 from osteoscreen.dicom.segmentation import MarkedSlices, read_segmentation
 from osteoscreen.dicom.series import choose_series, find_series, read_series
 from osteoscreen.errors import ManifestError
@@ -33,6 +34,8 @@ class LabelledSlice:
         hu: Shape (rows, columns).
         body, vertebra: Marks, same shape; the vertebra holds the body.
         spacing_mm: Pixel spacing (row, column).
+        levels: Mark of each vertebra seen here that the mask tells by name, such as ``"L3"``;
+            same shape, disjoint.
     """
 
     case: Case
@@ -41,6 +44,7 @@ class LabelledSlice:
     body: NDArray[np.bool_]
     vertebra: NDArray[np.bool_]
     spacing_mm: tuple[float, float]
+    levels: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
 
 
 def read_slices(manifest: Manifest, cases: tuple[Case, ...]) -> Iterator[LabelledSlice]:
@@ -56,13 +60,29 @@ def read_slices(manifest: Manifest, cases: tuple[Case, ...]) -> Iterator[Labelle
     """
     for case in cases:
         volume, labels = _read_case(manifest.folder, case)
-        values = case.label_values()
-        body = np.isin(labels, [values["body"]] if "body" in values else [])
-        whole = np.isin(labels, list(values.values()))
-        for index in range(volume.hu.shape[0]):
+        named = case.labels()
+        bodies = [one.value for one in named if one.part is Part.BODY]
+        values = [one.value for one in named]
+        for index, marks in enumerate(labels):
             yield LabelledSlice(
-                case, index, volume.hu[index], body[index], whole[index], volume.spacing_mm[1:]
+                case=case,
+                index=index,
+                hu=volume.hu[index],
+                body=np.isin(marks, bodies),
+                vertebra=np.isin(marks, values),
+                spacing_mm=volume.spacing_mm[1:],
+                levels=_levels(marks, named),
             )
+
+
+def _levels(marks: NDArray[np.uint8], named: tuple[MaskLabel, ...]) -> dict[str, NDArray[np.bool_]]:
+    """Mark each vertebra that a slice shows and its mask names."""
+    seen = set(np.flatnonzero(np.bincount(marks.ravel())).tolist())
+    values: dict[str, list[int]] = {}
+    for one in named:
+        if one.level is not None and one.value in seen:
+            values.setdefault(one.level, []).append(one.value)
+    return {level: np.isin(marks, chosen) for level, chosen in values.items()}
 
 
 def _read_case(folder: Path, case: Case) -> tuple[Volume, NDArray[np.uint8]]:

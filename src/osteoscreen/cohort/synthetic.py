@@ -1,89 +1,35 @@
-"""A synthetic cohort on disk: CT as DICOM, marks as DICOM SEG, truth in the manifest."""
+"""A synthetic cohort on disk: patient after patient, its manifest whole at every moment.
+
+The folder holds ``cohort.json`` (which plan it belongs to), ``manifest.csv``, ``latents.csv`` and a
+folder a patient. A patient is drawn from (seed, number) alone, so neither the number of processes
+nor a stop in between changes a byte.
+"""
 
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, replace
-from enum import StrEnum
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
+from time import monotonic
 
-import numpy as np
-from numpy.typing import NDArray
+from osteoscreen.cohort.latents import table_row, write_table
+from osteoscreen.cohort.manifest import Case, write_manifest
+from osteoscreen.cohort.patient import Record, read_patient, write_patient
+from osteoscreen.cohort.plan import CohortPlan
+from osteoscreen.cohort.record import PART, write_record
+from osteoscreen.errors import CohortError
 
-from osteoscreen.cohort.manifest import Case, Split, write_manifest
-from osteoscreen.dicom.header import read_header
-from osteoscreen.dicom.instance import (
-    PixelFormat,
-    PrivateElement,
-    SeriesHeader,
-    derived_uid,
-    write_ct_slices,
-)
-from osteoscreen.dicom.segmentation import write_segmentation
-from osteoscreen.findings import CONDITIONS
-from osteoscreen.phantom import (
-    Mode,
-    Patient,
-    Scan,
-    SliceImage,
-    draw_patient,
-    draw_scan,
-    render_slice,
-)
-from osteoscreen.phantom.anatomy import GENERATOR_VERSION, streams
-from osteoscreen.volume import Affine, Volume
+COHORT, MANIFEST, LATENTS = "cohort.json", "manifest.csv", "latents.csv"
 
-MARKS, TRUTH = "marks.dcm", "truth.json"
-
-MARK_LABELS = "body=1;rest=2"
-"""Segments of every mask that is written here."""
-
-PAPER_TRAIN, PAPER_TEST = 50, 21
-"""Patients a class in Table 2 of the paper."""
-
-BODY_MIDDLE = 0.2
-"""Slices at a level lie within this share of the body's height from its middle."""
-
-PELVIS_MM = 45.0
-"""How far below the middle of S1 the scattered slices begin: pelvis without a vertebra to mark."""
-
-STUDY_DATE = "20200101"
-"""One fixed date: a synthetic patient has no history."""
-
-
-class Preset(StrEnum):
-    """What a cohort is for."""
-
-    COHORT = "cohort"
-    """Calibrated patients, slices through the middle of L1 to L4: for BCC-Net."""
-    RANDOMISED = "randomised"
-    """Wide anatomy and acquisition, slices anywhere from T10 to the pelvis: for MS-Net."""
-    PAPER = "paper"
-    """As ``cohort``, with the patients and the split of the paper's Table 2."""
-
-
-@dataclass(frozen=True)
-class CohortPlan:
-    """What to generate.
-
-    Args:
-        preset: What the cohort is for.
-        cases: Number of patients.
-        seed: Seed of the cohort.
-        slices: Slices a patient.
-        is_series: A contiguous series from T12 to S1 instead of single slices.
-    """
-
-    preset: Preset
-    cases: int
-    seed: int
-    slices: int = 4
-    is_series: bool = False
+REFRESH_S = 5.0
+"""Manifest and table are written anew after so many seconds, not after every patient: writing
+them costs as much as the patients that they already list."""
 
 
 def write_cohort(
@@ -92,254 +38,143 @@ def write_cohort(
     """Generate a cohort; patients that are already there are kept, so a stopped run goes on.
 
     Args:
-        folder: Where to write; made if it does not exist.
+        folder: Where to write: empty, not there yet, or a cohort of this plan, which may grow.
         plan: What to generate.
-        workers: Processes.
-        done: Called with the number of finished patients after each one.
-    Returns: The manifest.
+        workers: Processes, at least 1.
+        done: Called with the number of finished patients, at first and after each one.
+    Returns: The manifest; it and the table of latents list the finished patients, by number, while
+        the cohort grows.
+    Raises: CohortError if the folder holds something else, or a process ended abruptly.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    work = partial(write_patient, folder, plan)
-    rows: dict[int, list[Case]] = {}
-    for number, cases in _each(work, plan.cases, workers):
-        rows[number] = cases
+    if workers < 1:
+        raise CohortError(f"the number of workers must be 1 or more, got {workers}")
+    _claim(folder, plan)
+    tables = _Tables(folder)
+    missing = []
+    for number in range(plan.cases):
+        known = read_patient(folder, plan, number)
+        if known is None:
+            missing.append(number)
+        else:
+            tables.add(number, known)
+    tables.write()
+    if done:
+        done(len(tables))
+    for number, record in _each(partial(write_patient, folder, plan), missing, workers):
+        tables.add(number, record)
+        tables.refresh()
         if done:
-            done(len(rows))
-    manifest = folder / "manifest.csv"
-    write_manifest((case for number in sorted(rows) for case in rows[number]), manifest)
-    return manifest
+            done(len(tables))
+    tables.write()
+    return folder / MANIFEST
+
+
+def _claim(folder: Path, plan: CohortPlan) -> None:
+    """Make the folder this plan's, or see that it is."""
+    if folder.exists() and not folder.is_dir():
+        raise CohortError(f"{folder}: a cohort needs a folder, it is a file")
+    mark = folder / COHORT
+    if mark.is_file():
+        _check_claim(mark, plan)
+    elif folder.exists() and any(file.suffix != PART for file in folder.iterdir()):
+        raise CohortError(
+            f"{folder}: a new cohort needs an empty folder, it holds something that is no cohort"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_record(mark, json.dumps({"cases": plan.cases, "made_by": plan.makes()}, indent=1))
+
+
+def _check_claim(mark: Path, plan: CohortPlan) -> None:
+    try:
+        known = json.loads(mark.read_text(encoding="utf-8"))
+        cases, made_by = int(known["cases"]), dict(known["made_by"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise CohortError(
+            f"{mark}: the plan of a cohort must be readable, reading it ended in "
+            f"{type(error).__name__}"
+        ) from None
+    wanted = plan.makes()
+    others = [
+        f"{name} {made_by.get(name)!r} instead of {wanted.get(name)!r}"
+        for name in sorted(wanted.keys() | made_by.keys())
+        if made_by.get(name) != wanted.get(name)
+    ]
+    if others:
+        raise CohortError(
+            f"{mark.parent}: the folder must be empty or of the same plan, it has "
+            f"{', '.join(others)}"
+        )
+    if cases > plan.cases:
+        raise CohortError(
+            f"{mark.parent}: a cohort may grow but not shrink, it has {cases} cases, "
+            f"got {plan.cases}"
+        )
+
+
+class _Tables:
+    """Manifest and table of latents of the patients that are finished."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._cases: dict[int, tuple[Case, ...]] = {}
+        self._latents: dict[int, dict[str, str]] = {}
+        self._written = monotonic()
+
+    def __len__(self) -> int:
+        return len(self._cases)
+
+    def add(self, number: int, record: Record) -> None:
+        """Add a finished patient."""
+        first = record.rows[0]
+        self._cases[number] = record.rows
+        self._latents[number] = table_row(first.patient_id, first.split.value, record.truth)
+
+    def refresh(self) -> None:
+        """Write both if that is some time ago, or for the first patient."""
+        if len(self) == 1 or monotonic() - self._written > REFRESH_S:
+            self.write()
+
+    def write(self) -> None:
+        """Write both, in the order of the patients; nothing without one."""
+        if self._cases:
+            numbers = sorted(self._cases)
+            rows = (case for number in numbers for case in self._cases[number])
+            write_manifest(rows, self._folder / MANIFEST)
+            write_table((self._latents[number] for number in numbers), self._folder / LATENTS)
+        self._written = monotonic()
 
 
 def _each(
-    work: Callable[[int], list[Case]], patients: int, workers: int
-) -> Iterator[tuple[int, list[Case]]]:
+    work: Callable[[int], Record], numbers: Sequence[int], workers: int
+) -> Iterator[tuple[int, Record]]:
     """Do the work of every patient; with several workers in the order in which they finish."""
-    if workers == 1:
-        for number in range(patients):
+    if workers == 1 or len(numbers) < 2:
+        for number in numbers:
             yield number, work(number)
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        futures = {pool.submit(work, number): number for number in range(patients)}
+    pool = ProcessPoolExecutor(
+        min(workers, len(numbers)), mp_context=get_context("spawn"), initializer=_end_with_parent
+    )
+    try:
+        futures = {pool.submit(work, number): number for number in numbers}
         for future in as_completed(futures):
-            yield futures[future], future.result()
+            yield futures.pop(future), future.result()
+    except BrokenProcessPool:
+        raise CohortError(
+            "a worker process must live to the end of its work, one ended abruptly (out of "
+            "memory?); the same command goes on from here"
+        ) from None
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
-def write_patient(
-    folder: Path,
-    plan: CohortPlan,
-    number: int,
-    *,
-    done: Callable[[int, int], None] | None = None,
-) -> list[Case]:
-    """Generate one patient: ``NAME/ct/*.dcm``, ``NAME/marks.dcm`` and ``NAME/truth.json``.
-
-    Args:
-        folder: Folder of the cohort.
-        plan: What to generate.
-        number: Number of the patient, from 0.
-        done: Called with the slices made and the slices in all after each one.
-    Returns: The patient's rows of the manifest.
-    """
-    name = patient_name(plan.seed, number)
-    home = folder / name
-    known = _finished(home, plan)
-    if known is not None:
-        return known
-    mode = Mode.RANDOMISED if plan.preset is Preset.RANDOMISED else Mode.COHORT
-    patient = draw_patient(plan.seed, number, mode)
-    rngs = streams(plan.seed, number)
-    scan = draw_scan(
-        rngs["scan"],
-        is_randomised=mode is Mode.RANDOMISED,
-        trunk_half_width_mm=patient.trunk.half_width_mm,
-        cohort_seed=plan.seed,
-    )
-    places = slice_places(patient, scan, plan, rngs["slices"])
-    images = []
-    for _, height_mm in places:
-        images.append(render_slice(patient, scan, height_mm, rngs["noise"]))
-        if done:
-            done(len(images), len(places))
-    # What another plan or a stopped run left would join the new series.
-    if home.exists():
-        shutil.rmtree(home)
-    header = replace(
-        series_header(name, patient, scan), series_uid=_series_uid(name, patient.mode, plan)
-    )
-    is_marked = _write_images(home, header, scan, images)
-    levels = [level for level, _ in places]
-    rows = _rows(patient, scan, plan, levels, f"{name}/{MARKS}" if is_marked else "")
-    _finish(home, plan, rows)
-    return rows
+def _end_with_parent() -> None:
+    """End this worker when the run is killed: it must not write beside the one that goes on."""
+    Thread(target=_watch_parent, daemon=True).start()
 
 
-def patient_name(seed: int, number: int) -> str:
-    """Return the identifier of a synthetic patient, such as SYN-0002-000017."""
-    return f"SYN-{seed:04d}-{number:06d}"
-
-
-def _series_uid(name: str, mode: Mode, plan: CohortPlan) -> str:
-    """Other images of the same person, by another plan, are another series."""
-    images = "series" if plan.is_series else f"{plan.slices} slices"
-    return derived_uid(f"{name}/{mode}/{GENERATOR_VERSION}/{images}")
-
-
-def _finished(home: Path, plan: CohortPlan) -> list[Case] | None:
-    """The rows of a patient that this plan has made whole already."""
-    truth = home / TRUTH
-    if not truth.is_file():
-        return None
-    known = json.loads(truth.read_text(encoding="utf-8"))
-    if known["made_by"] != _made_by(plan):
-        return None
-    return [Case.model_validate(row) for row in known["rows"]]
-
-
-def _finish(home: Path, plan: CohortPlan, rows: list[Case]) -> None:
-    """Write the truth last and at once: where it stands, the patient is whole."""
-    record = {"made_by": _made_by(plan), "rows": [row.model_dump(mode="json") for row in rows]}
-    part = home / f"{TRUTH}.part"
-    part.write_text(json.dumps(record, indent=1), encoding="utf-8")
-    part.replace(home / TRUTH)
-
-
-def _made_by(plan: CohortPlan) -> dict[str, object]:
-    """What a patient depends on; the size of the cohort is not part of it."""
-    settings = {name: value for name, value in asdict(plan).items() if name != "cases"}
-    return {"generator_version": GENERATOR_VERSION, **settings}
-
-
-def slice_places(
-    patient: Patient, scan: Scan, plan: CohortPlan, rng: np.random.Generator
-) -> list[tuple[str | None, float]]:
-    """Choose where to cut.
-
-    Args:
-        patient: Who.
-        scan: How; a series is cut at its thickness.
-        plan: Which slices are wanted.
-        rng: Source of the heights.
-    Returns: Pairs of level (where one is meant) and height in mm, falling.
-    """
-    if plan.is_series:
-        low = patient.spine.vertebra("S1").centre_mm[2]
-        high = patient.spine.vertebra("T12").centre_mm[2]
-        return [(None, float(z)) for z in np.arange(high, low, -scan.thickness_mm)]
-    if plan.preset is Preset.RANDOMISED:
-        low = patient.spine.vertebra("S1").centre_mm[2] - PELVIS_MM
-        high = patient.spine.vertebra("T10").centre_mm[2]
-        heights = np.sort(rng.uniform(low, high, plan.slices))[::-1]
-        return [(None, float(z)) for z in heights]
-    levels = [f"L{1 + index % 4}" for index in range(plan.slices)]
-    places: list[tuple[str | None, float]] = []
-    for level in sorted(levels):
-        vertebra = patient.spine.vertebra(level)
-        off = rng.uniform(-BODY_MIDDLE, BODY_MIDDLE) * vertebra.height_mm
-        places.append((level, float(vertebra.centre_mm[2] + off)))
-    return sorted(places, key=lambda place: -place[1])
-
-
-def slice_volume(scan: Scan, image: SliceImage) -> Volume:
-    """Give one simulated slice its place: the patient frame of the phantom is LPS."""
-    y_axis, x_axis = scan.axes_mm()
-    affine: Affine = np.eye(4)
-    affine[:3, 0] = (0, 0, scan.thickness_mm)
-    affine[:3, 1] = (0, scan.pixel_mm, 0)
-    affine[:3, 2] = (scan.pixel_mm, 0, 0)
-    affine[:3, 3] = (x_axis[0], y_axis[0], image.z_mm)
-    return Volume(image.hu[None], affine)
-
-
-def series_header(name: str, patient: Patient, scan: Scan) -> SeriesHeader:
-    """Header of a synthetic series: it says that it is synthetic, and keeps the truth out."""
-    person = f"{name}/{patient.mode}/{GENERATOR_VERSION}"
-    written = scan.convention
-    return SeriesHeader(
-        patient_id=name,
-        patient_name=f"{name}^SYNTHETIC",
-        sex="F" if patient.person.sex == "F" else "M",
-        age=patient.person.age,
-        study_uid=derived_uid(f"{person}/study"),
-        series_uid=derived_uid(f"{person}/ct"),
-        frame_of_reference_uid=derived_uid(f"{person}/frame"),
-        study_date=STUDY_DATE,
-        study_description="Synthetic phantom, no patient",
-        series_description="Synthetic lumbar CT",
-        manufacturer=scan.manufacturer,
-        model=scan.model,
-        kernel=scan.kernel,
-        kvp=scan.kvp,
-        tube_current_ma=scan.tube_current_ma,
-        thickness_mm=scan.thickness_mm,
-        contrast_agent="SYNTHETIC" if patient.has_contrast else None,
-        image_type=written.image_types,
-        pixels=PixelFormat(
-            intercept_hu=written.intercept_hu,
-            is_signed=written.is_signed,
-            bits=written.bits,
-            padding_value=written.padding_value,
-        ),
-        private=tuple(PrivateElement(**asdict(tag)) for tag in written.private),
-    )
-
-
-def _write_images(home: Path, header: SeriesHeader, scan: Scan, images: list[SliceImage]) -> bool:
-    """Write CT and marks; return whether there is a mark: slices through discs may have none."""
-    files = write_ct_slices([slice_volume(scan, image) for image in images], header, home / "ct")
-    return write_segmentation(
-        np.stack([_two_marks(image) for image in images]),
-        [read_header(file) for file in files],
-        home / MARKS,
-        algorithm="osteoscreen phantom",
-        version=str(GENERATOR_VERSION),
-        series_uid=derived_uid(f"{header.series_uid}/marks"),
-        manual=True,
-    )
-
-
-def _two_marks(image: SliceImage) -> NDArray[np.uint8]:
-    return np.where(image.body, 1, np.where(image.vertebra, 2, 0)).astype(np.uint8)
-
-
-def _rows(
-    patient: Patient, scan: Scan, plan: CohortPlan, levels: list[str | None], mask: str
-) -> list[Case]:
-    name = patient_name(plan.seed, patient.case)
-    images = (
-        [f"{name}/ct"]
-        if plan.is_series
-        else [f"{name}/ct/{index:04d}.dcm" for index in range(len(levels))]
-    )
-    return [
-        Case(
-            case_id=name if plan.is_series else f"{name}-{index}",
-            patient_id=name,
-            image=image,
-            mask=mask,
-            mask_labels=MARK_LABELS if mask else "",
-            condition=CONDITIONS[patient.bone.condition_index],
-            split=split_of(plan.preset, patient.case),
-            t_score=patient.bone.t_score,
-            vbmd_mg_cm3=patient.bone.vbmd_mg_cm3,
-            age=patient.person.age,
-            sex="F" if patient.person.sex == "F" else "M",
-            scanner=scan.model,
-            level=None if plan.is_series else levels[index],
-        )
-        for index, image in enumerate(images)
-    ]
-
-
-def split_of(preset: Preset, number: int) -> Split:
-    """Return the split of a patient; three in a row, one of each class, share it.
-
-    Args:
-        preset: ``PAPER`` gives the paper's Table 2 to the first 213 patients; otherwise 60, 10, 10
-            and 20 % of every 30 patients train, validate, calibrate and test.
-        number: Number of the patient, from 0.
-    """
-    turn = number // 3
-    if preset is Preset.PAPER:
-        return Split.TRAIN if turn < PAPER_TRAIN else Split.TEST
-    order = (Split.TRAIN,) * 6 + (Split.VALIDATION, Split.CALIBRATION, Split.TEST, Split.TEST)
-    return order[turn % len(order)]
+def _watch_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

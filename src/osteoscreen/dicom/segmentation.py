@@ -26,8 +26,10 @@ from pydicom.uid import SegmentationStorage, generate_uid
 
 from osteoscreen.dicom.codes import (
     ANATOMICAL_STRUCTURE,
+    ARCH_OF_VERTEBRA,
     ARTIFICIAL_INTELLIGENCE,
     VERTEBRA,
+    VERTEBRA_OF_LEVEL,
     VERTEBRAL_BODY,
 )
 from osteoscreen.dicom.header import read_instance, text
@@ -35,11 +37,39 @@ from osteoscreen.dicom.instance import derived_uid
 from osteoscreen.dicom.pixels import DECODER_ERRORS
 from osteoscreen.errors import InputError, RefusalCode
 
-SEGMENTS: tuple[tuple[int, str, Code], ...] = (
-    (1, "Vertebral body", VERTEBRAL_BODY),
-    (2, "Vertebra, other parts", VERTEBRA),
+
+@dataclass(frozen=True)
+class Segment:
+    """What one number of the marks stands for.
+
+    Args:
+        label: Name for people.
+        kind: Coded property type.
+        region: Coded part of it that the segment covers; ``None`` for all.
+    """
+
+    label: str
+    kind: Code
+    region: Code | None = None
+
+
+SEGMENTS = (
+    Segment("Vertebral body", VERTEBRAL_BODY),
+    Segment("Vertebra, other parts", VERTEBRA),
 )
-"""Label, name and coded type of what the marks hold; the two do not overlap."""
+"""What marks without levels hold, segments 1 and 2."""
+
+
+def body_segment(level: str) -> Segment:
+    """Name the body of a vertebra, such as ``"L3"``; a level without a code is a vertebra."""
+    return Segment(f"{level} body", VERTEBRA_OF_LEVEL.get(level, VERTEBRA), VERTEBRAL_BODY)
+
+
+def rest_segment(level: str) -> Segment:
+    """Name a vertebra without its body: pedicles, laminae and processes."""
+    kind = VERTEBRA_OF_LEVEL.get(level, VERTEBRA)
+    return Segment(f"{level} posterior elements", kind, ARCH_OF_VERTEBRA)
+
 
 SERIES_NUMBER = 9001
 """Above the numbers that scanners give."""
@@ -60,25 +90,29 @@ class MarkedSlices:
     sop_instance_uids: tuple[str, ...]
 
 
-def write_segmentation(  # noqa: PLR0913 - one argument a fact of the object, five of them named
+def write_segmentation(  # noqa: PLR0913 - one argument a fact of the object, six of them named
     labels: NDArray[np.uint8],
     headers: Sequence[Dataset],
     path: Path,
     *,
     algorithm: str,
     version: str,
+    segments: Sequence[Segment] = SEGMENTS,
     series_uid: str | None = None,
     manual: bool = False,
 ) -> bool:
     """Write vertebra marks as a DICOM Segmentation that points at its CT slices.
 
     Args:
-        labels: 1 = vertebral body, 2 = rest of the vertebra; axes (slice, row, column).
+        labels: Segment number of each pixel, 0 for none; axes (slice, row, column).
         headers: One dataset a slice, in the order of ``labels``.
         path: File to write.
         algorithm: Name of what made the marks.
         version: Its version.
-        series_uid: Series of the segmentation; then every UID in it depends on this one only.
+        segments: What the numbers 1, 2 and so on stand for; by default the vertebral body and the
+            rest of the vertebra.
+        series_uid: Series of the segmentation; then every UID in it depends on this one only, and
+            its time is that of the study, so that the same marks give the same bytes.
         manual: Whether a person, or an exact drawing, made the marks.
     Returns: Whether a file was written; without a single mark there is nothing to write.
     """
@@ -93,13 +127,14 @@ def write_segmentation(  # noqa: PLR0913 - one argument a fact of the object, fi
         segment_descriptions=[
             SegmentDescription(
                 segment_number=number,
-                segment_label=name,
+                segment_label=segment.label,
                 segmented_property_category=ANATOMICAL_STRUCTURE,
-                segmented_property_type=code,
+                segmented_property_type=segment.kind,
                 algorithm_type=method,
                 algorithm_identification=None if manual else identification,
+                anatomic_regions=None if segment.region is None else [segment.region],
             )
-            for number, name, code in SEGMENTS
+            for number, segment in enumerate(segments, start=1)
         ],
         series_instance_uid=series_uid or generate_uid(),
         series_number=SERIES_NUMBER,
@@ -117,6 +152,7 @@ def write_segmentation(  # noqa: PLR0913 - one argument a fact of the object, fi
         segmentation.PatientName = headers[0].PatientName
     if series_uid:
         _fix_dimension_uid(segmentation, derived_uid(f"{series_uid}/dimensions"))
+        _fix_times(segmentation)
     segmentation.save_as(path)
     return True
 
@@ -209,6 +245,8 @@ def _source(header: Dataset) -> Dataset:
     for keyword, form in COPIED:
         value = str(source.get(keyword) or "")
         if not re.fullmatch(form, value):
+            # The header shares its elements with the copy: a new one, or it would lose its value.
+            source.pop(keyword, None)
             setattr(source, keyword, "")
     return source
 
@@ -251,3 +289,15 @@ def _fix_dimension_uid(segmentation: Segmentation, uid: str) -> None:
     segmentation.DimensionOrganizationSequence[0].DimensionOrganizationUID = uid
     for index in segmentation.DimensionIndexSequence:
         index.DimensionOrganizationUID = uid
+
+
+def _fix_times(segmentation: Segmentation) -> None:
+    """Replace the time of writing, wherever highdicom puts it, by the time of the study."""
+    if text(segmentation, "StudyDate") is not None:
+        for content, study in (("ContentDate", "StudyDate"), ("ContentTime", "StudyTime")):
+            setattr(segmentation, content, text(segmentation, study) or "000000")
+    for keyword in ("InstanceCreationDate", "InstanceCreationTime"):
+        delattr(segmentation, keyword)
+    for equipment in segmentation.ContributingEquipmentSequence:
+        if "ContributionDateTime" in equipment:
+            del equipment.ContributionDateTime

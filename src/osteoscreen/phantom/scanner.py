@@ -11,7 +11,7 @@ from scipy import fft
 from osteoscreen.errors import SettingsError
 from osteoscreen.phantom import artefact, noise
 from osteoscreen.phantom.artefact import Artefacts, attenuation_per_mm, beam_error_hu, has_metal
-from osteoscreen.phantom.bone import HU_GAIN_OF_KVP
+from osteoscreen.phantom.bone import HU_GAIN_OF_KVP, bone_gain
 from osteoscreen.phantom.field import Array
 from osteoscreen.phantom.fleet import PLAIN, STORED_RANGE_HU, Convention
 from osteoscreen.phantom.kernel import noise_power, transfer
@@ -100,8 +100,7 @@ class Scan:
     @property
     def bone_gain(self) -> float:
         """Attenuation of bone against 120 kVp; between the known voltages interpolated."""
-        known = sorted(HU_GAIN_OF_KVP)
-        return float(np.interp(self.kvp, known, [HU_GAIN_OF_KVP[kvp] for kvp in known]))
+        return bone_gain(self.kvp)
 
     @property
     def padding_hu(self) -> float:

@@ -1,0 +1,134 @@
+"""What was drawn to make a synthetic patient: everything, by name, and a table of the cohort.
+
+The names are those of the phantom's own dataclasses, so that whatever the phantom draws stands
+here. Large arrays (textures and fields) are left out: they follow from the seed.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+
+from osteoscreen.cohort.places import Place
+from osteoscreen.cohort.record import write_record
+from osteoscreen.phantom import Patient, Scan
+
+SMALL = 16
+"""Arrays of up to so many numbers, an affine say, are told."""
+
+Plain = None | bool | int | float | str | list["Plain"] | dict[str, "Plain"]
+"""What JSON holds."""
+
+
+def latents_of(patient: Patient, scan: Scan, places: Sequence[Place]) -> dict[str, Plain]:
+    """Tell everything that was drawn for a patient.
+
+    Args:
+        patient: Who.
+        scan: How the patient was imaged.
+        places: Where the slices lie, in order.
+    Returns: The patient's own fields by name, nested as they are, ``levels`` with the centre of
+        each vertebra in the patient frame (x to the left, y to the back, z to the head, mm),
+        ``scan`` and ``slices``.
+    """
+    told = plain(patient)
+    assert isinstance(told, dict)
+    centres = {
+        one.level: [float(number) for number in one.centre_mm] for one in patient.spine.bodies
+    }
+    return told | {
+        "levels": {level: plain(centre) for level, centre in centres.items()},
+        "scan": plain(scan),
+        "slices": [{"z_mm": place.z_mm, "level": place.level} for place in places],
+    }
+
+
+def plain(value: object) -> Plain:
+    """Turn drawn values into what JSON holds.
+
+    Args:
+        value: A dataclass, a sequence, a small array, a number, a text or nothing.
+    Returns: The same without large arrays; a dataclass becomes a dict of its fields.
+    """
+    if isinstance(value, Enum):
+        return plain(value.value)
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist() if value.size <= SMALL else None
+    if is_dataclass(value):
+        told = {one.name: plain(getattr(value, one.name)) for one in fields(value)}
+        return {name: one for name, one in told.items() if not _is_empty(one)}
+    if isinstance(value, Mapping):
+        return {str(name): plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"a drawn value must be plain, got {type(value).__name__}")
+
+
+def _is_empty(value: Plain) -> bool:
+    """Whether nothing is left of a value, its large arrays being left out."""
+    if isinstance(value, list):
+        return bool(value) and all(_is_empty(one) for one in value)
+    return value is None or value == {}
+
+
+def table_row(name: str, split: str, truth: Mapping[str, Plain]) -> dict[str, str]:
+    """Flatten the truth of one patient for the table of the cohort.
+
+    Args:
+        name: The patient.
+        split: Its split.
+        truth: As ``latents_of`` gives it.
+    Returns: Columns such as ``bone.t_score`` and ``scan.kvp``, then ``slices.z_mm`` and
+        ``L3.x_mm``; lists of numbers are joined by semicolons. What a patient has many of
+        (vertebrae, organs) stands in the truth only.
+    """
+    slices, levels = truth["slices"], truth["levels"]
+    assert isinstance(slices, list)
+    assert isinstance(levels, dict)
+    rest = {key: one for key, one in truth.items() if key not in ("slices", "levels")}
+    row = {"patient_id": name, "split": split} | _flat("", rest)
+    row["slices.z_mm"] = _text([one["z_mm"] for one in slices if isinstance(one, dict)])
+    for level, centre in levels.items():
+        assert isinstance(centre, list)
+        row |= {f"{level}.{axis}_mm": _text(one) for axis, one in zip("xyz", centre)}
+    return row
+
+
+def _flat(prefix: str, values: Mapping[str, Plain]) -> dict[str, str]:
+    row: dict[str, str] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            row |= _flat(f"{prefix}{name}.", value)
+        elif not (isinstance(value, list) and any(isinstance(one, dict | list) for one in value)):
+            row[prefix + name] = _text(value)
+    return row
+
+
+def _text(value: Plain) -> str:
+    if isinstance(value, list):
+        return ";".join(_text(one) for one in value)
+    return "" if value is None else str(value)
+
+
+def write_table(rows: Iterable[Mapping[str, str]], path: Path) -> None:
+    """Write the table of the cohort, every column that any patient has.
+
+    Args:
+        rows: One a patient, as ``table_row`` gives them.
+        path: File to write, at once.
+    """
+    known = list(rows)
+    columns = list(dict.fromkeys(name for row in known for name in row))
+    stream = StringIO(newline="")
+    writer = csv.DictWriter(stream, columns, restval="")
+    writer.writeheader()
+    writer.writerows(known)
+    write_record(path, stream.getvalue())

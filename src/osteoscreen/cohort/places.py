@@ -1,0 +1,70 @@
+"""Where a synthetic patient is cut."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from osteoscreen.cohort.plan import CohortPlan, Preset
+from osteoscreen.phantom import Patient, Scan
+
+TARGET_LEVELS = ("L1", "L2", "L3", "L4")
+"""The levels that DXA measures and the paper's slices show."""
+
+BODY_MIDDLE = 0.2
+"""Slices at a level lie within this share of the body's height from its middle."""
+
+PELVIS_MM = 45.0
+"""How far below the middle of S1 the scattered slices begin: pelvis without a vertebra to mark."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one slice lies.
+
+    Args:
+        z_mm: Height of its centre in the patient frame.
+        level: The vertebra that is meant, if one is.
+    """
+
+    z_mm: float
+    level: str | None = None
+
+
+def slice_places(
+    patient: Patient, scan: Scan, plan: CohortPlan, rng: np.random.Generator
+) -> list[Place]:
+    """Choose where to cut.
+
+    Args:
+        patient: Who.
+        scan: How; a series is cut at its thickness.
+        plan: Which slices are wanted.
+        rng: Source of the heights.
+    Returns: The places, from the head down, no two at one height.
+    """
+    if plan.is_series:
+        low = patient.spine.vertebra("S1").centre_mm[2]
+        high = patient.spine.vertebra("T12").centre_mm[2]
+        return [Place(float(z)) for z in np.arange(high, low, -scan.thickness_mm)]
+    if plan.preset is Preset.RANDOMISED:
+        low = patient.spine.vertebra("S1").centre_mm[2] - PELVIS_MM
+        high = patient.spine.vertebra("T10").centre_mm[2]
+        heights = np.sort(rng.uniform(low, high, plan.slices))[::-1]
+        return [Place(float(z)) for z in heights]
+    places: list[Place] = []
+    for index, level in enumerate(TARGET_LEVELS):
+        count = len(range(index, plan.slices, len(TARGET_LEVELS)))
+        places += _through(patient, level, count, rng)
+    return sorted(places, key=lambda place: -place.z_mm)
+
+
+def _through(patient: Patient, level: str, count: int, rng: np.random.Generator) -> list[Place]:
+    """Cut the middle of a body at equal distances, beginning anywhere."""
+    vertebra = patient.spine.vertebra(level)
+    begin = rng.random() if count else 0.0
+    shares = BODY_MIDDLE * (2 * (np.arange(count) + begin) / max(count, 1) - 1)
+    return [
+        Place(float(vertebra.centre_mm[2] + share * vertebra.height_mm), level) for share in shares
+    ]

@@ -1,0 +1,99 @@
+"""Latent values: everything that was drawn is told by its own name."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from osteoscreen.cohort.latents import latents_of, plain, table_row, write_table
+from osteoscreen.cohort.places import Place
+from osteoscreen.phantom import Mode, Patient, Scan, draw_patient, draw_scan
+from osteoscreen.phantom.anatomy import streams
+
+PLACES = [Place(30.5, "L2"), Place(-2.25, None)]
+
+
+@pytest.fixture(scope="module")
+def drawn() -> tuple[Patient, Scan]:
+    patient = draw_patient(5, 1)
+    return patient, draw_scan(streams(5, 1)["scan"], is_randomised=False, trunk_half_width_mm=165)
+
+
+def test_every_field_of_bone_person_and_scan_is_told(drawn: tuple[Patient, Scan]) -> None:
+    patient, scan = drawn
+    told = latents_of(patient, scan, PLACES)
+    assert told["bone"] == asdict(patient.bone)
+    assert told["person"] == asdict(patient.person)
+    assert told["scan"] == asdict(scan) | {"centre_mm": list(scan.centre_mm)}
+    assert told["slices"] == [{"z_mm": 30.5, "level": "L2"}, {"z_mm": -2.25, "level": None}]
+
+
+def test_every_vertebra_has_its_centre(drawn: tuple[Patient, Scan]) -> None:
+    patient, scan = drawn
+    levels = latents_of(patient, scan, PLACES)["levels"]
+    assert isinstance(levels, dict)
+    assert {"T12", "L1", "L5", "S1"} <= levels.keys()
+    for level, centre in levels.items():
+        assert isinstance(centre, list)
+        assert_allclose(
+            [float(str(one)) for one in centre], patient.spine.vertebra(level).centre_mm
+        )
+
+
+def test_the_truth_is_json_and_small(drawn: tuple[Patient, Scan]) -> None:
+    text = json.dumps(latents_of(*drawn, PLACES), allow_nan=False)
+    assert len(text) < 200_000
+
+
+@dataclass(frozen=True)
+class _Inner:
+    texture: object
+    pitch: float
+
+
+@dataclass(frozen=True)
+class _Outer:
+    mode: Mode
+    inner: tuple[_Inner, ...]
+    axes: object
+    nothing: None = None
+
+
+def test_large_arrays_are_left_out_and_small_ones_kept() -> None:
+    large = np.zeros(17)
+    value = _Outer(Mode.COHORT, (_Inner(large, 2.0), _Inner((large, large), 3.0)), np.eye(2))
+    assert plain(value) == {
+        "mode": "cohort",
+        "inner": [{"pitch": 2.0}, {"pitch": 3.0}],
+        "axes": [[1.0, 0.0], [0.0, 1.0]],
+    }
+    assert plain({1: np.float32(0.5)}) == {"1": 0.5}
+
+
+def test_what_is_not_plain_is_an_error() -> None:
+    with pytest.raises(TypeError, match="must be plain, got Generator"):
+        plain(np.random.default_rng(1))
+
+
+def test_the_table_has_a_row_a_patient_and_all_columns(
+    drawn: tuple[Patient, Scan], tmp_path: Path
+) -> None:
+    patient, scan = drawn
+    row = table_row("A", "train", latents_of(patient, scan, PLACES))
+    assert row["bone.t_score"] == repr(patient.bone.t_score)
+    assert row["slices.z_mm"] == "30.5;-2.25"
+    assert float(row["L4.z_mm"]) < float(row["L3.z_mm"]) < float(row["L2.z_mm"])
+    for part, value in (("bone", patient.bone), ("scan", scan), ("person", patient.person)):
+        assert {f"{part}.{one.name}" for one in fields(value)} <= row.keys()
+    write_table([row, row | {"patient_id": "B", "L6.x_mm": "1.5"}], tmp_path / "latents.csv")
+    with (tmp_path / "latents.csv").open(newline="") as stream:
+        first, second = csv.DictReader(stream)
+    assert (first["L6.x_mm"], second["L6.x_mm"]) == ("", "1.5")
+    assert first["patient_id"] == "A"
+    assert second["scan.model"] == scan.model

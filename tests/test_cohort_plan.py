@@ -1,0 +1,94 @@
+"""Plans: impossible ones are refused, splits follow Table 2, scanners take turns."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from osteoscreen.cohort.manifest import Split
+from osteoscreen.cohort.plan import (
+    PAPER_CASES,
+    PAPER_SCANNERS,
+    SCANNERS,
+    CohortPlan,
+    Preset,
+    split_of,
+)
+from osteoscreen.errors import CohortError
+
+ONE = CohortPlan(Preset.COHORT, cases=1, seed=5, slices=1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"cases": 0}, "the number of cases must be 1 or more, got 0"),
+        ({"seed": -1}, "the seed must be 0 or more, got -1"),
+        ({"slices": 0}, "the number of slices must be 1 or more, got 0"),
+        ({"thickness_mm": 0.0}, "the slice thickness must be 0.4 to 10 mm, got 0 mm"),
+        ({"thickness_mm": -3.0}, "got -3 mm"),
+        ({"thickness_mm": float("nan")}, "got nan mm"),
+        ({"field_of_view_mm": 59.9}, "the field of view must be 60 to 500 mm, got 59.9 mm"),
+        ({"field_of_view_mm": 501.0}, "got 501 mm"),
+        ({"scanner": "abacus"}, "the scanner must be one of ingenuity-ct, .*, got 'abacus'"),
+        ({"preset": Preset.PAPER, "cases": 214}, "has 213 patients, got 214 cases"),
+        ({"preset": Preset.PAPER, "scanner": "ingenuity-ct"}, "the paper's three scanners"),
+    ],
+)
+def test_impossible_settings_are_refused(changes: dict[str, Any], reason: str) -> None:
+    with pytest.raises(CohortError, match=reason) as caught:
+        replace(ONE, **changes)
+    assert "\n" not in str(caught.value)
+
+
+def test_settings_at_the_limits_are_possible() -> None:
+    replace(ONE, thickness_mm=0.4, field_of_view_mm=60, scanner="brilliance-16")
+    replace(ONE, thickness_mm=10, field_of_view_mm=500)
+    replace(ONE, preset=Preset.PAPER, cases=PAPER_CASES)
+
+
+def test_every_split_holds_the_classes_alike() -> None:
+    for preset, size in ((Preset.COHORT, 60), (Preset.RANDOMISED, 60), (Preset.PAPER, 213)):
+        counts = Counter((split_of(preset, number), number % 3) for number in range(size))
+        for split in Split:
+            assert len({counts[split, index] for index in range(3)}) == 1
+    shares = Counter(split_of(Preset.COHORT, number) for number in range(300))
+    assert shares == {
+        Split.TRAIN: 180, Split.VALIDATION: 30, Split.CALIBRATION: 30, Split.TEST: 60
+    }  # fmt: skip
+
+
+def test_the_paper_preset_has_the_numbers_of_table_2() -> None:
+    counts = Counter((split_of(Preset.PAPER, number), number % 3) for number in range(PAPER_CASES))
+    assert PAPER_CASES == 213
+    assert counts == {
+        (split, index): size
+        for split, size in ((Split.TRAIN, 50), (Split.TEST, 21))
+        for index in range(3)
+    }
+
+
+def test_the_scanner_of_a_paper_patient_tells_neither_class_nor_split() -> None:
+    plan = CohortPlan(Preset.PAPER, cases=PAPER_CASES, seed=1)
+    seen = Counter((plan.scanner_of(number), number % 3) for number in range(PAPER_CASES))
+    assert {scanner for scanner, _ in seen} == set(PAPER_SCANNERS) <= SCANNERS.keys()
+    assert set(seen.values()) == {23, 24}
+    tested = Counter(plan.scanner_of(number) for number in range(150, PAPER_CASES))
+    assert set(tested.values()) == {21}
+
+
+def test_a_wanted_scanner_is_everybodys() -> None:
+    plan = replace(ONE, scanner="ge")
+    assert {plan.scanner_of(number) for number in range(9)} == {"ge"}
+    assert ONE.scanner_of(0) is None
+
+
+def test_a_patient_depends_on_everything_but_the_number_of_cases() -> None:
+    assert ONE.makes() == replace(ONE, cases=9).makes()
+    for changes in ({"seed": 6}, {"slices": 2}, {"is_series": True}, {"scanner": "ge"},
+                    {"thickness_mm": 2.0}, {"field_of_view_mm": 300.0},
+                    {"preset": Preset.RANDOMISED}):  # fmt: skip
+        assert replace(ONE, **changes).makes() != ONE.makes()
