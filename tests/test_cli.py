@@ -138,8 +138,8 @@ def test_a_synthetic_cohort_is_made_and_kept(tmp_path: Path) -> None:
     [
         ("--seed 1", "--cases N is needed"),
         ("--seed 1 --cases 0", "the number of cases must be 1 or more, got 0"),
-        ("--seed 1 --cases 2 --thickness 0", "the slice thickness must be 0.4 to 10 mm"),
-        ("--seed 1 --cases 2 --fov 50", "the field of view must be 60 to 500 mm"),
+        ("--seed 1 --cases 2 --thickness 0", "slice thickness must be 0.4 to 10 mm"),
+        ("--seed 1 --cases 2 --fov 50", "field of view must be 60 to 500 mm"),
         ("--seed 1 --cases 2 --scanner abacus", "the scanner must be one of ingenuity-ct, "),
         ("--seed 1 --cases 214 --preset paper", "has 213 patients, got 214 cases"),
         ("--seed 1 --cases 2 --workers 0", "the number of workers must be 1 or more"),
