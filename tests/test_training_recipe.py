@@ -132,6 +132,9 @@ def test_a_wrong_setting_of_a_segmenter_is_named(setting: str, field: str, tmp_p
         ("fill = [0.9, 1.1]", "fill"),
         ("window_hu = [1000, -200]", "window_hu"),
         ('initial_weights = "weights.pth"', "initial_weights"),
+        ('network = "densenet-121"\ninitial_weights = "w"\nstart_from = "b"', "start_from"),
+        ('start_from = ""', "start_from"),
+        ('pool_grows = "often"', "pool_grows"),
     ],
 )
 def test_a_wrong_setting_of_a_classifier_is_named(setting: str, field: str, tmp_path: Path) -> None:

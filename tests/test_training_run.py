@@ -23,7 +23,6 @@ from osteoscreen.errors import RunError
 from osteoscreen.networks import BCCNet, MSNet
 from osteoscreen.training.recipe import ClassifierRecipe, Recipe, SegmenterRecipe
 from osteoscreen.training.run import (
-    BEST,
     CURVE,
     LAST,
     RECORD,
@@ -33,6 +32,7 @@ from osteoscreen.training.run import (
     open_run,
     train,
 )
+from osteoscreen.training.start import BEST
 
 
 def _curve(folder: Path) -> list[dict[str, float]]:
@@ -91,7 +91,7 @@ def test_the_curve_has_a_row_an_epoch(segmenter_run: Run, classifier_run: Run) -
     segmenter, classifier = _curve(segmenter_run.folder), _curve(classifier_run.folder)
     assert [row["epoch"] for row in segmenter] == [row["epoch"] for row in classifier] == [0, 1, 2]
     assert set(segmenter[0]) == {
-        "epoch", "seconds", "train_loss", "dice_vertebra", "dice_body", "validation_score"
+        "epoch", "seconds", "slices", "train_loss", "dice_vertebra", "dice_body", "validation_score"
     }  # fmt: skip
     assert {"validation_accuracy", "validation_score"} <= set(classifier[0])
     assert segmenter[-1]["train_loss"] < segmenter[0]["train_loss"]
@@ -261,3 +261,29 @@ def test_batch_norm_is_re_estimated_before_each_validation(classifier_run: Run) 
     tracked = [value for name, value in state.items() if name.endswith("num_batches_tracked")]
     assert tracked
     assert {int(value) for value in tracked} == {2}
+
+
+def test_the_last_checkpoint_is_that_of_the_last_epoch(
+    segmenter_run: Run, classifier_run: Run
+) -> None:
+    """Also where an earlier epoch was the best one: Lightning's save_last keeps that one."""
+    for run in (segmenter_run, classifier_run):
+        assert torch.load(run.folder / LAST, weights_only=False)["epoch"] == 2
+
+
+def test_a_run_that_was_moved_keeps_its_best_score(
+    classifier_run: Run, manifest: Manifest, tmp_path: Path
+) -> None:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        _stop(monkeypatch, "on_train_epoch_start", epoch=1)
+        with pytest.raises(PowerCutError):
+            train(classifier_run.recipe, manifest, tmp_path / "before")
+    moved = (tmp_path / "before").rename(tmp_path / "after")
+    train(classifier_run.recipe, manifest, moved)
+    _same_training(moved, classifier_run)
+    best, wanted = (
+        torch.load(folder / BEST, weights_only=False)["epoch"]
+        for folder in (moved, classifier_run.folder)
+    )
+    assert best == wanted
+    assert not (tmp_path / "before").exists()

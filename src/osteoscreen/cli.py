@@ -213,7 +213,7 @@ def train(
         settings = read_recipe(recipe)
         if settings.kind != kind.value:
             _stop(f"{recipe}: the recipe must be of a {kind.value}, got a {settings.kind}'s")
-        run = fit(settings, read_manifest(cohort), out)
+        run = fit(settings, read_manifest(cohort), out, source=cohort)
     except OsteoscreenError as error:
         _stop(error)
     typer.echo(f"Run: {run.folder}")

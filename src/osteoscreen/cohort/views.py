@@ -6,7 +6,8 @@ uninterrupted one would have seen. Parameters are drawn in one function and appl
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,7 +82,7 @@ def draw_pose(rng: np.random.Generator, augmentation: Augmentation) -> Pose:
 
 
 class SegmenterViews(Dataset[tuple[Tensor, Tensor]]):
-    """Grey slices on MS-Net's grid with their marks.
+    """Grey slices on MS-Net's grid with their marks; ``add`` takes slices that come later.
 
     Args:
         slices: Labelled slices.
@@ -95,7 +96,7 @@ class SegmenterViews(Dataset[tuple[Tensor, Tensor]]):
 
     def __init__(  # noqa: PLR0913 - keyword-only settings of one recipe
         self,
-        slices: Iterator[LabelledSlice],
+        slices: Iterable[LabelledSlice],
         *,
         grid_size: int,
         spacing_mm: float | None,
@@ -104,7 +105,7 @@ class SegmenterViews(Dataset[tuple[Tensor, Tensor]]):
         augmentation: Augmentation | None,
         seed: int,
     ) -> None:
-        self._slices = [self._prepare(one, grid_size, spacing_mm) for one in slices]
+        self._slices: list[_Stored] = []
         self._grid_size, self._spacing_mm = grid_size, spacing_mm
         self._window_hu, self._marks = window_hu, tuple(marks)
         self._augmentation, self._seed = augmentation, seed
@@ -123,6 +124,11 @@ class SegmenterViews(Dataset[tuple[Tensor, Tensor]]):
                 RandShiftIntensity(25.0, prob=share),
             ]
         )
+        self.add(slices)
+
+    def add(self, slices: Iterable[LabelledSlice]) -> None:
+        """Put slices behind those that are there; views drawn from now on may show them."""
+        self._slices.extend(self._prepare(one) for one in slices)
 
     def __len__(self) -> int:
         return len(self._slices)
@@ -136,8 +142,8 @@ class SegmenterViews(Dataset[tuple[Tensor, Tensor]]):
         one = self._slices[int(rng.integers(len(self._slices)))]
         return self._view(one, draw_pose(rng, self._augmentation), rng)
 
-    def _prepare(self, one: LabelledSlice, size: int, spacing_mm: float | None) -> _Stored:
-        target = spacing_mm or max(one.hu.shape) * max(one.spacing_mm) / size
+    def _prepare(self, one: LabelledSlice) -> _Stored:
+        target = self._spacing_mm or max(one.hu.shape) * max(one.spacing_mm) / self._grid_size
         stored = _store(one)
         return _Stored(
             smooth(one.hu, one.spacing_mm, target).astype(np.int16),
@@ -174,10 +180,22 @@ class SegmenterViews(Dataset[tuple[Tensor, Tensor]]):
             hu, labels = _cut_strip(hu, labels, rng)
         if augmentation.degrade:
             self._degrade.set_random_state(seed=int(rng.integers(2**32)))
-            hu = np.asarray(self._degrade(torch.from_numpy(hu[None]))[0], dtype=np.float32)
+            with _one_thread():
+                hu = np.asarray(self._degrade(torch.from_numpy(hu[None]))[0], dtype=np.float32)
         if augmentation.mirror and rng.random() < 0.5:
             hu, labels = hu[:, ::-1], labels[:, ::-1]
         return np.ascontiguousarray(hu), np.ascontiguousarray(labels)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Keep PyTorch to one thread: it waits longer for a second one than a slice takes."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _cut_strip(
@@ -197,6 +215,8 @@ def _cut_strip(
 class ClassifierViews(Dataset[tuple[Tensor, Tensor]]):
     """Rois with their class, cut on the reference marks (paper, section 3.1).
 
+    ``add`` takes slices that come later.
+
     Args:
         slices: Labelled slices; those without a mark or without a condition are left out.
         settings: Size and window of the roi.
@@ -208,7 +228,7 @@ class ClassifierViews(Dataset[tuple[Tensor, Tensor]]):
 
     def __init__(
         self,
-        slices: Iterator[LabelledSlice],
+        slices: Iterable[LabelledSlice],
         settings: RoiSettings,
         *,
         mark: str,
@@ -216,18 +236,19 @@ class ClassifierViews(Dataset[tuple[Tensor, Tensor]]):
         fill: tuple[float, float] = (TEST_FILL, TEST_FILL),
         seed: int = 0,
     ) -> None:
-        self._settings, self._augmentation, self._fill, self._seed = (
-            settings,
-            augmentation,
-            fill,
-            seed,
-        )
-        self._slices = []
+        self._settings, self._mark, self._augmentation = settings, mark, augmentation
+        self._fill, self._seed = fill, seed
+        self._slices: list[_Stored] = []
         self.patients: list[str] = []
+        self.add(slices)
+
+    def add(self, slices: Iterable[LabelledSlice]) -> None:
+        """Put slices behind those that are there; views drawn from now on may show them."""
+        smallest_fill = min(TEST_FILL, *self._fill)
         for one in slices:
-            chosen = one.body if mark == "body" else one.vertebra
+            chosen = one.body if self._mark == "body" else one.vertebra
             if chosen.any() and one.case.condition is not None:
-                self._slices.append(_crop(_store(one), chosen))
+                self._slices.append(_crop(_store(one), chosen, self._settings.size, smallest_fill))
                 self.patients.append(one.case.patient_id)
 
     def __len__(self) -> int:
@@ -257,12 +278,23 @@ class ClassifierViews(Dataset[tuple[Tensor, Tensor]]):
         return [one.condition for one in self._slices]
 
 
-def _crop(one: _Stored, mark: NDArray[np.bool_]) -> _Stored:
-    """Keep what a roi can see: outside the mark everything is 0 anyway."""
-    rows, columns = np.flatnonzero(mark.any(axis=1)), np.flatnonzero(mark.any(axis=0))
-    window = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
-    labels = mark[window].astype(np.uint8)
-    return _Stored(one.hu[window].copy(), labels, one.spacing_mm, one.condition)
+def _crop(one: _Stored, mark: NDArray[np.bool_], size: int, fill: float) -> _Stored:
+    """Keep what a roi can see: the mark, and around it as far as it is smoothed.
+
+    Outside the mark all is 0, yet ``cut_roi`` carries the rim beyond it: its Gaussian, with half
+    the width of a roi pixel, ends after four deviations, and the interpolation a pixel later.
+    """
+    box = [np.flatnonzero(mark.any(axis=axis))[[0, -1]] for axis in (1, 0)]
+    side_mm = max((high - low + 1) * mm for (low, high), mm in zip(box, one.spacing_mm)) / fill
+    rows, columns = (
+        slice(max(0, low - margin), high + 1 + margin)
+        for (low, high), margin in (
+            (ends, 2 + int(np.ceil(2 * side_mm / size / mm)))
+            for ends, mm in zip(box, one.spacing_mm)
+        )
+    )
+    labels = mark[rows, columns].astype(np.uint8)
+    return _Stored(one.hu[rows, columns].copy(), labels, one.spacing_mm, one.condition)
 
 
 class ViewSampler(Sampler[int]):

@@ -48,9 +48,15 @@ def _training(name: str, record: dict[str, Any]) -> str:
         f"weight decay {recipe['weight_decay']:g}"
     )
     views = record["epochs"] * recipe["views_per_epoch"]
+    start = record.get("started_from")
+    begun = (
+        f"Begun with the weights of {Path(start['path']).name} ({start['sha256'][:12]}). "
+        if start
+        else ""
+    )
     return (
-        f"**{names[name]}**: {network}. {record['epochs']} epochs, {views:,} augmented views, "
-        f"{record['seconds'] / 60:.0f} minutes on {record['hardware']} "
+        f"**{names[name]}**: {network}. {begun}{record['epochs']} epochs, "
+        f"{views:,} augmented views, {record['seconds'] / 60:.0f} minutes on {record['hardware']} "
         f"({record['threads']} thread(s)), PyTorch {record['torch']}, "
         f"cohort sha256 {record['data_sha256'][:12]}."
     )

@@ -14,6 +14,18 @@ from osteoscreen.networks.ms_net import LARGEST_IMAGE, SMALLEST_IMAGE
 
 Window = tuple[float, float]
 
+StartFrom = Annotated[
+    str | None,
+    Field(
+        min_length=1,
+        description="folder of a bundle or of a run whose weights a new run begins with, relative "
+        "to the current folder; absent: from scratch",
+    ),
+]
+PoolGrows = Annotated[
+    bool, Field(description="whether the manifest is read again at the start of each epoch")
+]
+
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -45,6 +57,8 @@ class SegmenterRecipe(_Section):
 
     kind: Literal["segmenter"]
     seed: int = 1
+    start_from: StartFrom = None
+    pool_grows: PoolGrows = False
     width: int = Field(default=64, ge=1, description="64 in the paper")
     marks: tuple[Literal["vertebra", "body"], ...] = ("vertebra",)
     image_size: int = Field(default=512, description="grid of the network")
@@ -85,6 +99,8 @@ class ClassifierRecipe(_Section):
 
     kind: Literal["classifier"]
     seed: int = 1
+    start_from: StartFrom = None
+    pool_grows: PoolGrows = False
     network: Literal["bcc-net", "densenet-1", "densenet-2", "densenet-121"] = "bcc-net"
     initial_weights: str | None = Field(
         default=None, description="local file of ImageNet weights, for densenet-121"
@@ -117,6 +133,8 @@ class ClassifierRecipe(_Section):
             raise ValueError(f"fill must rise inside 0..1, got {self.fill}")
         if self.initial_weights and self.network != "densenet-121":
             raise ValueError(f"initial_weights fit densenet-121, got {self.network}")
+        if self.initial_weights and self.start_from:
+            raise ValueError("start_from and initial_weights exclude each other, got both")
         _check_epoch(self.views_per_epoch, self.batch)
         _check_window(self.window_hu)
         return self

@@ -17,23 +17,18 @@ from typing import Any
 import lightning
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
-from torch import Tensor
-from torch.utils.data import DataLoader
 
 from osteoscreen import __version__
-from osteoscreen.cohort.manifest import Manifest, Split
-from osteoscreen.cohort.slices import read_slices
-from osteoscreen.cohort.views import ClassifierViews, SegmenterViews, ViewSampler
+from osteoscreen.cohort.manifest import Manifest
+from osteoscreen.cohort.views import ClassifierViews
 from osteoscreen.errors import RunError
-from osteoscreen.findings import CONDITIONS
-from osteoscreen.screening.roi import RoiSettings
 from osteoscreen.training.classifier import ClassifierModule
+from osteoscreen.training.pool import Pool, PoolGrower, keep_validation, read_validation
 from osteoscreen.training.recipe import ClassifierRecipe, Recipe, SegmenterRecipe
 from osteoscreen.training.segmenter import SegmenterModule
+from osteoscreen.training.start import BEST, Start, read_start
 
-RECORD, CURVE, BEST, LAST = "run.json", "curve.csv", "best.ckpt", "last.ckpt"
-
-Loaders = tuple["DataLoader[tuple[Tensor, Tensor]]", "DataLoader[tuple[Tensor, Tensor]]"]
+RECORD, CURVE, LAST = "run.json", "curve.csv", "last.ckpt"
 
 
 @dataclass(frozen=True)
@@ -51,28 +46,36 @@ class Run:
     record: dict[str, Any]
 
 
-def train(recipe: Recipe, manifest: Manifest, folder: Path) -> Run:
+def train(recipe: Recipe, manifest: Manifest, folder: Path, *, source: Path | None = None) -> Run:
     """Train a network, or go on with a run that was interrupted.
 
     Args:
         recipe: Settings.
         manifest: Cohort; its train and validation splits are used.
         folder: Run folder; made if it does not exist.
+        source: File of the manifest, read again at each epoch where the recipe's pool grows.
     Returns: The finished run.
     Raises:
         RunError: If the folder holds a run of another recipe, code version or cohort, or the
             cohort lacks marked slices, or a class, in a split that needs them.
+        RecipeError: If the weights that the recipe starts from do not fit it.
+        BundleError: If the bundle that it starts from is incomplete or changed.
     """
+    if recipe.pool_grows and source is None:
+        raise RunError("a pool that grows needs the file of its manifest, got none")
+    last = folder / LAST
+    is_resumed = last.is_file()
+    start = None if is_resumed else read_start(recipe)
     folder.mkdir(parents=True, exist_ok=True)
-    _open_record(recipe, manifest, folder)
-    if isinstance(recipe, SegmenterRecipe):
-        module: lightning.LightningModule = SegmenterModule(recipe.model_dump())
-        loaders = _segmenter_loaders(recipe, manifest)
-        epochs = recipe.epochs_fixed + recipe.epochs_linear
-    else:
-        loaders, patients = _classifier_loaders(recipe, manifest)
-        module = ClassifierModule(recipe.model_dump(), patients)
-        epochs = recipe.epochs
+    _open_record(recipe, manifest, folder, start)
+    pool = Pool(recipe, manifest, validation_patients=read_validation(folder))
+    growers: list[Callback] = []
+    if recipe.pool_grows and source is not None:
+        keep_validation(pool, folder)
+        growers.append(PoolGrower(pool, source))
+    module, epochs = _module(recipe, pool)
+    if start is not None:
+        module.network.load_state_dict(start.weights)
     trainer = lightning.Trainer(
         max_epochs=epochs,
         precision=recipe.precision,
@@ -81,28 +84,61 @@ def train(recipe: Recipe, manifest: Manifest, folder: Path) -> Run:
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
         callbacks=[
-            ModelCheckpoint(
-                folder, Path(BEST).stem, monitor="validation_score", mode="max", save_last=True,
+            RunCheckpoint(
+                folder, Path(BEST).stem, monitor="validation_score", mode="max",
                 enable_version_counter=False,
             ),
-            CurveWriter(folder),
+            # Lightning's own save_last leaves out every epoch that is not the best so far.
+            RunCheckpoint(folder, Path(LAST).stem, enable_version_counter=False),
+            *growers,
+            CurveWriter(folder, pool),
             RichProgressBar(),
         ],
     )  # fmt: skip
-    last = folder / LAST
-    trainer.fit(module, *loaders, ckpt_path=last if last.is_file() else None, weights_only=False)
+    loaders = pool.loaders(recipe)
+    trainer.fit(module, *loaders, ckpt_path=last if is_resumed else None, weights_only=False)
     return Run(folder, recipe, _read_record(folder))
 
 
+def _module(recipe: Recipe, pool: Pool) -> tuple[SegmenterModule | ClassifierModule, int]:
+    """Return the network in training and the number of its epochs."""
+    if isinstance(recipe, SegmenterRecipe):
+        return SegmenterModule(recipe.model_dump()), recipe.epochs_fixed + recipe.epochs_linear
+    assert isinstance(pool.validation, ClassifierViews)
+    return ClassifierModule(recipe.model_dump(), pool.validation.patients), recipe.epochs
+
+
+class RunCheckpoint(ModelCheckpoint):
+    """Lightning's checkpoint, which keeps its best score when the run folder was moved."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the state of a checkpoint, its files being those of this folder."""
+        assert self.dirpath is not None
+        home = Path(self.dirpath)
+
+        def here(path: str) -> str:
+            return str(home / Path(path).name) if path else path
+
+        moved = {
+            name: here(state_dict[name])
+            for name in ("best_model_path", "kth_best_model_path", "last_model_path")
+        }
+        models = {here(path): score for path, score in state_dict["best_k_models"].items()}
+        super().load_state_dict(
+            state_dict | moved | {"best_k_models": models, "dirpath": self.dirpath}
+        )
+
+
 class CurveWriter(Callback):
-    """Add a row an epoch to the curve, and the time spent to the record.
+    """Add a row an epoch to the curve, and the time spent and the cohort to the record.
 
     Args:
         folder: The run's; the record stands there already.
+        pool: What the training draws from.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, pool: Pool) -> None:
+        self._folder, self._pool = folder, pool
         self._since = time.monotonic()
 
     def on_train_epoch_end(
@@ -111,7 +147,11 @@ class CurveWriter(Callback):
         """Write what was logged in this epoch; an epoch that is repeated has one row."""
         now = time.monotonic()
         seconds, self._since = now - self._since, now
-        row = {"epoch": trainer.current_epoch, "seconds": round(seconds, 1)}
+        row = {
+            "epoch": trainer.current_epoch,
+            "seconds": round(seconds, 1),
+            "slices": len(self._pool.train),
+        }
         row |= {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
         before = [old for old in _read_curve(self._folder) if int(old["epoch"]) < row["epoch"]]
         part = self._folder / f"{CURVE}.part"
@@ -123,6 +163,7 @@ class CurveWriter(Callback):
         record = _read_record(self._folder)
         record["seconds"] = round(record["seconds"] + seconds, 1)
         record["epochs"] = trainer.current_epoch + 1
+        record["data_sha256"] = self._pool.manifest.sha256
         _write_record(record, self._folder)
 
 
@@ -152,15 +193,20 @@ def load_best(run: Run) -> torch.nn.Module:
     return network
 
 
-def _open_record(recipe: Recipe, manifest: Manifest, folder: Path) -> None:
+def _open_record(recipe: Recipe, manifest: Manifest, folder: Path, start: Start | None) -> None:
     """Write the record of a new run, or check that the folder's own is of the same run."""
     wanted = {
         "recipe": json.loads(recipe.model_dump_json()),
         "software": __version__,
         "data_sha256": manifest.sha256,
+        "started_from": start.record if start else None,
     }
     if (folder / RECORD).is_file():
         known = _read_record(folder)
+        if recipe.pool_grows:
+            del wanted["data_sha256"]
+        if (folder / LAST).is_file():
+            del wanted["started_from"]
         for name, value in wanted.items():
             if known.get(name) != value:
                 raise RunError(
@@ -194,71 +240,3 @@ def _write_record(record: dict[str, Any], folder: Path) -> None:
     part = folder / f"{RECORD}.part"
     part.write_text(json.dumps(record, indent=1), encoding="utf-8")
     part.replace(folder / RECORD)
-
-
-def _segmenter_loaders(recipe: SegmenterRecipe, manifest: Manifest) -> Loaders:
-    def views(split: Split, *, is_training: bool) -> SegmenterViews:
-        # A case without a mask would teach that it holds no vertebra.
-        cases = tuple(case for case in manifest.of(split) if case.mask)
-        if not is_training:
-            step = max(1, len(cases) // recipe.validation_slices)
-            cases = cases[::step][: recipe.validation_slices]
-        return SegmenterViews(
-            read_slices(manifest, cases),
-            grid_size=recipe.image_size,
-            spacing_mm=recipe.spacing_mm,
-            window_hu=recipe.window_hu,
-            marks=recipe.marks,
-            augmentation=recipe.augmentation.build() if is_training else None,
-            seed=recipe.seed,
-        )
-
-    train_views = views(Split.TRAIN, is_training=True)
-    validation_views = views(Split.VALIDATION, is_training=False)
-    _need(train_views, validation_views)
-    return _loaders(train_views, validation_views, recipe)
-
-
-def _classifier_loaders(recipe: ClassifierRecipe, manifest: Manifest) -> tuple[Loaders, list[str]]:
-    settings = RoiSettings(recipe.image_size, recipe.window_hu)
-    train_views = ClassifierViews(
-        read_slices(manifest, manifest.of(Split.TRAIN)),
-        settings,
-        mark=recipe.mark,
-        augmentation=recipe.augmentation.build(),
-        fill=recipe.fill,
-        seed=recipe.seed,
-    )
-    validation_views = ClassifierViews(
-        read_slices(manifest, manifest.of(Split.VALIDATION)),
-        settings,
-        mark=recipe.mark,
-        augmentation=None,
-    )
-    _need(train_views, validation_views)
-    if len(set(validation_views.conditions)) < len(CONDITIONS):
-        raise RunError("a training needs every class in the validation split, one is missing")
-    return _loaders(train_views, validation_views, recipe), validation_views.patients
-
-
-def _need(
-    train_views: SegmenterViews | ClassifierViews,
-    validation_views: SegmenterViews | ClassifierViews,
-) -> None:
-    sizes = len(train_views), len(validation_views)
-    if 0 in sizes:
-        raise RunError(
-            f"a training needs marked slices in the train and validation splits, got {sizes}"
-        )
-
-
-def _loaders(
-    train_views: SegmenterViews | ClassifierViews,
-    validation_views: SegmenterViews | ClassifierViews,
-    recipe: Recipe,
-) -> Loaders:
-    sampler = ViewSampler(recipe.views_per_epoch)
-    return (
-        DataLoader(train_views, recipe.batch, sampler=sampler, drop_last=True),
-        DataLoader(validation_views, recipe.batch),
-    )

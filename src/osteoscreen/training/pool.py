@@ -1,0 +1,167 @@
+"""The pool: the slices in memory that a training draws its views from, and how it grows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Set as AbstractSet
+from pathlib import Path
+
+import lightning
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from osteoscreen.cohort.manifest import Case, Manifest, Split, read_manifest
+from osteoscreen.cohort.slices import read_slices
+from osteoscreen.cohort.views import ClassifierViews, SegmenterViews, ViewSampler
+from osteoscreen.errors import RunError
+from osteoscreen.findings import CONDITIONS
+from osteoscreen.screening.roi import RoiSettings
+from osteoscreen.training.recipe import ClassifierRecipe, Recipe, SegmenterRecipe
+
+VALIDATION = "validation.json"
+"""Validation patients of a run whose pool grows: they stay those of its start."""
+
+Views = SegmenterViews | ClassifierViews
+Loaders = tuple["DataLoader[tuple[Tensor, Tensor]]", "DataLoader[tuple[Tensor, Tensor]]"]
+
+
+class Pool:
+    """Train and validation slices of a cohort.
+
+    Args:
+        recipe: Settings.
+        manifest: Cohort; its train and validation splits are read.
+        validation_patients: Of whom the validation consists; ``None`` for the whole split.
+    Raises:
+        RunError: If a split lacks marked slices, or a class or patient that it needs.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        manifest: Manifest,
+        *,
+        validation_patients: AbstractSet[str] | None = None,
+    ) -> None:
+        patients = {case.patient_id for case in manifest.of(Split.VALIDATION)}
+        self.validation_patients = frozenset(
+            patients if validation_patients is None else validation_patients
+        )
+        if missing := sorted(self.validation_patients - patients):
+            raise RunError(
+                "a growing cohort must keep the validation patients of the run's start, "
+                f"{len(missing)} are gone, {missing[0]} one of them"
+            )
+        self.manifest = manifest
+        validation = [
+            case
+            for case in _marked(manifest, Split.VALIDATION)
+            if case.patient_id in self.validation_patients
+        ]
+        self.train: Views
+        self.validation: Views
+        if isinstance(recipe, SegmenterRecipe):
+            step = max(1, len(validation) // recipe.validation_slices)
+            validation = validation[::step][: recipe.validation_slices]
+            self.train = _segmenter_views(recipe, is_training=True)
+            self.validation = _segmenter_views(recipe, is_training=False)
+        else:
+            self.train = _classifier_views(recipe, is_training=True)
+            self.validation = _classifier_views(recipe, is_training=False)
+        self.train.add(read_slices(manifest, _marked(manifest, Split.TRAIN)))
+        self.validation.add(read_slices(manifest, tuple(validation)))
+        sizes = len(self.train), len(self.validation)
+        if 0 in sizes:
+            raise RunError(
+                f"a training needs marked slices in the train and validation splits, got {sizes}"
+            )
+        if isinstance(self.validation, ClassifierViews) and len(
+            set(self.validation.conditions)
+        ) < len(CONDITIONS):
+            raise RunError("a training needs every class in the validation split, one is missing")
+
+    def grow(self, path: Path) -> None:
+        """Read the manifest again and put the slices of new train cases into the pool.
+
+        Raises:
+            ManifestError: If a row is wrong.
+            RunError: If a validation patient has become a train patient.
+        """
+        known = {case.case_id for case in self.manifest.of(Split.TRAIN)}
+        manifest = read_manifest(path)
+        cases = [case for case in _marked(manifest, Split.TRAIN) if case.case_id not in known]
+        moved = sorted({case.patient_id for case in cases} & self.validation_patients)
+        if moved:
+            raise RunError(
+                f"{path}: a validation patient of the run must stay one, got {moved[0]} in train"
+            )
+        self.train.add(read_slices(manifest, tuple(cases)))
+        self.manifest = manifest
+
+    def loaders(self, recipe: Recipe) -> Loaders:
+        """Return what gives batches of train views, so many an epoch, and of validation."""
+        sampler = ViewSampler(recipe.views_per_epoch)
+        return (
+            DataLoader(self.train, recipe.batch, sampler=sampler, drop_last=True),
+            DataLoader(self.validation, recipe.batch),
+        )
+
+
+class PoolGrower(Callback):
+    """Let the pool grow at the start of each epoch.
+
+    Args:
+        pool: What the training draws from.
+        path: Manifest of a cohort that may still be being written.
+    """
+
+    def __init__(self, pool: Pool, path: Path) -> None:
+        self._pool, self._path = pool, path
+
+    def on_train_epoch_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Read the cases that were written during the last epoch."""
+        self._pool.grow(self._path)
+
+
+def keep_validation(pool: Pool, folder: Path) -> None:
+    """Write down the validation patients of a new run."""
+    part = folder / f"{VALIDATION}.part"
+    part.write_text(json.dumps(sorted(pool.validation_patients), indent=1), encoding="utf-8")
+    part.replace(folder / VALIDATION)
+
+
+def read_validation(folder: Path) -> frozenset[str] | None:
+    """Return the validation patients that a run began with; ``None`` for a new run."""
+    file = folder / VALIDATION
+    return frozenset(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else None
+
+
+def _marked(manifest: Manifest, split: Split) -> tuple[Case, ...]:
+    """Cases with a mask: one without would teach MS-Net that it holds no vertebra."""
+    return tuple(case for case in manifest.of(split) if case.mask)
+
+
+def _segmenter_views(recipe: SegmenterRecipe, *, is_training: bool) -> SegmenterViews:
+    return SegmenterViews(
+        (),
+        grid_size=recipe.image_size,
+        spacing_mm=recipe.spacing_mm,
+        window_hu=recipe.window_hu,
+        marks=recipe.marks,
+        augmentation=recipe.augmentation.build() if is_training else None,
+        seed=recipe.seed,
+    )
+
+
+def _classifier_views(recipe: ClassifierRecipe, *, is_training: bool) -> ClassifierViews:
+    return ClassifierViews(
+        (),
+        RoiSettings(recipe.image_size, recipe.window_hu),
+        mark=recipe.mark,
+        augmentation=recipe.augmentation.build() if is_training else None,
+        fill=recipe.fill,
+        seed=recipe.seed,
+    )
