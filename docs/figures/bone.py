@@ -57,7 +57,7 @@ MEASUREMENT_HU = 5.0
 PUBLISHED_CLASS_HU = (178.0, 143.0, 118.0)
 """Mean L1 attenuation of normal, low bone mass and osteoporosis by DXA in 536 British patients
 (Insights Imaging 2023, 14:57); no spreads in the abstract."""
-PUBLISHED_SPREADS = {"all ages, 99 abdominal CT": (128.8, 48.6), "women of 20 to 30": (236.0, 42.0)}
+PUBLISHED_SPREADS = {"99 abdominal CT": (128.8, 48.6), "women of 20 to 30": (236.0, 42.0)}
 """Mean and standard deviation of L1: Pompe 2015 (Eur Radiol 25:283); Hendrickson 2018
 (PMC6047377)."""
 PUBLISHED_LIMITS_HU = (110.0, 160.0)

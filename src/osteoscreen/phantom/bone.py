@@ -20,7 +20,7 @@ from osteoscreen.findings import NORMAL_T, OSTEOPOROSIS_T
 
 T_SCORE_OF_CLASS = ((0.5, 1.0), (-1.75, 0.35), (-3.5, 0.6))
 """Mean and spread of the T-score before truncation: normal, low bone mass, osteoporosis.
-A chosen setting: after truncation 0.65, -1.75 and -3.56. The classes of a CT cohort with DXA
+A chosen setting: after truncation 0.63, -1.75 and -3.57. The classes of a CT cohort with DXA
 (lumbar T-score -0.7 +- 1.5 in 252 patients, Hendrickson 2018, PMC6047377) would have 0.3, -1.7 and
 -3.2. Ours lie a little further apart, as in a case series of three equal classes, because only so
 do the paper's accuracy and the published correlation of DXA with QCT come close to each other."""
