@@ -30,7 +30,9 @@ def test_every_field_of_bone_person_and_scan_is_told(drawn: tuple[Patient, Scan]
     told = latents_of(patient, scan, PLACES)
     assert told["bone"] == asdict(patient.bone)
     assert told["person"] == asdict(patient.person)
-    assert told["scan"] == asdict(scan) | {"centre_mm": list(scan.centre_mm)}
+    as_json = json.loads(json.dumps(asdict(scan)))
+    assert scan.artefacts is None
+    assert told["scan"] == {name: one for name, one in as_json.items() if name != "artefacts"}
     assert told["slices"] == [{"z_mm": 30.5, "level": "L2"}, {"z_mm": -2.25, "level": None}]
 
 
@@ -90,7 +92,9 @@ def test_the_table_has_a_row_a_patient_and_all_columns(
     assert row["slices.z_mm"] == "30.5;-2.25"
     assert float(row["L4.z_mm"]) < float(row["L3.z_mm"]) < float(row["L2.z_mm"])
     for part, value in (("bone", patient.bone), ("scan", scan), ("person", patient.person)):
-        assert {f"{part}.{one.name}" for one in fields(value)} <= row.keys()
+        for one in fields(value):
+            if getattr(value, one.name) is not None:
+                assert any(key.startswith(f"{part}.{one.name}") for key in row), one.name
     write_table([row, row | {"patient_id": "B", "L6.x_mm": "1.5"}], tmp_path / "latents.csv")
     with (tmp_path / "latents.csv").open(newline="") as stream:
         first, second = csv.DictReader(stream)

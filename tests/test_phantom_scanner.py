@@ -15,7 +15,6 @@ from osteoscreen.phantom.artefact import Artefacts
 from osteoscreen.phantom.bone import HU_GAIN_OF_KVP
 from osteoscreen.phantom.field import Array
 from osteoscreen.phantom.fleet import SCANNERS, STORED_RANGE_HU
-from osteoscreen.phantom.generator import BODY
 from osteoscreen.phantom.kernel import noise_power, transfer
 from osteoscreen.phantom.scanner import Scan, acquire
 
@@ -277,11 +276,11 @@ def test_a_calibrated_scan_reads_the_vertebra_without_bias(case: int) -> None:
     scan = dataclasses.replace(
         drawn, matrix=256, field_of_view_mm=200.0, centre_mm=(0.0, 0.0), offset_hu=0.0, gain=0.0
     )
-    height = patient.vertebra("L3").centre_mm[2]
+    height = patient.spine.vertebra("L3").centre_mm[2]
     still = dataclasses.replace(scan, blur_mm=0.0, sharpening=0.0, noise_hu=0.0)
     truth = render_slice(patient, still, height, np.random.default_rng(0))
     seen = render_slice(patient, scan, height, np.random.default_rng(0))
-    core = ndimage.binary_erosion(truth.labels == BODY, iterations=8)
+    core = ndimage.binary_erosion(truth.body, iterations=8)
     assert core.sum() > 500
     assert abs(float(seen.hu[core].mean() - truth.hu[core].mean())) < 3
 
