@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from numpy.typing import ArrayLike
 
 from osteoscreen.phantom.arch import PEDICLE_WIDTH_MM, ArchPlan, draw_arch
 from osteoscreen.phantom.capsule import Capsule
@@ -22,9 +23,10 @@ def _arch(seed: int, position: float = 0.5, scale: float = 1.0) -> tuple[Capsule
     return draw_arch(np.random.default_rng(seed), plan)
 
 
-def _deepest(parts: tuple[Capsule, ...], u: Array, v: Array, w: Array) -> Array:
-    local = tuple(np.asarray(axis, np.float32) for axis in np.broadcast_arrays(u, v, w))
-    return np.max([part.depth((local[0], local[1], local[2])) for part in parts], axis=0)
+def _deepest(parts: tuple[Capsule, ...], u: ArrayLike, v: ArrayLike, w: ArrayLike) -> Array:
+    axes = np.broadcast_arrays(np.asarray(u), np.asarray(v), np.asarray(w))
+    first, second, third = (np.array(axis, np.float32) for axis in axes)
+    return np.asarray(np.max([part.depth((first, second, third)) for part in parts], axis=0))
 
 
 @pytest.mark.parametrize("position", POSITIONS)

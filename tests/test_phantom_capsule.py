@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
+from numpy.typing import ArrayLike
 from scipy.spatial.transform import Rotation
 
 from osteoscreen.phantom.capsule import (
@@ -26,7 +27,7 @@ places = st.tuples(*[st.floats(-20, 20)] * 3)
 radii = st.tuples(*[st.floats(2, 8)] * 3)
 
 
-def _points(places_mm: Array) -> tuple[Array, Array, Array]:
+def _points(places_mm: ArrayLike) -> tuple[Array, Array, Array]:
     u, v, w = np.asarray(places_mm, np.float32).reshape(-1, 3).T
     return u, v, w
 

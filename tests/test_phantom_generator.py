@@ -131,25 +131,23 @@ def test_the_tube_voltage_scales_mineral_and_leaves_soft_tissue(kvp: int) -> Non
 
 @pytest.mark.parametrize("thickness", [3.0, 5.0])
 def test_a_thick_slice_is_the_majority_and_the_mean_of_thin_ones(thickness: float) -> None:
-    patient, z = _patient(1), _height(_patient(1), "L2") + 9.0
-    thick = _render(patient, dataclasses.replace(CLOSE, thickness_mm=thickness), z)
+    still = _still(_patient(1))
+    z = _height(still, "L2") + 9.0
+    thick = _render(still, dataclasses.replace(CLOSE, thickness_mm=thickness), z)
     count = int(np.clip(np.ceil(thickness / SPINE_STEP_MM), *SPINE_PLANES))
-    still = _still(patient)
-    thick_still = _render(still, dataclasses.replace(CLOSE, thickness_mm=thickness), z)
     offsets = (np.arange(count) - (count - 1) / 2) * thickness / count
     thin = [_render(still, THIN, z + offset) for offset in offsets]
     stack = np.array([image.labels for image in thin])
-    values = np.arange(1, 2 * len(patient.spine.vertebrae) + 1)
+    values = np.arange(1, 2 * len(still.spine.vertebrae) + 1)
     shares = np.array([(stack == value).sum(axis=0) for value in values])
     bone = shares.sum(axis=0)
     expected = np.where(2 * bone >= count, values[shares.argmax(axis=0)], 0)
     # The thickness of the cortex is that of the slice's middle, which moves edges by a little.
-    assert (thick_still.labels != expected).mean() < 0.002
-    assert _dice(thick.vertebra, thick_still.vertebra) > 0.8
+    assert (thick.labels != expected).mean() < 0.002
     inner = ndimage.binary_erosion(bone == count, iterations=2)
     mean = np.mean([image.hu for image in thin], axis=0)
     assert inner.sum() > 100
-    assert_allclose(thick_still.hu[inner].mean(), mean[inner].mean(), atol=8)
+    assert_allclose(thick.hu[inner].mean(), mean[inner].mean(), atol=8)
 
 
 def test_neighbouring_slices_are_nearly_equal() -> None:
@@ -183,9 +181,9 @@ def test_a_roll_turns_the_labels_rigidly(roll_deg: float) -> None:
     matrix = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     middle = np.full(2, (scan.matrix - 1) / 2)
     turned = ndimage.affine_transform(straight, matrix, middle - matrix @ middle, order=0)
-    for wanted in (lambda labels: labels % 2 == 1, lambda labels: labels > 0):
-        assert _dice(wanted(turned), wanted(rolled)) > 0.96
-        assert _dice(wanted(straight), wanted(rolled)) < _dice(wanted(turned), wanted(rolled))
+    assert _dice(turned % 2 == 1, rolled % 2 == 1) > 0.98
+    assert _dice(turned > 0, rolled > 0) > 0.96
+    assert _dice(straight > 0, rolled > 0) < _dice(turned > 0, rolled > 0)
 
 
 @pytest.mark.parametrize("level", ["L1", "L4"])
@@ -394,8 +392,7 @@ def test_a_slice_shows_air_fat_muscle_and_bone() -> None:
     patient = _patient()
     image = _render(patient, dataclasses.replace(IDEAL, matrix=256), 8.0)
     for hu, spread in (
-        (AIR_HU, 5), (patient.tissues.fat, 20), (patient.tissues.muscle, 15),
-        (patient.bone.cortex_hu, 200),
+        (AIR_HU, 5), (patient.tissues.fat, 20), (patient.tissues.muscle, 15), (600, 300),
     ):  # fmt: skip
         assert (np.abs(image.hu - hu) < spread).sum() > 100
 

@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 
 from osteoscreen.phantom.bone import draw_bone
 from osteoscreen.phantom.capsule import OUTSIDE_MM, Frame
-from osteoscreen.phantom.field import Array, draw_field
+from osteoscreen.phantom.field import Array, Mask, draw_field
 from osteoscreen.phantom.ilium import SACROILIAC_GAP_MM, paint_ilia
 from osteoscreen.phantom.plane import Plane
 from osteoscreen.phantom.sacrum import ILIUM_MM, Sacrum
@@ -113,7 +113,7 @@ def _depth(sacrum: Sacrum, plane: Plane, side: int) -> Array:
     return depth
 
 
-def _apart_mm(one: Array, other: Array) -> float:
+def _apart_mm(one: Mask, other: Mask) -> float:
     """Least distance between two sets of pixels, by brute force over the nearer ones."""
     first, second = np.argwhere(one)[::2], np.argwhere(other)[::2]
     if not len(first) or not len(second):

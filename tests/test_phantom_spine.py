@@ -31,7 +31,7 @@ BONE = dataclasses.replace(draw_bone(np.random.default_rng(1), 1, 60), t_score=3
 """Bone of low mass that hardly ever breaks."""
 
 
-def _spine(seed: int = 0, bone: Bone = BONE, **shape: float) -> Spine:
+def _spine(seed: int = 0, bone: Bone = BONE, /, **shape: float) -> Spine:
     changed = dataclasses.replace(SHAPE, **shape)  # type: ignore[arg-type]  # one kind a field
     return draw_spine(np.random.default_rng(seed), bone, changed)
 
@@ -47,7 +47,7 @@ def _depth(vertebra: Vertebra, points: Array) -> Array:
     u, v, w = (
         vertebra.frame.axes.astype(float) @ (points - np.array(vertebra.centre_mm)).T
     ).astype(np.float32)
-    return np.minimum.reduce(vertebra.depths((u, v, w))[1:])
+    return np.asarray(np.minimum.reduce(vertebra.depths((u, v, w))[1:]))
 
 
 def test_the_centre_of_l3_is_the_origin() -> None:
@@ -176,13 +176,9 @@ def test_wear_thins_the_discs_and_grows_spurs_and_sclerosis() -> None:
     worn = [_spine(seed, wear=1.0) for seed in SEEDS]
     assert not any(one.osteophytes for spine in young for one in spine.bodies)
     assert any(one.osteophytes for spine in worn for one in spine.bodies)
-    discs, dense = (
-        [
-            np.mean([value(one) for spine in group for one in spine.vertebrae])
-            for group in (young, worn)
-        ]
-        for value in (lambda one: one.disc_mm, lambda one: one.upper.sclerosis_hu)
-    )
+    vertebrae = [[one for spine in group for one in spine.vertebrae] for group in (young, worn)]
+    discs = [np.mean([one.disc_mm for one in group]) for group in vertebrae]
+    dense = [np.mean([one.upper.sclerosis_hu for one in group]) for group in vertebrae]
     # The loss is 0.55 of the disc times a uniform number.
     assert_allclose(discs[1] / discs[0], 1 - 0.55 / 2, atol=0.06)
     assert dense[1] > dense[0] + 15

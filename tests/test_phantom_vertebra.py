@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from numpy.typing import ArrayLike
 
 from osteoscreen.phantom.capsule import Frame
 from osteoscreen.phantom.field import Array
@@ -57,8 +58,8 @@ PLAIN = Vertebra(
 """A body with straight walls and flat endplates, which are one object."""
 
 
-def _at(u: float | Array, v: float | Array, w: float | Array) -> Local:
-    axes = np.broadcast_arrays(u, v, w)
+def _at(u: ArrayLike, v: ArrayLike, w: ArrayLike) -> Local:
+    axes = np.broadcast_arrays(np.asarray(u), np.asarray(v), np.asarray(w))
     first, second, third = (np.array(axis, np.float32) for axis in axes)
     return first, second, third
 
@@ -196,7 +197,7 @@ def test_sclerosis_decays_away_from_its_endplate() -> None:
     vertebra = dataclasses.replace(PLAIN, upper=dataclasses.replace(FLAT, sclerosis_hu=80.0))
     depth = np.array([0.0, 2.5, 5.0, -1.0])
     hu = vertebra.inside_hu(
-        _at(10.0, -12.0, 13.5 - depth), (np.float32(depth), np.full(4, 20.0, np.float32))
+        _at(10.0, -12.0, 13.5 - depth), (depth.astype(np.float32), np.full(4, 20.0, np.float32))
     )
     expected = 130 + 80 * np.exp(-np.maximum(depth, 0) / SUBCHONDRAL_MM)
     assert_allclose(hu, expected, atol=0.1)

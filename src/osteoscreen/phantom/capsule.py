@@ -111,7 +111,8 @@ def union_depth(parts: tuple[Capsule, ...], frame: Frame, plane: Plane) -> Array
     """
     depth = None
     boxes = np.array([part.bounds() for part in parts]).reshape(-1, 3, 2)
-    for part, low, high in zip(parts, *frame.limits(boxes + (-NEAR_MM, NEAR_MM))):
+    boxes += np.array([-NEAR_MM, NEAR_MM])
+    for part, low, high in zip(parts, *frame.limits(boxes)):
         if not low[2] < plane.z_mm < high[2]:
             continue
         window = plane.window((low[0], high[0]), (low[1], high[1]))
