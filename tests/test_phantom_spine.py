@@ -1,245 +1,255 @@
-"""The spine: how vertebrae are stacked, and what a plane through them marks."""
+"""The spine: how vertebrae are stacked, curved, worn and broken."""
 
 from __future__ import annotations
 
-import functools
-from itertools import pairwise
+import dataclasses
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from osteoscreen.phantom.bone import Bone, draw_bone
-from osteoscreen.phantom.field import Array, Mask, draw_field
+from osteoscreen.phantom.field import Array
 from osteoscreen.phantom.spine import (
-    LEVELS,
-    SIZE_MM,
-    TILT_DEG,
-    Plane,
+    COMPRESSED_DENSER,
+    LUMBAR_SIZE_MM,
+    LUMBAR_TILT_DEG,
+    SACRAL_TILT_DEG,
+    THORACIC_SIZE_MM,
+    THORACIC_TILT_DEG,
+    Spine,
     SpineShape,
     draw_spine,
-    paint_spine,
 )
-from osteoscreen.phantom.vertebra import BoneSurface, Vertebra
+from osteoscreen.phantom.spine_painter import REACH_MM
+from osteoscreen.phantom.vertebra import Vertebra
 
-UNTOUCHED_HU, DISC_HU = -5000.0, 80.0
-SEEDS = range(6)
-
-
-def _bone() -> Bone:
-    return draw_bone(np.random.default_rng(1), 1, 60)
-
-
-def _spine(seed: int = 0, wear: float = 0.5, scale: float = 1.0) -> tuple[Vertebra, ...]:
-    shape = SpineShape(scale, lordosis=1.0, scoliosis_deg=3.0, roll_deg=2.0, wear=wear)
-    return draw_spine(np.random.default_rng(seed), _bone(), shape)
+SEEDS = range(8)
+SHAPE = SpineShape(scale=1.0, lordosis=1.0, scoliosis_deg=3.0, wear=0.5)
+BONE = dataclasses.replace(draw_bone(np.random.default_rng(1), 1, 60), t_score=3.0)
+"""Bone of low mass that hardly ever breaks."""
 
 
-@functools.cache
-def _surface() -> BoneSurface:
-    roughness = draw_field(np.random.default_rng(2), 7.0, (170.0, 90.0, 80.0))
-    return BoneSurface(1.0, 800.0, 170.0, roughness, body_wall=1.0)
+def _spine(seed: int = 0, bone: Bone = BONE, /, **shape: float) -> Spine:
+    changed = dataclasses.replace(SHAPE, **shape)  # type: ignore[arg-type]  # one kind a field
+    return draw_spine(np.random.default_rng(seed), bone, changed)
 
 
-def _plane(z_mm: float, step_mm: float = 1.0) -> Plane:
-    y = np.arange(-75, 100, step_mm, dtype=np.float32)
-    x = np.arange(-80, 80, step_mm, dtype=np.float32)
-    shell = _surface().roughness.plane(z_mm, y, x)
-    return Plane(*np.meshgrid(x, y), z_mm, shell)
+def _tilt_deg(vertebra: Vertebra) -> float:
+    """How far the upper end leans to the front."""
+    axis = vertebra.frame.axes[2]
+    return float(np.degrees(np.arctan2(-axis[1], axis[2])))
 
 
-def _paint(spine: tuple[Vertebra, ...], z_mm: float) -> tuple[Array, Mask, Mask]:
-    """HU over untouched soft tissue, and both masks."""
-    plane = _plane(z_mm)
-    hu: Array = np.full(plane.x.shape, UNTOUCHED_HU, np.float32)
-    body, rest = paint_spine(spine, _surface(), plane, hu, DISC_HU)
-    return hu, body, rest
-
-
-def _at(spine: tuple[Vertebra, ...], level: str) -> Vertebra:
-    return spine[LEVELS.index(level)]
-
-
-def _value(image: Array | Mask, x: float, y: float) -> float:
-    return float(image[round(y + 75), round(x + 80)])
+def _depth(vertebra: Vertebra, points: Array) -> Array:
+    """Depth of points (x, y, z) below the surface of a body."""
+    u, v, w = (
+        vertebra.frame.axes.astype(float) @ (points - np.array(vertebra.centre_mm)).T
+    ).astype(np.float32)
+    return np.asarray(np.minimum.reduce(vertebra.depths((u, v, w))[1:]))
 
 
 def test_the_centre_of_l3_is_the_origin() -> None:
-    assert_allclose(_at(_spine(), "L3").centre_mm, 0, atol=1e-12)
+    assert_allclose(_spine().vertebra("L3").centre_mm, 0, atol=1e-12)
 
 
-def test_vertebrae_follow_each_other_from_the_head_down() -> None:
+@pytest.mark.parametrize("count", [4, 5, 6])
+def test_vertebrae_follow_each_other_from_the_head_down(count: int) -> None:
+    lumbar = tuple(f"L{number}" for number in range(1, count + 1))
     for seed in SEEDS:
-        spine = _spine(seed)
-        assert tuple(vertebra.level for vertebra in spine) == LEVELS
-        heights = [vertebra.centre_mm[2] for vertebra in spine]
+        spine = _spine(seed, lumbar_count=count)
+        assert tuple(one.level for one in spine.vertebrae) == ("T10", "T11", "T12", *lumbar)
+        assert tuple(one.level for one in spine.sacrum.bodies) == ("S1", "S2", "S3")
+        heights = [one.centre_mm[2] for one in spine.bodies]
         assert heights == sorted(heights, reverse=True)
 
 
+def test_there_is_no_vertebra_of_an_unknown_name() -> None:
+    with pytest.raises(KeyError, match="L5"):
+        _spine(lumbar_count=4).vertebra("L5")
+    assert _spine(lumbar_count=6).vertebra("L6").level == "L6"
+
+
+@pytest.mark.parametrize("count", [4, 5, 6])
+def test_the_first_and_the_last_lumbar_vertebra_are_those_of_the_table(count: int) -> None:
+    spines = [_spine(seed, lumbar_count=count, wear=0.0) for seed in range(40)]
+    for level, expected in (
+        ("T11", THORACIC_SIZE_MM["T11"]),
+        ("L1", LUMBAR_SIZE_MM[0]),
+        (f"L{count}", LUMBAR_SIZE_MM[-1]),
+    ):
+        drawn = [spine.vertebra(level) for spine in spines]
+        sizes = [(one.width_mm, one.depth_mm, one.height_mm, one.disc_mm) for one in drawn]
+        # Forty draws with a spread of 2.5 %.
+        assert_allclose(np.mean(sizes, axis=0), expected, rtol=0.013)
+
+
+@pytest.mark.parametrize("lordosis", [0.6, 1.0, 1.4])
+def test_tilts_are_those_of_the_tables_times_the_lordosis(lordosis: float) -> None:
+    spines = [_spine(seed, lordosis=lordosis, scoliosis_deg=0.0) for seed in range(30)]
+    typical = THORACIC_TILT_DEG | SACRAL_TILT_DEG
+    typical |= {f"L{i + 1}": tilt for i, tilt in enumerate(LUMBAR_TILT_DEG)}
+    for level, tilt in typical.items():
+        found = np.mean([_tilt_deg(spine.vertebra(level)) for spine in spines])
+        # Thirty draws with a spread of 1.5 degrees.
+        assert_allclose(found, tilt * lordosis, atol=1.1)
+
+
+def test_the_lumbar_spine_is_lordotic() -> None:
+    for seed in SEEDS:
+        spine = _spine(seed)
+        # y runs to the back: the middle of a lordosis lies in front of its ends.
+        behind = {one.level: one.centre_mm[1] for one in spine.bodies}
+        assert min(behind, key=lambda level: behind[level]) in {"L2", "L3", "L4"}
+        foremost = min(behind["L3"], behind["L4"])
+        assert behind["T10"] > foremost + 10
+        assert behind["S2"] > foremost + 30
+
+
+def test_more_lordosis_brings_the_middle_forward() -> None:
+    for seed in SEEDS:
+        flat, curved = _spine(seed, lordosis=0.6), _spine(seed, lordosis=1.4)
+        for level in ("T10", "S2"):
+            assert curved.vertebra(level).centre_mm[1] > flat.vertebra(level).centre_mm[1] + 5
+
+
+def test_scoliosis_moves_the_spine_aside_and_lordosis_does_not() -> None:
+    def aside(**shape: float) -> float:
+        spines = [_spine(seed, **shape) for seed in SEEDS]
+        return float(np.mean([np.ptp([one.centre_mm[0] for one in s.bodies]) for s in spines]))
+
+    assert aside(scoliosis_deg=15.0) > 3 * aside(scoliosis_deg=0.0)
+    assert_allclose(aside(lordosis=0.6), aside(lordosis=1.4), rtol=0.35)
+
+
 def test_half_bodies_and_a_disc_lie_between_two_centres() -> None:
-    for above, below in pairwise(_spine(wear=0.0)):
+    for above, below in pairwise(_spine().bodies):
         down = np.array(above.centre_mm) - np.array(below.centre_mm)
-        upper, lower = above.axes[2].astype(float), below.axes[2].astype(float)
+        upper, lower = (one.frame.axes[2].astype(float) for one in (above, below))
         halves = upper * above.height_mm / 2 + lower * below.height_mm / 2
         assert_allclose(down, halves + (upper + lower) * above.disc_mm / 2, atol=1e-4)
 
 
 def test_axes_are_right_handed_and_orthonormal() -> None:
-    for vertebra in _spine(3):
-        assert_allclose(vertebra.axes @ vertebra.axes.T, np.eye(3), atol=1e-6)
-        assert_allclose(np.linalg.det(vertebra.axes), 1, atol=1e-5)
+    for vertebra in _spine(3, scoliosis_deg=15.0).bodies:
+        axes = vertebra.frame.axes
+        assert_allclose(axes @ axes.T, np.eye(3), atol=1e-6)
+        assert_allclose(np.linalg.det(axes), 1, atol=1e-5)
 
 
-def test_mean_sizes_and_tilts_are_those_of_the_tables() -> None:
-    spines = [_spine(seed, wear=0.0) for seed in range(30)]
-    for index, level in enumerate(LEVELS):
-        sizes = [
-            (spine[index].width_mm, spine[index].depth_mm, spine[index].height_mm)
-            for spine in spines
-        ]
-        # Thirty draws with a spread of 2.5 %.
-        assert_allclose(np.mean(sizes, axis=0), SIZE_MM[level][:3], rtol=0.015)
-        tilts = [np.degrees(np.arcsin(abs(spine[index].axes[2, 1]))) for spine in spines]
-        assert_allclose(np.mean(tilts), abs(TILT_DEG[level]), atol=1.5)
+@pytest.mark.parametrize("count", [4, 5, 6])
+def test_no_point_lies_deep_in_two_bodies(count: int) -> None:
+    steps = np.arange(-30, 31, 2.0)
+    points = np.array(list(product(steps, steps, np.arange(-20, 21, 2.0))))
+    for seed in SEEDS:
+        for above, below in pairwise(_spine(seed, lumbar_count=count, wear=1.0).bodies):
+            at = points + (np.array(above.centre_mm) + np.array(below.centre_mm)) / 2
+            both = np.minimum(_depth(above, at), _depth(below, at))
+            # Worn discs and the fused sacrum may touch: less than the pixel of a CT.
+            assert both.max() < 0.7
 
 
-def test_scale_is_a_magnification() -> None:
-    small, large = _spine(4, scale=1.0), _spine(4, scale=1.2)
-    for one, other in zip(small, large):
+def test_the_column_passes_through_every_body() -> None:
+    spine = _spine(4, scoliosis_deg=10.0)
+    for one in spine.bodies:
+        assert_allclose(spine.column.at(one.centre_mm[2]), one.centre_mm[:2], atol=1e-6)
+
+
+def test_scale_is_a_magnification_of_the_bodies() -> None:
+    small, large = _spine(4), _spine(4, scale=1.2)
+    for one, other in zip(small.bodies, large.bodies):
         assert_allclose(other.width_mm, 1.2 * one.width_mm)
         assert_allclose(other.centre_mm, 1.2 * np.array(one.centre_mm), atol=1e-6)
 
 
-def test_the_same_seed_gives_the_same_spine() -> None:
-    for one, other in zip(_spine(5), _spine(5)):
+def test_the_same_numbers_give_the_same_spine() -> None:
+    for one, other in zip(_spine(5).bodies, _spine(5).bodies):
         assert one.centre_mm == other.centre_mm
         assert one.arch == other.arch
+        assert one.upper == other.upper
         assert_array_equal(one.texture[1], other.texture[1])
 
 
-def test_wear_thins_the_discs_and_grows_spurs() -> None:
+def test_wear_thins_the_discs_and_grows_spurs_and_sclerosis() -> None:
     young = [_spine(seed, wear=0.0) for seed in SEEDS]
     worn = [_spine(seed, wear=1.0) for seed in SEEDS]
-    assert not any(vertebra.osteophytes for spine in young for vertebra in spine)
-    assert any(vertebra.osteophytes for spine in worn for vertebra in spine)
-    discs = [np.mean([v.disc_mm for spine in group for v in spine]) for group in (young, worn)]
-    # The loss is 0.45 of the disc times a uniform number.
-    assert_allclose(discs[1] / discs[0], 1 - 0.45 / 2, atol=0.06)
+    assert not any(one.osteophytes for spine in young for one in spine.bodies)
+    assert any(one.osteophytes for spine in worn for one in spine.bodies)
+    vertebrae = [[one for spine in group for one in spine.vertebrae] for group in (young, worn)]
+    discs = [np.mean([one.disc_mm for one in group]) for group in vertebrae]
+    dense = [np.mean([one.upper.sclerosis_hu for one in group]) for group in vertebrae]
+    # The loss is 0.55 of the disc times a uniform number.
+    assert_allclose(discs[1] / discs[0], 1 - 0.55 / 2, atol=0.06)
+    assert dense[1] > dense[0] + 15
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the tilts lean the wrong way: the spine is convex to the back"
-)
-def test_the_lumbar_spine_is_lordotic() -> None:
+def test_no_arch_reaches_beyond_what_the_painter_looks_at() -> None:
     for seed in SEEDS:
-        spine = _spine(seed)
-        # y runs to the back: the middle of a lordosis lies in front of its ends.
-        assert _at(spine, "T12").centre_mm[1] > 5
-        assert _at(spine, "S1").centre_mm[1] > 10
+        spine = _spine(seed, scale=1.2, lordosis=1.5, scoliosis_deg=15.0)
+        for one in spine.vertebrae:
+            boxes = np.array([part.bounds() for part in one.arch])
+            low, high = one.frame.limits(boxes)
+            assert low[:, 2].min() > one.centre_mm[2] - REACH_MM
+            assert high[:, 2].max() < one.centre_mm[2] + REACH_MM
 
 
-def test_no_two_bodies_overlap() -> None:
-    steps = np.arange(-30, 30, 2.0, dtype=np.float32)
-    for above, below in pairwise(_spine(2, wear=1.0)):
-        middle = (np.array(above.centre_mm) + below.centre_mm) / 2
-        x, y = np.meshgrid(steps + np.float32(middle[0]), steps + np.float32(middle[1]))
-        for z in middle[2] + np.arange(-18, 18, 1.5):
-            filled = [
-                np.isfinite(v.body(v.local(x, y, z), np.zeros_like(x), 800.0))
-                for v in (above, below)
-            ]
-            assert not (filled[0] & filled[1]).any()
+def test_fractures_follow_their_log_odds() -> None:
+    shares = []
+    for t_score in (0.0, -2.5, -5.0):
+        bone = dataclasses.replace(BONE, t_score=t_score)
+        spines = [_spine(seed, bone) for seed in range(60)]
+        broken = [one.height_loss > 0 for spine in spines for one in spine.vertebrae]
+        shares.append(np.mean(broken))
+        assert all(one.height_loss == 0 for spine in spines for one in spine.sacrum.bodies)
+    # 1 / (1 + exp(5.6 + 0.75 T)), within three standard errors of 480 vertebrae.
+    assert shares[0] < 0.015
+    assert_allclose(shares[1], 0.0235, atol=0.021)
+    assert_allclose(shares[2], 0.136, atol=0.047)
 
 
-def test_body_and_rest_are_disjoint_and_painted() -> None:
-    spine = _spine(1)
-    for z in np.arange(-100, 160, 13.0):
-        hu, body, rest = _paint(spine, z)
-        assert body.dtype == rest.dtype == np.bool_
-        assert not (body & rest).any()
-        assert (hu[body | rest] > UNTOUCHED_HU).all()
+def test_a_broken_body_is_lower_and_denser() -> None:
+    bone = dataclasses.replace(BONE, t_score=-6.0)
+    found = [one for seed in range(25) for one in _spine(seed, bone).vertebrae]
+    broken = [one for one in found if one.height_loss > 0]
+    assert len(broken) > 15
+    for one in broken:
+        assert 0.2 <= one.height_loss <= 0.45
+        # The front or the middle lost most of it, less the noise of 0.3 mm and the normal dip.
+        front = one.upper.front_mm + one.lower.front_mm
+        dip = one.upper.concavity_mm + one.lower.concavity_mm
+        assert max(front, dip) > 0.6 * one.height_loss * one.height_mm - 1.5
+    gain = [one.trabecular_hu / BONE.trabecular_hu - 1 for one in broken]
+    expected = [COMPRESSED_DENSER * one.height_loss for one in broken]
+    # Vertebrae of one patient differ by 5 HU.
+    assert_allclose(gain, expected, atol=4 * 5 / BONE.trabecular_hu)
 
 
-def test_the_middle_of_every_vertebra_is_marked_as_a_body_but_for_the_sacrum() -> None:
-    spine = _spine(1)
-    for vertebra in spine:
-        x, y, z = vertebra.centre_mm
-        hu, body, rest = _paint(spine, z)
-        assert _value(hu, x, y) > 0
-        assert _value(body, x, y) == (vertebra.level != "S1")
-        assert body.any() or vertebra.level == "S1"
-        assert rest.any() or vertebra.level == "S1"
+def test_the_front_wall_of_a_wedge_is_as_low_as_its_loss() -> None:
+    """Measured where the endplates meet the wall, in the mid-sagittal plane."""
+    bone = dataclasses.replace(BONE, t_score=-6.0)
+    found = [one for seed in range(40) for one in _spine(seed, bone).vertebrae]
+    for one in found:
+        low = np.array([[0.0, -one.depth_mm / 2, 0.0], [0.0, one.depth_mm / 2, 0.0]])
+        local = tuple(np.array(axis, np.float32) for axis in low.T)
+        _, _, upper, lower = one.depths((local[0], local[1], local[2]))
+        front, back = (upper + lower) / one.height_mm
+        lost = one.upper.front_mm + one.lower.front_mm
+        # The wall is uneven and the notch dents the back: the dip of the middle shows a little.
+        dip = one.upper.concavity_mm + one.lower.concavity_mm
+        assert_allclose(front, 1 - lost / one.height_mm, atol=0.2 * dip / one.height_mm)
+        assert back > 0.85
 
 
-def test_the_sacrum_is_painted_and_never_marked() -> None:
-    for seed in SEEDS:
-        sacrum = _spine(seed)[-1:]
-        for z in sacrum[0].centre_mm[2] + np.arange(-18, 19, 6.0):
-            hu, body, rest = _paint(sacrum, z)
-            assert not body.any()
-            assert not rest.any()
-            assert (hu > 100).any()
-
-
-def test_a_disc_lies_between_two_bodies_and_is_not_marked() -> None:
-    spine = _spine(0, wear=0.0)
-    for upper, lower in pairwise(("L1", "L2", "L3", "L4")):
-        above, below = _at(spine, upper), _at(spine, lower)
-        edges = (
-            np.array(above.centre_mm) - above.axes[2] * above.height_mm / 2,
-            np.array(below.centre_mm) + below.axes[2] * below.height_mm / 2,
-        )
-        x, y, z = (edges[0] + edges[1]) / 2
-        hu, body, _ = _paint(spine, z)
-        assert not _value(body, x, y)
-        # From the nucleus to the annulus: DISC_HU - 15 to DISC_HU + 10.
-        assert DISC_HU - 16 < _value(hu, x, y) < DISC_HU + 11
-
-
-def test_the_spinal_canal_stays_open() -> None:
-    spine = _spine(2)
-    for level in ("L1", "L2", "L3", "L4"):
-        vertebra = _at(spine, level)
-        place = np.array(vertebra.centre_mm) + vertebra.axes[1] * (vertebra.depth_mm / 2 + 8)
-        hu, body, rest = _paint(spine, place[2])
-        assert _value(hu, place[0], place[1]) == UNTOUCHED_HU
-        assert not _value(body | rest, place[0], place[1])
-
-
-def test_cortex_covers_the_body_and_marrow_fills_it() -> None:
-    spine = _spine(0)
-    hu, body, rest = _paint(spine, 0.0)
-    # No shell where a pedicle joins, so look at the front half.
-    front = _plane(0.0).y < 0
-    inner = body & np.roll(body, 4, 0) & np.roll(body, -4, 0) & np.roll(body, 4, 1)
-    inner &= np.roll(body, -4, 1)
-    edge = body & ~(np.roll(body, 1, 0) & np.roll(body, 1, 1) & np.roll(body, -1, 1))
-    assert (hu[edge & front] == 800).mean() > 0.8
-    assert (hu[inner & front] == 800).mean() < 0.02
-    assert set(np.unique(hu[rest])) == {np.float32(170.0), np.float32(800.0)}
-
-
-def test_a_window_holds_its_box() -> None:
-    plane = _plane(0.0)
-    window = plane.window((-10.0, 12.0), (3.0, 20.0))
-    assert window is not None
-    inside = np.zeros(plane.x.shape, bool)
-    inside[window] = True
-    box = (plane.x > -10) & (plane.x < 12) & (plane.y > 3) & (plane.y < 20)
-    assert inside[box].all()
-    assert inside.sum() < 2.5 * box.sum()
-
-
-def test_there_is_no_window_beside_the_plane() -> None:
-    assert _plane(0.0).window((200.0, 220.0), (0.0, 10.0)) is None
-    assert _plane(0.0).window((0.0, 10.0), (-220.0, -200.0)) is None
-
-
-def test_a_spine_beside_the_plane_paints_nothing() -> None:
-    y, x = np.arange(200, 240, dtype=np.float32), np.arange(200, 240, dtype=np.float32)
-    plane = Plane(*np.meshgrid(x, y), 0.0, np.zeros((40, 40), np.float32))
-    hu = np.full(plane.x.shape, UNTOUCHED_HU, np.float32)
-    body, rest = paint_spine(_spine(), _surface(), plane, hu, DISC_HU)
-    assert not body.any()
-    assert not rest.any()
-    assert (hu == UNTOUCHED_HU).all()
+def test_the_spread_of_the_grain_is_the_one_asked_for() -> None:
+    bone = dataclasses.replace(BONE, trabecular_sd_hu=40.0, trabecular_hu=100.0)
+    rng = np.random.default_rng(0)
+    spreads = []
+    for seed in range(3):
+        for one in _spine(seed, bone).vertebrae:
+            u, v, w = (rng.uniform(-1, 1, (3, 4000)) * np.array([[18], [12], [11]])).astype(
+                np.float32
+            )
+            spreads.append(one.grain((u, v, w)).std())
+    # Patches of 7 + 3 HU beside the grain; a body holds some hundred coarse cells.
+    assert_allclose(np.sqrt(np.square(spreads).mean()), np.hypot(40, 10), rtol=0.05)

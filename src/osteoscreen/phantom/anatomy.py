@@ -44,6 +44,8 @@ ROUGHNESS_PITCH_MM = 7.0
 SCREWED_SHARE, CEMENTED_SHARE = 0.05, 0.04
 """Randomised patients with pedicle screws, and with cement in a body: chosen settings. Calibrated
 patients have neither."""
+LORDOSIS_LIMITS = (0.5, 1.5)
+"""Beyond, the sacrum would be level and S3 no longer below S2: a chosen setting."""
 BODY_WALL = 0.5
 """Cortex of the walls of a body against that of the patient's bones: the shell of a vertebral body
 is thinner than half a millimetre in life, and hardly shows in a routine CT."""
@@ -164,7 +166,7 @@ def _draw_shape(
     wear = float(np.clip((age - 35) / 60 + rng.normal(0, 0.2), 0, 1))
     return SpineShape(
         scale=scale,
-        lordosis=float(rng.normal(1.0, 0.2)),
+        lordosis=float(np.clip(rng.normal(1.0, 0.2), *LORDOSIS_LIMITS)),
         scoliosis_deg=float(abs(rng.normal(0, 5 if is_randomised else 3))),
         wear=wear,
         lumbar_count=int(rng.choice(LUMBAR_COUNTS, p=LUMBAR_SHARES)),

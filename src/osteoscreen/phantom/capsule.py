@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
+from numpy.typing import NDArray
 
 from osteoscreen.phantom.field import Array
 from osteoscreen.phantom.plane import Plane, Window
 
 Place = tuple[float, float, float]
+Size = NDArray[np.float64]
 
 OUTSIDE_MM = -50.0
 """Depth where no part of a bone is near."""
+NEAR_MM = 4.0
+"""Farthest outside that the depth of a part is still wanted: joints and ligaments reach less."""
 BLEND_MM = 2.5
 """Width over which two parts of a bone flow into each other."""
 
@@ -78,11 +81,22 @@ class Frame:
 
     def window(self, bounds: tuple[tuple[float, float], ...], plane: Plane) -> Window | None:
         """Return the part of a plane that a box in local coordinates can reach, if any."""
-        corners = np.array(list(product(*bounds))) @ self.axes + np.array(self.centre_mm)
-        low, high = corners.min(axis=0), corners.max(axis=0)
-        if not low[2] - 1 < plane.z_mm < high[2] + 1:
+        low, high = self.limits(np.array(bounds))
+        if not low[2] < plane.z_mm < high[2]:
             return None
-        return plane.window((low[0] - 3, high[0] + 3), (low[1] - 3, high[1] + 3))
+        return plane.window((low[0], high[0]), (low[1], high[1]))
+
+    def limits(self, bounds: Size) -> tuple[Size, Size]:
+        """Return the lowest and highest (x, y, z) in the patient frame of boxes.
+
+        Args:
+            bounds: Lowest and highest coordinate along each local axis, shape (..., 3, 2).
+        Returns: Two arrays of shape (..., 3).
+        """
+        middle = bounds.mean(axis=-1) @ self.axes + np.array(self.centre_mm)
+        # A turned box reaches as far as the sum of its half sides along each axis.
+        reach = (bounds[..., 1] - bounds[..., 0]) / 2 @ np.abs(self.axes)
+        return middle - reach, middle + reach
 
 
 def union_depth(parts: tuple[Capsule, ...], frame: Frame, plane: Plane) -> Array | None:
@@ -92,12 +106,16 @@ def union_depth(parts: tuple[Capsule, ...], frame: Frame, plane: Plane) -> Array
         parts: Capsules in local coordinates; where two meet the surface is rounded.
         frame: Where the bone is.
         plane: Where to look.
-    Returns: Depth in mm, shape (rows, columns), ``OUTSIDE_MM`` far away; ``None`` if no part is
-        near the plane.
+    Returns: Depth in mm, shape (rows, columns), at least down to ``-NEAR_MM`` and ``OUTSIDE_MM``
+        far away; ``None`` if no part is near the plane.
     """
     depth = None
-    for part in parts:
-        window = frame.window(part.bounds(), plane)
+    boxes = np.array([part.bounds() for part in parts]).reshape(-1, 3, 2)
+    boxes += np.array([-NEAR_MM, NEAR_MM])
+    for part, low, high in zip(parts, *frame.limits(boxes)):
+        if not low[2] < plane.z_mm < high[2]:
+            continue
+        window = plane.window((low[0], high[0]), (low[1], high[1]))
         if window is None:
             continue
         if depth is None:

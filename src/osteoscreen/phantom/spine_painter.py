@@ -10,18 +10,20 @@ from numpy.typing import NDArray
 from osteoscreen.phantom.capsule import union_depth
 from osteoscreen.phantom.field import Array
 from osteoscreen.phantom.ilium import SACROILIAC_GAP_MM
-from osteoscreen.phantom.plane import Plane
+from osteoscreen.phantom.plane import Plane, Window
 from osteoscreen.phantom.spine import Spine
 from osteoscreen.phantom.surface import BoneSurface, covered, paint_bone
 from osteoscreen.phantom.tissue import Tissues
 from osteoscreen.phantom.vertebra import Vertebra
 
-REACH_MM = 62.0
+REACH_MM = 75.0
 """Farthest that a vertebra reaches above or below its centre."""
 JOINT_GAP_MM = 1.6
 """Cartilage between two bones that would meet."""
 FLAVUM_MM, FLAVUM_HU = 3.5, 70.0
 """Yellow ligament, which lines the arch towards the canal: thickness and attenuation."""
+CANAL_MM = 8.5
+"""Distance of the middle of the canal from the back wall of the body."""
 ARCH_SHELL = 1.3
 """Cortex of the arches against that of the patient's bones."""
 ANNULUS_HU = 25.0
@@ -50,7 +52,8 @@ def paint_spine(
         _paint_disc(above, below, plane, hu, tissues.disc)
     mark = _paint_arches(arches, surface, plane, hu)
     for index, vertebra in enumerate(spine.bodies):
-        inside = _paint_body(vertebra, arches.get(index), surface, plane, hu)
+        arch = arches.get(min(index, len(spine.vertebrae)))
+        inside = _paint_body(vertebra, arch, surface, plane, hu)
         if inside is not None:
             mark[inside] = 2 * index + 1
     mark[mark > 2 * len(spine.vertebrae)] = 0
@@ -99,32 +102,68 @@ def _paint_canal(
     spine: Spine, tissues: Tissues, plane: Plane, hu: Array, arches: dict[int, Array]
 ) -> None:
     """Fat, yellow ligament, thecal sac and nerve roots between the bodies and the arches."""
-    nearest = min(spine.bodies, key=lambda one: abs(one.centre_mm[2] - plane.z_mm))
-    back = np.float32(nearest.depth_mm / 2)
-    size = np.float32(np.clip(nearest.width_mm / 45, 0.75, 1.1))
-    window = nearest.frame.window(((-32, 32), (0, nearest.depth_mm / 2 + 30), (-40, 40)), plane)
+    if plane.z_mm < _canal_height(spine.bodies[-1]):
+        return
+    above, below, share = _around(spine, plane.z_mm)
+    window = _canal_window(above, below, plane)
     if window is None:
         return
     view, part = hu[window], plane.part(window)
-    u, v, _ = nearest.frame.local(part)
-    middle = back + np.float32(8.5)
+    # From body to body the canal bends without a step. It is measured from their back walls.
+    (u, v, _), (u_below, v_below, _) = above.frame.local(part), below.frame.local(part)
+    v -= np.float32(above.depth_mm / 2)
+    u += share * (u_below - u)
+    v += share * (v_below - np.float32(below.depth_mm / 2) - v)
+    width = above.width_mm + share * (below.width_mm - above.width_mm)
+    size = np.float32(np.clip(width / 45, 0.75, 1.1))
+    middle = np.float32(CANAL_MM)
     fat = (u / (24 * size)) ** 2 + ((v - middle) / (10.5 * size)) ** 2 < 1
-    view[fat & (v > back - 2)] = tissues.fat * 0.75
+    view[fat & (v > -2)] = tissues.fat * 0.75
     if arches:
         arch = np.max([depth[window] for depth in arches.values()], axis=0)
         lining = (arch > -FLAVUM_MM) & (v > middle) & (np.abs(u) < 15 * size)
         view[lining] = FLAVUM_HU
     for side in (-1, 1):
-        place = np.hypot(u - side * (15 * size), (v - back - 4) * 0.8)
+        place = np.hypot(u - side * (15 * size), (v - 4) * 0.8)
         view[place < 2.6] = tissues.muscle - 10
     sac = (u / (9.8 * size)) ** 2 + ((v - middle + 0.5) / (7.6 * size)) ** 2 < 1
-    view[sac & (v > back - 1)] = tissues.thecal_sac
+    view[sac & (v > -1)] = tissues.thecal_sac
     for order in range(6):
         angle = np.float32(np.pi * (0.1 + 0.16 * order))
         root = np.hypot(
             u - 6.2 * size * np.cos(angle), v - middle - 0.5 - 4.2 * size * np.sin(angle)
         )
         view[root < 1.1] = tissues.thecal_sac + 18
+
+
+def _around(spine: Spine, z_mm: float) -> tuple[Vertebra, Vertebra, np.float32]:
+    """Return the bodies whose canals lie above and below a height, and the way between them."""
+    heights = [_canal_height(one) for one in spine.bodies]
+    first = int(np.clip(sum(height >= z_mm for height in heights) - 1, 0, len(heights) - 2))
+    share = (heights[first] - z_mm) / (heights[first] - heights[first + 1])
+    return spine.bodies[first], spine.bodies[first + 1], np.float32(np.clip(share, 0, 1))
+
+
+def _canal_height(vertebra: Vertebra) -> float:
+    """Height of the middle of the canal, which a tilt moves against the body's."""
+    behind = vertebra.depth_mm / 2 + CANAL_MM
+    return vertebra.centre_mm[2] + behind * float(vertebra.frame.axes[1, 2])
+
+
+def _canal_window(above: Vertebra, below: Vertebra, plane: Plane) -> Window | None:
+    """The part of a plane that the canal may pass between two bodies."""
+    boxes = [
+        one.frame.window(((-32, 32), (-10, one.depth_mm / 2 + 30), (-60, 60)), plane)
+        for one in (above, below)
+    ]
+    found = [box for box in boxes if box is not None]
+    if not found:
+        return None
+    rows, columns = (
+        slice(min(box[i].start for box in found), max(box[i].stop for box in found))
+        for i in range(2)
+    )
+    return rows, columns
 
 
 def _paint_disc(above: Vertebra, below: Vertebra, plane: Plane, hu: Array, disc_hu: float) -> None:
@@ -136,20 +175,25 @@ def _paint_disc(above: Vertebra, below: Vertebra, plane: Plane, hu: Array, disc_
         return
     part = plane.part(window)
     local_above, local_below = frame.local(part), below.frame.local(part)
-    relative_above, wall_above = above.wall(local_above)
-    relative_below, wall_below = below.wall(local_below)
-    between = (local_above[2] < 0) & (local_below[2] > 0)
+    between = (
+        (local_above[2] < 0) & (local_below[2] > 0) & (np.hypot(*local_above[:2]) < 1.4 * half)
+    )
+    if not between.any():
+        return
+    u, v, w = (axis[between] for axis in local_above)
+    relative_above, wall_above = above.wall((u, v, w))
+    u, v, w = (axis[between] for axis in local_below)
+    relative_below, wall_below = below.wall((u, v, w))
     # The ring bulges a little beyond both rims.
-    depth = np.minimum(wall_above, wall_below) + np.float32(0.7)
-    cover = covered(depth, plane.pixel_mm) * between
+    cover = covered(np.minimum(wall_above, wall_below) + np.float32(0.7), plane.pixel_mm)
     core = np.float32(0.5) * (relative_above + relative_below)
+    values = np.float32(disc_hu) + np.float32(ANNULUS_HU) * (core - np.float32(0.6))
     view = hu[window]
-    view += cover * (np.float32(disc_hu) + np.float32(ANNULUS_HU) * (core - np.float32(0.6)) - view)
+    view[between] += cover * (values - view[between])
 
 
 def _paint_arches(arches: dict[int, Array], surface: BoneSurface, plane: Plane, hu: Array) -> Marks:
     mark = np.zeros(hu.shape, np.uint8)
-    shell = surface.shell_mm(plane.shell_noise, ARCH_SHELL)
     for index, depth in arches.items():
         rough = depth + np.float32(0.35) * plane.shell_noise
         near = np.nonzero(rough > -2 * plane.pixel_mm)
@@ -159,9 +203,10 @@ def _paint_arches(arches: dict[int, Array], surface: BoneSurface, plane: Plane, 
             slice(int(near[0].min()), int(near[0].max()) + 1),
             slice(int(near[1].min()), int(near[1].max()) + 1),
         )
-        view = hu[window]
-        hus = (surface.cortex_hu, surface.cancellous(plane.shell_noise[window]))
-        paint_bone(view, rough[window], shell[window], plane.pixel_mm, hus)
+        noise = plane.shell_noise[window]
+        shell = surface.shell_mm(noise, ARCH_SHELL)
+        hus = (surface.cortex_hu, surface.cancellous(noise))
+        paint_bone(hu[window], rough[window], shell, plane.pixel_mm, hus)
         mark[rough > 0] = 2 * index + 2
     return mark
 
@@ -185,7 +230,7 @@ def _paint_body(
     u, v, w = (axis[near] for axis in local)
     inside_hu = vertebra.inside_hu((u, v, w), (upper[near], lower[near]))
     pixel = plane.pixel_mm
-    shell = surface.shell_mm(part.shell_noise, surface.body_wall)[near]
+    shell = surface.shell_mm(part.shell_noise[near], surface.body_wall)
     if arch is not None:
         # No wall where a pedicle joins, and none where the vein leaves: marrow runs through.
         shell = shell * (arch[window][near] < 0)

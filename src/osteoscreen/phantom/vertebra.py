@@ -22,6 +22,8 @@ TEXTURE_PITCH_MM = (9.0, 2.6, 1.2)
 """Patches of marrow, then the coarse and the fine grain of trabeculae as clinical CT shows them."""
 TEXTURE_STRETCH = 2.2
 """Trabeculae are longer along the load: pitch along w against the pitch across."""
+AXIS_MM = 0.1
+"""Distance from the axis of the body below which a point counts as that far away."""
 VEIN_HU, VEIN_MM, VEIN_TALL_MM = 25.0, 1.6, 3.0
 """Basivertebral vein: blood and fat; half width of its branches and half height."""
 
@@ -148,14 +150,16 @@ class Vertebra:
         terms += np.exp(power * np.log(np.abs(v / half_depth) + 1e-6))
         relative = np.exp(np.log(terms) / power)
         angle = np.arctan2(v, u)
-        distance = np.hypot(u, v)
+        # On the axis itself the direction to the wall is undefined: stay beside it.
+        distance = np.maximum(np.hypot(u, v), np.float32(AXIS_MM))
         swell = np.ones_like(relative)
         for order, (size, phase) in enumerate(shape.waves, start=3):
             swell += np.float32(size) * np.cos(order * angle + np.float32(phase))
         for spur in self.osteophytes:
             swell += self._spur(spur, angle, w) / np.maximum(distance, 8)
         relative = relative / swell
-        return relative, distance * (1 / np.maximum(relative, 1e-3) - 1)
+        nearest = np.float32(2 * AXIS_MM / shape.width_mm)
+        return relative, distance * (1 / np.maximum(relative, nearest) - 1)
 
     def _spur(self, spur: Osteophyte, angle: Array, w: Array) -> Array:
         turn = (angle - np.float32(spur.angle) + np.pi) % (2 * np.pi) - np.pi
@@ -165,10 +169,10 @@ class Vertebra:
         )
 
     def plate_depth(self, plate: Endplate, relative: Array, local: Local) -> Array:
-        """Return the depth below one endplate in mm; negative in the disc.
+        """Return the depth below an endplate at the upper end in mm; negative in the disc.
 
         Args:
-            plate: ``upper`` or ``lower``.
+            plate: ``upper``, or ``lower`` with ``w`` turned around.
             relative: Relative radius of ``wall``: the endplates dip towards the middle.
             local: Coordinates (u, v, w).
         """
@@ -178,17 +182,14 @@ class Vertebra:
         )
         height -= plate.front_mm * np.clip(0.5 - v / np.float32(self.depth_mm), 0, 1)
         height -= plate.side_mm * np.clip(u / np.float32(self.width_mm), -0.5, 0.5)
-        return np.asarray(height - w if plate is self.upper else height + w, np.float32)
+        return np.asarray(height - w, np.float32)
 
     def depths(self, local: Local) -> tuple[Array, Array, Array, Array]:
         """Return relative radius and the depth below the wall, the upper and the lower endplate."""
+        u, v, w = local
         relative, wall = self.wall(local)
-        return (
-            relative,
-            wall,
-            self.plate_depth(self.upper, relative, local),
-            self.plate_depth(self.lower, relative, local),
-        )
+        upper = self.plate_depth(self.upper, relative, local)
+        return relative, wall, upper, self.plate_depth(self.lower, relative, (u, v, -w))
 
     def inside_hu(self, local: Local, plate_depths: tuple[Array, Array]) -> Array:
         """Return the attenuation of the cancellous bone.
