@@ -111,6 +111,7 @@ def _warped(patient: Patient, y_axis: Array, x_axis: Array, z_mm: float) -> Plan
         y_axis[:, None] + share * (moves[1] + moves[3]),
         z_mm,
         shell,
+        (x_axis[None, :], y_axis[:, None]),
     )
 
 

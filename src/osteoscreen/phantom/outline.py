@@ -1,0 +1,305 @@
+"""The outline of a trunk: skin, subcutaneous fat, muscular wall and cavity, by height and angle.
+
+Each cross-section is a curve around a centre; angles run from left (0) to back (pi / 2).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from osteoscreen.phantom.column import Column
+from osteoscreen.phantom.field import Array
+from osteoscreen.phantom.person import Person
+from osteoscreen.phantom.plane import Plane
+
+Curve = NDArray[np.float32]
+"""A value at each of ``ANGLES``."""
+
+ANGLES = np.linspace(-np.pi, np.pi, 1440, endpoint=False).astype(np.float32)
+COS, SIN = np.cos(ANGLES), np.sin(ANGLES)
+
+SKIN_MM = 1.6
+SPINOUS_MM = 60.0
+"""How far a lumbar spinous process reaches behind the centre of its body, person of 1.68 m."""
+LEAST_COVER_MM = 10.0
+"""Skin and fat over the spinous processes of a thin person."""
+FOLLOW = 0.6
+"""Share of the curve of the column that the skin of the back follows."""
+
+BACK_LIMIT = {
+    -120.0: ((0, 8), (22, 14), (45, 28), (80, 40), (140, 60)),
+    -40.0: ((0, 8), (22, 14), (45, 23), (80, 28), (140, 40)),
+    40.0: ((0, 8), (22, 13), (45, 24), (80, 31), (140, 45)),
+    95.0: ((0, 6), (20, 12), (42, 27), (62, 33), (140, 40)),
+}
+"""Where the cavity ends behind, beside the column: (distance from the midline, behind its centre),
+mm, by height."""
+
+
+@dataclass(frozen=True, eq=False)
+class Section:
+    """The outline at one height.
+
+    Args:
+        centre_mm: Where the angles are measured from (x, y).
+        column_mm: Centre of the column (x, y).
+        z_mm: Height.
+        skin: Radius of the skin by angle, mm.
+        slant: Cosine between the radius and the normal of the skin.
+        fat: Thickness of skin and subcutaneous fat.
+        wall: Thickness of the muscular wall below it.
+        back_limit: See ``BACK_LIMIT``; distances and depths at this height.
+    """
+
+    centre_mm: tuple[float, float]
+    column_mm: tuple[float, float]
+    z_mm: float
+    skin: Curve
+    slant: Curve
+    fat: Curve
+    wall: Curve
+    back_limit: tuple[Curve, Curve]
+
+    def place(self, angle: float, below_mm: float) -> tuple[float, float]:
+        """Return the point (x, y) at an angle and a depth below the skin, mm."""
+        turns = (angle + np.pi) / (2 * np.pi) % 1
+        index = int(turns * len(ANGLES)) % len(ANGLES)
+        radius = float(self.skin[index] - below_mm / self.slant[index])
+        return (
+            self.centre_mm[0] + radius * float(np.cos(angle)),
+            self.centre_mm[1] + radius * float(np.sin(angle)),
+        )
+
+    def layer_mm(self, angle: float) -> tuple[float, float]:
+        """Return the thickness of skin with fat, and of the wall, at an angle, mm."""
+        index = int((angle + np.pi) / (2 * np.pi) % 1 * len(ANGLES)) % len(ANGLES)
+        return float(self.fat[index]), float(self.wall[index])
+
+    def cavity_box(self) -> tuple[float, float, float, float]:
+        """Return right, left, front and back end of the cavity, mm."""
+        inner = self.skin - (self.fat + self.wall) / self.slant
+        x, y = self.centre_mm[0] + inner * COS, self.centre_mm[1] + inner * SIN
+        return float(x.min()), float(x.max()), float(y.min()), float(self.column_mm[1] + 28.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Layers:
+    """Depths of each point of a plane, mm, positive inside.
+
+    Args:
+        plane: Where.
+        grains: Unit fields, fine and coarse, of the plane's shape.
+        angle: Angle of the point.
+        skin, fascia, cavity: Depth below the skin, below the subcutaneous fat and below the
+            muscular wall, each of the plane's shape.
+        wall: Thickness of the wall there.
+        beside, behind: Distance left of and behind the centre of the column.
+    """
+
+    plane: Plane
+    grains: tuple[Array, Array]
+    angle: Array
+    skin: Array
+    fascia: Array
+    cavity: Array
+    wall: Array
+    beside: Array
+    behind: Array
+
+
+def layers(section: Section, plane: Plane, grains: tuple[Array, Array]) -> Layers:
+    """Measure a plane against the outline.
+
+    Args:
+        section: The outline at the height of the plane.
+        plane: Where.
+        grains: Unit fields, fine and coarse.
+    Returns: The depths.
+    """
+    dx = plane.x - np.float32(section.centre_mm[0])
+    dy = plane.y - np.float32(section.centre_mm[1])
+    angle = np.arctan2(dy, dx)
+    index = ((angle + np.float32(np.pi)) * np.float32(len(ANGLES) / (2 * np.pi))).astype(np.int32)
+    np.minimum(index, len(ANGLES) - 1, out=index)
+    skin = (section.skin[index] - np.hypot(dx, dy)) * section.slant[index]
+    fascia = skin - section.fat[index]
+    wall = section.wall[index]
+    beside = plane.x - np.float32(section.column_mm[0])
+    behind = plane.y - np.float32(section.column_mm[1])
+    steps = np.arange(0, 260, dtype=np.float32)
+    limit = np.interp(steps, *section.back_limit).astype(np.float32)
+    reach = limit[np.minimum(np.abs(beside), np.float32(259)).astype(np.int32)]
+    cavity = np.minimum(fascia - wall, reach - behind)
+    return Layers(plane, grains, angle, skin, fascia, cavity, wall, beside, behind)
+
+
+@dataclass(frozen=True)
+class Outline:
+    """The shape of one trunk.
+
+    Args:
+        column: The line through the vertebral bodies.
+        half_width_mm: Half width at the waist, by height: (z, half width) rising.
+        front_mm: Distance of the front skin from the origin, by height, positive.
+        back_mm: Distance of the skin of the back from the column at L3.
+        roundness: Exponents of the front and of the back half.
+        waves: Individual form: (order, share, phase) of angular waves.
+        fat_mm: Subcutaneous fat at the sides, in front and behind, at the navel.
+        wall_mm: Thickness of the side wall and of the rectus.
+        groove_mm: Depth of the furrow over the spinous processes.
+        navel_mm: Height of the navel.
+        crest_mm, margin_mm: Heights of the iliac crest and of the lowest costal margin.
+    """
+
+    column: Column
+    half_width_mm: tuple[tuple[float, float], ...]
+    front_mm: tuple[tuple[float, float], ...]
+    back_mm: float
+    roundness: tuple[float, float]
+    waves: tuple[tuple[int, float, float], ...]
+    fat_mm: tuple[float, float, float]
+    wall_mm: tuple[float, float]
+    groove_mm: float
+    navel_mm: float
+    crest_mm: float
+    margin_mm: float
+
+    def section(self, z_mm: float) -> Section:
+        """Return the cross-section at a height in mm."""
+        column = self.column.at(z_mm)
+        half_width = _along(self.half_width_mm, z_mm)
+        back = self.back_mm + FOLLOW * column[1] + _along(((-190, 20), (-140, 10), (-85, 0)), z_mm)
+        front = -_along(self.front_mm, z_mm)
+        centre = (0.35 * column[0], front + 0.55 * (back - front))
+        radius = self._radius(half_width, centre[1] - front, back - centre[1])
+        radius = self._dented(radius, z_mm, column[0] - centre[0])
+        slope = np.gradient(np.concatenate([radius[-2:], radius, radius[:2]]), ANGLES[1] - ANGLES[0])
+        slant = (1 / np.sqrt(1 + (slope[2:-2] / radius) ** 2)).astype(np.float32)
+        x = radius * COS + centre[0] - column[0]
+        return Section(
+            centre_mm=centre,
+            column_mm=column,
+            z_mm=z_mm,
+            skin=radius,
+            slant=slant,
+            fat=self._fat(z_mm, x),
+            wall=self._wall(z_mm, x),
+            back_limit=_back_limit(z_mm),
+        )
+
+    def _radius(self, half_width: float, front: float, back: float) -> Curve:
+        """Two half superellipses that meet at the sides, with the waves of one person."""
+        half_depth = np.where(SIN < 0, front, back)
+        n = np.where(SIN < 0, self.roundness[0], self.roundness[1])
+        inverse = np.abs(COS / half_width) ** n + np.abs(SIN / half_depth) ** n
+        radius = inverse ** (-1 / n)
+        for order, share, phase in self.waves:
+            # Waves fade behind, where the table presses the back flat.
+            radius = radius * (1 + share * np.cos(order * ANGLES - phase) * (0.55 - 0.45 * SIN))
+        return np.asarray(radius, np.float32)
+
+    def _dented(self, radius: Curve, z_mm: float, middle: float) -> Curve:
+        x = radius * COS - middle
+        deep = self.groove_mm * _along(((-180, 3.2), (-130, 1.6), (-60, 1), (60, 0.7), (150, 0.5)), z_mm)
+        furrow = deep * np.exp(-((x / 11) ** 2)) - 0.4 * deep * np.exp(-(((np.abs(x) - 42) / 20) ** 2))
+        navel = 11 * np.exp(-((x / 6) ** 2) - ((z_mm - self.navel_mm) / 8) ** 2)
+        return np.asarray(radius - np.where(SIN > 0, furrow, navel), np.float32)
+
+    def _fat(self, z_mm: float, x: Curve) -> Curve:
+        side, front, back = self.fat_mm
+        side *= _along(((-170, 1.7), (-110, 1.5), (-60, 1.25), (0, 1), (60, 0.75), (120, 0.6)), z_mm)
+        front *= _along(((-150, 1.3), (-60, 1.1), (0, 1), (70, 0.75), (130, 0.6)), z_mm)
+        back *= _along(((-150, 1.4), (-70, 1.2), (0, 1), (60, 0.8), (120, 0.65)), z_mm)
+        to_front, to_back = np.maximum(-SIN, 0) ** 1.5, np.maximum(SIN, 0) ** 1.5
+        fat = side + (front - side) * to_front + (back - side) * to_back
+        # Over the erector's outer edge the fat is thickest: the fascia curves in there.
+        haunch = np.exp(-(((np.abs(x) - 84) / 24) ** 2)) * (SIN > 0)
+        fat = fat * (1 + 0.35 * haunch * _along(((-100, 1), (60, 1), (100, 0.3)), z_mm))
+        return np.asarray(SKIN_MM + np.maximum(fat, 2.0), np.float32)
+
+    def _wall(self, z_mm: float, x: Curve) -> Curve:
+        """Rectus in front, three layers at the side, thin behind, thin over the ribs."""
+        side, rectus = self.wall_mm
+        away = np.abs(x)
+        above = _smooth((z_mm - self.margin_mm) / 45)
+        below = _smooth((self.crest_mm - z_mm) / 45)
+        flank = side * (1 - below * 0.55) * (1 - above) + 13.0 * above
+        belly = rectus * np.sqrt(np.clip((away - 4) / 9, 0, 1)) * np.clip((82 - away) / 20, 0, 1)
+        lateral = flank * _smooth((away - 62) / 30)
+        front = np.maximum(np.maximum(belly, lateral), 2.2)
+        behind = np.maximum(flank * _smooth((away - 62) / 40) * (0.45 + 0.55 * (1 - SIN)), 2.5)
+        behind = behind * (1 - above) + np.maximum(behind, 11.0) * above
+        weight = _smooth(SIN * 2.5 + 0.5)
+        return np.asarray(front * (1 - weight) + behind * weight, np.float32)
+
+
+def _along(knots: tuple[tuple[float, float], ...], z_mm: float) -> float:
+    """Interpolate smoothly between (height, value) knots that rise."""
+    z, value = zip(*knots)
+    index = int(np.clip(np.searchsorted(z, z_mm) - 1, 0, len(z) - 2))
+    t = _smooth((z_mm - z[index]) / (z[index + 1] - z[index]))
+    return float(value[index] + (value[index + 1] - value[index]) * t)
+
+
+def _smooth(t: float | Array) -> Array:
+    t = np.clip(t, 0, 1)
+    return np.asarray(t * t * (3 - 2 * t), np.float32)
+
+
+def _back_limit(z_mm: float) -> tuple[Curve, Curve]:
+    heights = sorted(BACK_LIMIT)
+    points = np.array([BACK_LIMIT[height] for height in heights], float)
+    mixed = [
+        [np.interp(z_mm, heights, points[:, i, j]) for i in range(points.shape[1])]
+        for j in range(2)
+    ]
+    return np.array(mixed[0], np.float32), np.array(mixed[1], np.float32)
+
+
+def draw_outline(
+    rng: np.random.Generator, person: Person, column: Column, heights: tuple[float, float]
+) -> Outline:
+    """Draw the outline of a person.
+
+    Args:
+        rng: Source of every draw.
+        person: Who.
+        column: What the back follows.
+        heights: Heights of the iliac crest and of the costal margin, mm.
+    Returns: The outline.
+    """
+    scale, plump, is_woman = person.scale, person.plumpness, person.sex == "F"
+    waist = (134 + 52 * plump - 4 * is_woman) * scale * rng.normal(1, 0.03)
+    chest = (136 + 30 * plump - 6 * is_woman) * scale * rng.normal(1, 0.025)
+    hip = (148 + 42 * plump + 6 * is_woman) * scale * rng.normal(1, 0.03)
+    belly = (104 + 62 * plump) * scale * rng.normal(1, 0.04)
+    breast = (112 + 30 * plump) * scale * rng.normal(1, 0.03)
+    apron = (94 + 48 * plump) * scale * rng.normal(1, 0.04)
+    fat = (1.12 if is_woman else 0.9) * rng.uniform(0.75, 1.25, 3)
+    return Outline(
+        column=column,
+        half_width_mm=((-190, hip), (-120, 0.97 * hip), (0, waist), (60, waist), (150, chest)),
+        front_mm=((-190, 0.85 * apron), (-110, apron), (-15, belly), (60, 0.97 * belly), (160, breast)),
+        back_mm=float(SPINOUS_MM * scale + LEAST_COVER_MM + 22 * plump * rng.uniform(0.6, 1.2)),
+        roundness=(float(rng.uniform(2.05, 2.35)), float(rng.uniform(2.5, 3.1))),
+        waves=tuple(
+            (order, float(rng.normal(0, 0.012)), float(rng.uniform(0, 2 * np.pi)))
+            for order in (2, 3, 4, 5)
+        ),
+        fat_mm=(
+            float((4 + 26 * plump) * fat[0]),
+            float((4 + 32 * plump) * fat[1]),
+            float((5 + 26 * plump) * fat[2]),
+        ),
+        wall_mm=(
+            float(rng.uniform(15, 23) * scale * (1 if is_woman else 1.15)),
+            float(rng.uniform(7, 11) * scale),
+        ),
+        groove_mm=float(rng.uniform(3, 6.5)),
+        navel_mm=float(rng.normal(-30, 10)),
+        crest_mm=heights[0],
+        margin_mm=heights[1],
+    )
