@@ -13,9 +13,9 @@ from osteoscreen.phantom.kidney import Kidney, kidney_hu, paint_inside
 from osteoscreen.phantom.organ import Organ
 from osteoscreen.phantom.outline import Layers
 from osteoscreen.phantom.plane import Window
-from osteoscreen.phantom.solid import Cut, Standing, compete
+from osteoscreen.phantom.solid import Cut, Standing, compete, without
 from osteoscreen.phantom.tissue import Tissues
-from osteoscreen.phantom.vessel import Vessels, plaque_hu
+from osteoscreen.phantom.vessel import Vessel, Vessels, plaque_hu
 
 GUT_CLAIM_MM = 3.0
 VESSEL_CLAIM_MM = 14.0
@@ -54,6 +54,7 @@ class Piece:
     cut: Cut
     fill: Fill
     claim_mm: float
+    name: str = ""
 
 
 def cavity_fat(tissues: Tissues, layers: Layers) -> Array:
@@ -97,7 +98,10 @@ def paint_abdomen(
             hu[window][own] = piece.fill(window, depth)[own]
     free = (standing.owner < 0) & (room > 0.8)
     _paint_kidney_insides(abdomen, tissues, layers, standing, hu)
-    _paint_small_vessels(abdomen.vessels, tissues, layers, free, hu)
+    _paint_small_vessels(abdomen.vessels.others, tissues, layers, free, hu)
+    livers = [number for number, piece in enumerate(pieces) if piece.name == "liver"]
+    inside = np.isin(standing.owner, livers) & ~seam
+    _paint_small_vessels(abdomen.vessels.hepatic, tissues, layers, inside, hu)
 
 
 def _pieces(abdomen: Abdomen, tissues: Tissues, layers: Layers) -> list[Piece]:
@@ -105,14 +109,16 @@ def _pieces(abdomen: Abdomen, tissues: Tissues, layers: Layers) -> list[Piece]:
     plane = layers.plane
     found: list[Piece] = []
     for organ in abdomen.organs:
-        cut = organ.solid.cut(plane)
+        cut = organ.cut(plane)
         if cut is not None:
-            found.append(Piece(_uneven(organ, cut, layers), _organ_fill(organ, tissues, layers), organ.claim_mm))
+            uneven = _uneven(organ, cut, layers)
+            found.append(Piece(uneven, _organ_fill(organ, tissues, layers), organ.claim_mm, organ.name))
     for gut in abdomen.gut:
         lumen = gut.cut(plane)
         if lumen is not None:
             window, depth, nearest = lumen
             part, grains = plane.part(window), _grains(layers, window)
+            depth = np.asarray(depth + 1.3 * grains[1] + 0.4 * grains[0], np.float32)
             values = gut_hu(gut, tissues, part, (depth, nearest), grains)
             found.append(Piece((window, depth), _given(values), GUT_CLAIM_MM))
     for kidney in abdomen.kidneys:
@@ -143,6 +149,10 @@ def _great_vessels(vessels: Vessels, tissues: Tissues, layers: Layers) -> list[P
 def _uneven(organ: Organ, cut: Cut, layers: Layers) -> Cut:
     """Give the surface of an organ the unevenness of life; the pancreas is lobulated."""
     window, depth = cut
+    for fissure in organ.fissures:
+        groove = fissure.cut(layers.plane)
+        if groove is not None:
+            window, depth = without((window, depth), groove)
     fine, coarse = _grains(layers, window)
     if organ.name == "pancreas":
         return window, np.asarray(depth + 1.6 * coarse + 1.0 * np.minimum(fine, 0.5), np.float32)
@@ -211,10 +221,10 @@ def _paint_kidney_insides(
 
 
 def _paint_small_vessels(
-    vessels: Vessels, tissues: Tissues, layers: Layers, free: Mask, hu: Array
+    vessels: tuple[Vessel, ...], tissues: Tissues, layers: Layers, free: Mask, hu: Array
 ) -> None:
     """Vessels of the mesentery in the fat between the organs, and those inside the liver."""
-    for vessel in vessels.others:
+    for vessel in vessels:
         cut = None if vessel.is_great else vessel.solid.cut(layers.plane)
         if cut is not None:
             window, depth = cut

@@ -40,7 +40,7 @@ COLON: tuple[tuple[Station, ...], ...] = (
 )  # fmt: skip
 """x and y as shares of the cavity (see ``place``), height and radius in mm, of a person of 1.68 m."""
 
-PITCH_MM = 25.0
+PITCH_MM = 24.5
 """Distance of neighbouring loops of small bowel."""
 STEPS = np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1]])
 
@@ -159,11 +159,11 @@ def _draw_loops(
             if not ways:
                 break
             # Loops run across and come back rather than up and down.
-            odds = np.array([(1.0, 1.0, 0.6, 0.6, 0.35, 0.35)[way] * (2 if way == heading else 1) for way in ways])
+            odds = np.array([(0.3, 0.3, 0.7, 0.7, 1.0, 1.0)[way] * (2 if way == heading else 1) for way in ways])
             heading = ways[int(rng.choice(len(ways), p=odds / odds.sum()))]
             here = here + STEPS[heading]
         if len(walk) > 1:
-            radii = scale * np.clip(rng.normal(10.2, 1.8, len(walk)), 6.5, 13.0)
+            radii = scale * np.clip(rng.normal(11.6, 1.8, len(walk)), 7.5, 14.0)
             knots = [(float(x), float(y), float(z), float(r)) for (x, y, z), r in zip(walk, radii)]
             tubes.append(smooth_tube(knots, pitch=0.35))
     return tubes
@@ -186,7 +186,7 @@ def _lattice(
             y = front + 13 + j * pitch + (k % 2) * 0.3 * pitch
             for i in range(across):
                 x = middle + (i - (across - 1) / 2 + 0.25 * (j % 2)) * pitch
-                spot = np.array([x, y, float(z)]) + rng.normal(0, 3.5, 3)
+                spot = np.array([x, y, float(z)]) + rng.normal(0, 4.5, 3)
                 spots[k, j, i] = spot
                 share = (y - front) / (back - front)
                 beside = abs(x - middle) / half_width

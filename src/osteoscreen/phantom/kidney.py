@@ -9,7 +9,7 @@ import numpy as np
 from osteoscreen.phantom.column import Column
 from osteoscreen.phantom.field import Array
 from osteoscreen.phantom.plane import Plane
-from osteoscreen.phantom.solid import Blob, Cut, Knot, Loft
+from osteoscreen.phantom.solid import Blob, Cut, Knot, Loft, without
 from osteoscreen.phantom.tissue import Tissues
 
 CORTEX_MM = 6.5
@@ -42,27 +42,8 @@ class Kidney:
         body = self.body.cut(plane)
         if body is not None:
             sinus = self.sinus.cut(plane)
-            body = body if sinus is None else _without(body, sinus)
+            body = body if sinus is None else without(body, sinus)
         return self.capsule.cut(plane), body
-
-
-def _without(body: Cut, hole: Cut) -> Cut:
-    """Take a hole out of a cut."""
-    window, depth = body
-    rows, columns = window
-    other, sunk = hole
-    top, left = max(rows.start, other[0].start), max(columns.start, other[1].start)
-    bottom, right = min(rows.stop, other[0].stop), min(columns.stop, other[1].stop)
-    if top >= bottom or left >= right:
-        return body
-    depth = depth.copy()
-    own = (slice(top - rows.start, bottom - rows.start), slice(left - columns.start, right - columns.start))
-    its = (
-        slice(top - other[0].start, bottom - other[0].start),
-        slice(left - other[1].start, right - other[1].start),
-    )
-    depth[own] = np.minimum(depth[own], -sunk[its])
-    return window, depth
 
 
 def kidney_hu(tissues: Tissues, depth: Array, grains: tuple[Array, Array]) -> Array:
@@ -139,9 +120,9 @@ def _draw_kidney(
         swell = float(np.sqrt(max(1 - abs(share) ** 2.4, 0.0)))
         body.append(Knot(z, x, y, wide * swell, deep * swell, turn))
         hollow = float(np.sqrt(max(1 - (share / 0.6) ** 2, 0.0)))
-        to_hilum = (-side * np.cos(0.75) * 13 * scale, -np.sin(0.75) * 13 * scale)
+        to_hilum = (-side * np.cos(0.75) * 14 * scale, -np.sin(0.75) * 14 * scale)
         sinus.append(
-            Knot(z, x + to_hilum[0], y + to_hilum[1], 17 * hollow * scale, 8.5 * hollow * scale, side * 0.7)
+            Knot(z, x + to_hilum[0], y + to_hilum[1], 15 * hollow * scale, 5.5 * hollow * scale, side * 0.8)
         )
         coat = 4 + 13 * plump
         capsule.append(Knot(z, x, y + 1, wide * swell + coat, deep * swell + coat, turn))
@@ -158,5 +139,5 @@ def _draw_kidney(
             middle + float(height) * half,
         )
         cysts.append(Blob(centre, (size, size, size)))
-    pelvis = Blob(spot, (9 * scale, 4.5 * scale, 13 * scale), side * 0.7)
+    pelvis = Blob(spot, (7 * scale, 2.6 * scale, 9 * scale), side * 0.8)
     return Kidney(Loft(tuple(body)), Loft(tuple(sinus)), pelvis, Loft(tuple(capsule)), tuple(cysts), hilum)

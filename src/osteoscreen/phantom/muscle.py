@@ -19,9 +19,9 @@ Row = tuple[float, float, float, float, float, float]
 
 ANATOMY: dict[str, tuple[Row, ...]] = {
     "psoas": (
-        (-190, 66, -52, 15, 16, 0.2), (-150, 60, -46, 19, 19, 0.2), (-112, 53, -32, 20, 22, 0.2),
-        (-75, 47, -12, 20, 23, 0.15), (-38, 42, -1, 18, 22, 0.1), (0, 36, 2, 14, 18, 0.1),
-        (37, 30, 4, 9, 13, 0.1), (60, 26, 5, 5, 8, 0), (75, 24, 5, 2, 3, 0),
+        (-190, 76, -56, 19, 15, -0.6), (-150, 68, -46, 21, 15, -0.7), (-112, 56, -30, 21, 17, -0.7),
+        (-75, 45, -10, 20, 21, -0.5), (-38, 39, 0, 18, 21, 0.1), (0, 33, 3, 14.5, 18, 0.2),
+        (37, 28, 5, 10, 13, 0.2), (60, 24, 6, 7, 8, 0), (78, 22, 6, 3, 3, 0),
     ),
     "quadratus": (
         (-68, 72, 26, 8, 4, -0.4), (-50, 72, 24, 15, 7, -0.45), (-20, 66, 20, 17, 8.5, -0.4),
@@ -65,7 +65,7 @@ FAT_SHARE = {
 """Fatty infiltration of each muscle against that of the patient."""
 PSOAS_FOLLOWS_MM = -50.0
 """Below this height the psoas leaves the column and runs forward."""
-CLEFT_MM = 1.1
+CLEFT_MM = 0.8
 """Width of the fat between two muscles of a lean person, twice."""
 
 
@@ -94,9 +94,10 @@ def muscle_hu(tissues: Tissues, infiltration: float | Array, grains: tuple[Array
     Returns: HU, shape (rows, columns).
     """
     fine, coarse = grains
-    streak = np.clip(1 - np.abs(fine + 0.5 * coarse) / np.float32(0.5), 0, 1)
-    strength = np.clip(infiltration * (2.2 + 1.0 * coarse), 0, 0.9)
-    fat = np.clip(0.3 * infiltration + streak * strength, 0, 0.92)
+    # Contour lines of the coarse grain, frayed by the fine one: long septa, not spots.
+    streak = np.clip((np.sin(np.float32(4.5) * coarse + np.float32(0.8) * fine) - 0.35) / 0.65, 0, 1)
+    strength = np.clip(infiltration * (1.5 + 0.8 * coarse + 0.35 * fine), 0, 0.85)
+    fat = np.clip(0.35 * infiltration + streak * strength, 0, 0.9)
     lean = np.float32(tissues.muscle) + np.float32(2.5) * coarse + np.float32(2.0) * fine
     return np.asarray(lean + fat * (tissues.fat - lean), np.float32)
 
@@ -133,7 +134,7 @@ def paint_muscles(
         cleft = standing.margin[window] < CLEFT_MM * (0.8 + 2.5 * muscle.infiltration)
         cleft &= standing.depth[window] > 0.6
         values = np.where(cleft, np.float32(0.45 * tissues.fat + 0.1 * tissues.muscle), values)
-        around = (depth > -1.2) & (standing.owner[window] < 0) & (muscle.name == "psoas")
+        around = (depth > -0.9) & (standing.owner[window] < 0) & (muscle.name == "psoas")
         view = hu[window]
         view[around] = tissues.fat
         view[inside] = values[inside]

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from osteoscreen.phantom.outline import Outline
-from osteoscreen.phantom.solid import Blob, Knot, Loft, Solid, smooth_tube
+from osteoscreen.phantom.plane import Plane
+from osteoscreen.phantom.solid import Blob, Cut, Knot, Loft, Solid, smooth_tube, united
 
 Rows = tuple[tuple[float, float, float, float, float, float], ...]
 
@@ -33,13 +34,22 @@ class Organ:
 
     Args:
         name: What it is, such as ``"liver"``.
-        solid: Its shape.
+        lobes: Its shape, the union of these.
+        fissures: What is cut out of it.
         claim_mm: Added to its depth where it touches others: it yields less.
     """
 
     name: str
-    solid: Solid
+    lobes: tuple[Solid, ...]
     claim_mm: float = 0.0
+    fissures: tuple[Solid, ...] = ()
+
+    def cut(self, plane: Plane) -> Cut | None:
+        """Cut the organ without its fissures; ``None`` if the plane misses it."""
+        cut = None
+        for lobe in self.lobes:
+            cut = united(cut, lobe.cut(plane))
+        return cut
 
 
 def place(outline: Outline, x: float, y: float, z_mm: float) -> tuple[float, float, float]:
@@ -98,15 +108,14 @@ def draw_organs(
         right = right[1:]
     bottom = place(outline, -0.36 + float(rng.normal(0, 0.05)), 0.30, 42 * scale + drop)
     organs = [
-        Organ("liver", shaped(outline, right, scale, drop), 4.0),
-        Organ("liver", shaped(outline, LIVER_LEFT, scale, drop), 2.0),
+        _draw_liver(rng, outline, right, (scale, drop)),
         _draw_spleen(rng, outline, scale, drop),
         _draw_pancreas(rng, outline, scale),
     ]
     if rng.random() < 0.85:
         size = float(rng.uniform(0.75, 1.25)) * scale
         radius = (14 * size, 20 * size, 30 * size)
-        organs.append(Organ("gallbladder", Blob(bottom, radius, float(rng.normal(0.5, 0.3))), 12.0))
+        organs.append(Organ("gallbladder", (Blob(bottom, radius, float(rng.normal(0.5, 0.3))),), 12.0))
     for side in (-1, 1):
         x, y = outline.column.at(88 * scale)
         for lean in (-4.0, 7.0):
@@ -114,8 +123,25 @@ def draw_organs(
                 (x + side * 25 * scale, y - 27 * scale, 92 * scale, 2.6),
                 (x + side * (27 + lean) * scale, y - 12 * scale, 84 * scale, 2.2),
             ]
-            organs.append(Organ("adrenal", smooth_tube(limb, height=5.0), 6.0))
+            organs.append(Organ("adrenal", (smooth_tube(limb, height=5.0),), 6.0))
     return tuple(organs)
+
+
+def _draw_liver(
+    rng: np.random.Generator, outline: Outline, right: Rows, size: tuple[float, float]
+) -> Organ:
+    """Two lobes that run into each other, with the fissure of the round ligament between them."""
+    scale, drop = size
+    lobes = (shaped(outline, right, scale, drop), shaped(outline, LIVER_LEFT, scale, drop))
+    aside = float(rng.normal(-0.13, 0.04))
+    knots = []
+    for z, front, deep in ((55, 0.10, 26), (80, 0.14, 26), (105, 0.22, 20), (125, 0.30, 12)):
+        x, y, _ = place(outline, aside, front, z * scale + drop)
+        knots.append(Knot(z * scale + drop, x, y, deep * scale, 2.2 * scale, 1.2))
+    # Bowel, stomach and kidney press into it from below; at the porta it is open.
+    x, y, z = place(outline, -0.22, 0.52, 88 * scale + drop)
+    porta = Blob((x, y, z), (24 * scale, 9 * scale, 18 * scale), 0.3)
+    return Organ("liver", lobes, 4.0, (Loft(tuple(knots)), porta))
 
 
 def _draw_spleen(
@@ -130,7 +156,7 @@ def _draw_spleen(
         swell = float(np.sin(np.pi * np.clip(0.04 + 0.92 * share, 0, 1)) ** 0.6)
         x, y, _ = place(outline, 0.70 - 0.06 * share, 0.66 + 0.08 * share, z)
         knots.append(Knot(z, x, y, 50 * size * swell, 21 * size * swell, 2.1))
-    return Organ("spleen", Loft(tuple(knots), bend_per_mm=-0.0045), 8.0)
+    return Organ("spleen", (Loft(tuple(knots), bend_per_mm=-0.0045),), 8.0)
 
 
 def _draw_pancreas(rng: np.random.Generator, outline: Outline, scale: float) -> Organ:
@@ -146,4 +172,4 @@ def _draw_pancreas(rng: np.random.Generator, outline: Outline, scale: float) -> 
         (column_x + x * scale + move[0], column_y + y * scale + move[1], z * scale + move[2], r * size)
         for (x, y, z, r), move in zip(stations, jitter)
     ]
-    return Organ("pancreas", smooth_tube(knots), 5.0)
+    return Organ("pancreas", (smooth_tube(knots),), 5.0)

@@ -6,6 +6,7 @@ Each cross-section is a curve around a centre; angles run from left (0) to back 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -167,6 +168,7 @@ class Outline:
     crest_mm: float
     margin_mm: float
 
+    @lru_cache(maxsize=64)  # noqa: B019 - an outline is small, and drawing asks often
     def section(self, z_mm: float) -> Section:
         """Return the cross-section at a height in mm."""
         column = self.column.at(z_mm)

@@ -142,7 +142,9 @@ def paint_gluteals(
         under = layers.fascia[wing.window] - 0.8
         wavy = np.float32(1.2) * layers.grains[1][wing.window]
         iliacus = np.minimum(-wing.across - thick, _belly(wing, 0.0) * ILIACUS_MM * grown + thick + wing.across)
-        medius_mm = _belly(wing, 8.0) * np.float32(MEDIUS_MM * pelvis.scale) * grown
+        belly = _belly(wing, 8.0)
+        wavy = wavy * belly
+        medius_mm = belly * np.float32(MEDIUS_MM * pelvis.scale) * grown
         medius = np.minimum(wing.across - thick, medius_mm + wavy - (wing.across - thick))
         # The greatest muscle lies over the middle one, from the sacrum outwards and down.
         low = np.float32(np.clip((sunk - 25) / 60, 0, 1))
@@ -194,10 +196,10 @@ def draw_pelvic_organs(
     bladder = Blob(
         place(outline, 0.0, 0.34, low), (46 * full * scale, 34 * full * scale, 55 * full * scale)
     )
-    organs = [Organ("bladder", bladder, 14.0)]
+    organs = [Organ("bladder", (bladder,), 14.0)]
     if person.sex == "F":
         spot = place(outline, float(rng.normal(0, 0.05)), 0.62, low + 8)
         size = float(rng.uniform(0.7, 1.1)) * scale
         womb = Blob(spot, (32 * size, 26 * size, 48 * size), float(rng.normal(0, 0.3)))
-        organs.append(Organ("womb", womb, 10.0))
+        organs.append(Organ("womb", (womb,), 10.0))
     return tuple(organs)

@@ -211,6 +211,52 @@ def compete(shape: tuple[int, int], cuts: list[tuple[int, Cut]]) -> Standing:
     return Standing(owner, best, best - second, {number: cut[0] for number, cut in cuts})
 
 
+def without(body: Cut, hole: Cut) -> Cut:
+    """Take a hole out of a solid, both cut by the same plane.
+
+    Args:
+        body: Cut of the solid.
+        hole: Cut of the hole.
+    Returns: The cut of what is left, in the window of the solid.
+    """
+    window, depth = body
+    rows, columns = window
+    other, sunk = hole
+    top, left = max(rows.start, other[0].start), max(columns.start, other[1].start)
+    bottom, right = min(rows.stop, other[0].stop), min(columns.stop, other[1].stop)
+    if top >= bottom or left >= right:
+        return body
+    depth = depth.copy()
+    own = (slice(top - rows.start, bottom - rows.start), slice(left - columns.start, right - columns.start))
+    its = (
+        slice(top - other[0].start, bottom - other[0].start),
+        slice(left - other[1].start, right - other[1].start),
+    )
+    depth[own] = np.minimum(depth[own], -sunk[its])
+    return window, depth
+
+
+def united(one: Cut | None, other: Cut | None) -> Cut | None:
+    """Return the union of two solids cut by the same plane; ``None`` if it misses both.
+
+    Args:
+        one, other: Their cuts.
+    """
+    if one is None or other is None:
+        return one if other is None else other
+    rows = slice(min(one[0][0].start, other[0][0].start), max(one[0][0].stop, other[0][0].stop))
+    columns = slice(min(one[0][1].start, other[0][1].start), max(one[0][1].stop, other[0][1].stop))
+    shape = (rows.stop - rows.start, columns.stop - columns.start)
+    depth = np.full(shape, OUTSIDE_MM, np.float32)
+    for (own_rows, own_columns), own in (one, other):
+        view = depth[
+            own_rows.start - rows.start : own_rows.stop - rows.start,
+            own_columns.start - columns.start : own_columns.stop - columns.start,
+        ]
+        np.maximum(view, own, out=view)
+    return (rows, columns), depth
+
+
 def smooth_tube(
     knots_mm: list[tuple[float, float, float, float]], *, height: float = 1.0, pitch: float = 0.4
 ) -> Tube:

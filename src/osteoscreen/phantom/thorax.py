@@ -19,7 +19,7 @@ RIBS = {
 }  # fmt: skip
 HEAD_MM = ((21.0, 11.0, 3.0), (38.0, 24.0, 2.0))
 """Head and tubercle of a rib: beside, behind and above the centre of its vertebra."""
-RIB_RADIUS_MM, RIB_HEIGHT = 3.9, 1.75
+RIB_RADIUS_MM, RIB_HEIGHT = 3.3, 1.8
 LUNG_VESSEL_HU = 40.0
 
 

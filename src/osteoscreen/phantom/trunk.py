@@ -170,12 +170,13 @@ def _paint_ribs(
             window, depth = cut
             inside = (depth > 0) & (near.skin[window] > 3)
             hu[window][inside] = tissues.cartilage + 6 * near.grains[1][window][inside]
-    shell = 1.1 * surface.cortex_mm * np.exp(0.3 * near.plane.shell_noise)
+    shell = 0.9 * surface.cortex_mm * np.exp(0.3 * near.plane.shell_noise)
+    marrow = surface.cancellous_hu - 60
     for rib in thorax.ribs:
         cut = rib.cut(near.plane)
         if cut is not None:
             window, depth = cut
-            bone = np.where(depth < shell[window], surface.cortex_hu, surface.cancellous_hu)
+            bone = np.where(depth < shell[window], 0.85 * surface.cortex_hu, marrow)
             inside = (depth > 0) & (near.skin[window] > 3)
             hu[window][inside] = bone[inside]
 
@@ -229,7 +230,7 @@ def _draw_abdomen(
     diet = Diet(
         has_oral_contrast=bool(rng.random() < (0.35 if is_randomised else 0.0)),
         gas=float(rng.uniform(0.4, 2.0) if is_randomised else rng.uniform(0.6, 1.3)),
-        slack=float(np.clip(0.05 + 0.55 * plump + rng.normal(0, 0.08), 0.02, 0.75)),
+        slack=float(np.clip(0.03 + 0.4 * plump + rng.normal(0, 0.08), 0.02, 0.75)),
     )
     gut = draw_gut(rng, outline, scale, diet)
     points = [gut_part.tube.points_mm for gut_part in gut[5:]]

@@ -9,7 +9,7 @@ import numpy as np
 from osteoscreen.phantom.column import Column
 from osteoscreen.phantom.field import Array
 from osteoscreen.phantom.plane import Plane
-from osteoscreen.phantom.solid import Knot, Loft, Place, Solid, Tube, smooth_tube
+from osteoscreen.phantom.solid import Knot, Loft, Place, Solid, smooth_tube
 from osteoscreen.phantom.tissue import Tissues
 
 BODY_FRONT_MM = 17.0
@@ -61,14 +61,12 @@ class Vessels:
         plaques: Calcified patches in it.
         others: Everything else, the great ones first.
         hepatic: Vessels inside the liver.
-        spots: Balls of plaque in other arteries.
     """
 
     aorta: Loft
     plaques: tuple[Plaque, ...]
     others: tuple[Vessel, ...]
     hepatic: tuple[Vessel, ...]
-    spots: tuple[Tube, ...]
 
 
 def plaque_hu(vessels: Vessels, tissues: Tissues, part: Plane, depth: Array, hu: Array) -> Array:
@@ -128,8 +126,7 @@ def draw_vessels(
         aorta=aorta,
         plaques=_draw_plaques(rng, age),
         others=tuple(others + small),
-        hepatic=(),
-        spots=(),
+        hepatic=_hepatic(rng, column, scale),
     )
 
 
@@ -252,6 +249,32 @@ def _mesentery(
         node = [(*spot, size), (spot[0] + float(rng.normal(0, 6)), spot[1], z + float(rng.normal(0, 10)), size)]
         found.append(Vessel("blood", smooth_tube(node, pitch=0.7), is_great=False))
     return found
+
+
+def _hepatic(rng: np.random.Generator, column: Column, scale: float) -> tuple[Vessel, ...]:
+    """Hepatic veins that meet at the cava under the dome, and branches of the portal vein."""
+    found = []
+    x, y = _front(column, 150 * scale, scale)
+    for blood, root, count, size in (
+        ("blood", (x - 26, y - 26, 172.0), 7, 4.6),
+        ("portal", (x - 50, y - 46, 100.0), 10, 4.2),
+    ):
+        for _ in range(count):
+            out = rng.uniform((-95, -70, -60 if blood == "blood" else -35), (5, 30, 10)) * scale
+            end = np.array([root[0], root[1], root[2] * scale]) + out
+            start = np.array([root[0], root[1], root[2] * scale])
+            for fork in (0.0, 1.0):
+                spread = rng.normal(0, 14, 3) * fork
+                ways = [
+                    start + share * (end + spread * share - start) + rng.normal(0, 3, 3) * share * (1 - share) * 4
+                    for share in (0.0, 0.33, 0.66, 1.0)
+                ]
+                knots = [
+                    (float(w[0]), float(w[1]), float(w[2]), size * scale * fade)
+                    for w, fade in zip(ways, (1.0, 0.8, 0.55, 0.3))
+                ]
+                found.append(Vessel(blood, smooth_tube(knots, pitch=0.7), is_great=False))
+    return tuple(found)
 
 
 def _draw_plaques(rng: np.random.Generator, age: float) -> tuple[Plaque, ...]:
