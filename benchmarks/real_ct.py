@@ -56,14 +56,16 @@ def read_set(name: str) -> tuple[Volume, np.ndarray, np.ndarray | None]:
 
 
 def figures(marks: np.ndarray, reference: np.ndarray) -> dict[str, float]:
-    """Dice over the volume where the reference has slices, and the mean over its middle slices."""
+    """Dice over all slices of the reference, and over its middle ones: together and by slice."""
     areas = reference.sum(axis=(1, 2))
     used = areas > 0
     middle = areas > MID_SHARE * np.percentile(areas[used], 90)
-    each = [overlap(marks[i], reference[i]).dice_score for i in np.flatnonzero(middle)]
+    every = {i: overlap(marks[i], reference[i]).dice_score for i in np.flatnonzero(used)}
+    each = [every[i] for i in np.flatnonzero(middle)]
     return {
         "slices": int(used.sum()),
         "dice_volume": round(overlap(marks[used], reference[used]).dice_score, 4),
+        "dice_slice_mean": round(float(np.mean(list(every.values()))), 4),
         "middle_slices": int(middle.sum()),
         "dice_middle_mean": round(float(np.mean(each)), 4),
         "dice_middle_median": round(float(np.median(each)), 4),

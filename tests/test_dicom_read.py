@@ -38,6 +38,7 @@ from pydicom.uid import (
 
 from osteoscreen.dicom import header as header_module
 from osteoscreen.dicom.instance import (
+    PixelFormat,
     SeriesHeader,
     slices_of,
     write_ct_series,
@@ -797,7 +798,7 @@ def test_dciodvfy_finds_no_error_in_a_written_slice(tmp_path: Path) -> None:
         series_description="Phantom",
         tube_current_ma=180.4,
         contrast_agent="IOPAMIDOL",
-        padding_value=0,
+        pixels=PixelFormat(padding_value=0),
     )
     for header, folder in ((HEADER, "a"), (full, "b")):
         file = write_ct_series(_volume(), header, tmp_path / folder)[0]

@@ -3,6 +3,7 @@
 OsteoscreenError
 ├── InputError           an input that cannot be screened; carries a refusal code
 │   └── GeometryError    positions, orientation or spacing that cannot be trusted
+├── SettingsError        settings of a scan that no scanner could do
 ├── ManifestError        a cohort manifest with wrong rows
 ├── RecipeError          a training recipe that contradicts itself
 ├── RunError             a training run folder that cannot be used
@@ -84,6 +85,10 @@ class InputError(OsteoscreenError):
 
 class GeometryError(InputError):
     """Positions, orientation or spacing that cannot be trusted."""
+
+
+class SettingsError(OsteoscreenError):
+    """Settings of a simulated scan that no scanner could do; found before any work."""
 
 
 class ManifestError(OsteoscreenError):

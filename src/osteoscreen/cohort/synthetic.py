@@ -17,7 +17,13 @@ from numpy.typing import NDArray
 
 from osteoscreen.cohort.manifest import Case, Split, write_manifest
 from osteoscreen.dicom.header import read_header
-from osteoscreen.dicom.instance import SeriesHeader, derived_uid, write_ct_slices
+from osteoscreen.dicom.instance import (
+    PixelFormat,
+    PrivateElement,
+    SeriesHeader,
+    derived_uid,
+    write_ct_slices,
+)
 from osteoscreen.dicom.segmentation import write_segmentation
 from osteoscreen.findings import CONDITIONS
 from osteoscreen.phantom import (
@@ -146,6 +152,7 @@ def write_patient(
         rngs["scan"],
         is_randomised=mode is Mode.RANDOMISED,
         trunk_half_width_mm=patient.trunk.half_width_mm,
+        cohort_seed=plan.seed,
     )
     places = slice_places(patient, scan, plan, rngs["slices"])
     images = []
@@ -246,6 +253,7 @@ def slice_volume(scan: Scan, image: SliceImage) -> Volume:
 def series_header(name: str, patient: Patient, scan: Scan) -> SeriesHeader:
     """Header of a synthetic series: it says that it is synthetic, and keeps the truth out."""
     person = f"{name}/{patient.mode}/{GENERATOR_VERSION}"
+    written = scan.convention
     return SeriesHeader(
         patient_id=name,
         patient_name=f"{name}^SYNTHETIC",
@@ -264,6 +272,14 @@ def series_header(name: str, patient: Patient, scan: Scan) -> SeriesHeader:
         tube_current_ma=scan.tube_current_ma,
         thickness_mm=scan.thickness_mm,
         contrast_agent="SYNTHETIC" if patient.has_contrast else None,
+        image_type=written.image_types,
+        pixels=PixelFormat(
+            intercept_hu=written.intercept_hu,
+            is_signed=written.is_signed,
+            bits=written.bits,
+            padding_value=written.padding_value,
+        ),
+        private=tuple(PrivateElement(**asdict(tag)) for tag in written.private),
     )
 
 

@@ -1,8 +1,8 @@
 """CT instances, written: a volume in HU as a series of CT Image objects (PS3.3 section A.3).
 
-Pixels are unsigned, 12 bits stored in 16, intercept -1024 and slope 1, explicit VR little endian,
-as most scanners write them. Identifiers are derived from the series UID, so that the same series
-is written the same way every time.
+Pixels hold -1024 to 3071 HU with slope 1, explicit VR little endian; by default unsigned, 12 bits
+stored in 16, intercept -1024, as most scanners write them. Identifiers are derived from the series
+UID, so that the same series is written the same way every time.
 """
 
 from __future__ import annotations
@@ -21,9 +21,37 @@ from pydicom.valuerep import DSfloat
 
 from osteoscreen.volume import Affine, Volume
 
-RESCALE_INTERCEPT_HU = -1024
-MAX_STORED = 4095
-"""Twelve bits with this intercept span -1024 to 3071 HU, the classic CT scale."""
+STORED_RANGE_HU = (-1024, 3071)
+"""Twelve bits with an intercept of -1024, the classic CT scale."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PixelFormat:
+    """How HU become stored values (PS3.3 sections C.7.5.1.1.2, C.7.6.3 and C.8.2.1).
+
+    Args:
+        intercept_hu: Rescale intercept.
+        is_signed: Whether stored values are signed.
+        bits: Bits stored, 12 to 16.
+        padding_value: Stored value that marks pixels outside the scanned circle; what has exactly
+            its HU is padding.
+    """
+
+    intercept_hu: int = -1024
+    is_signed: bool = False
+    bits: int = 12
+    padding_value: int | None = None
+
+
+@dataclass(frozen=True)
+class PrivateElement:
+    """One private attribute (PS3.5 section 7.8): odd group, creator, last byte of its element."""
+
+    group: int
+    creator: str
+    element: int
+    vr: str
+    value: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +80,8 @@ class SeriesHeader:
         body_part: Body part examined, a defined term of PS3.16 annex L.
         patient_position: Patient position, such as "HFS" or "FFS".
         contrast_agent: Contrast agent; without one, its attribute is left out.
-        padding_value: Stored value that marks pixels outside the scanned circle.
+        pixels: How HU become stored values.
+        private: Private attributes; a block is reserved for each creator.
     """
 
     patient_id: str
@@ -76,7 +105,8 @@ class SeriesHeader:
     body_part: str = "LSPINE"
     patient_position: str = "HFS"
     contrast_agent: str | None = None
-    padding_value: int | None = None
+    pixels: PixelFormat = PixelFormat()
+    private: tuple[PrivateElement, ...] = ()
 
 
 def derived_uid(name: str) -> UID:
@@ -90,7 +120,7 @@ def write_ct_series(
     """Write a volume as one CT series, a file a slice.
 
     Args:
-        volume: CT in HU; values are rounded and clipped to -1024 to 3071.
+        volume: CT in HU; values are rounded and clipped to -1024 to 3071, padding excepted.
         header: What the series says about itself.
         folder: Where the files go; made if it does not exist.
         names: File names, one a slice; by default 0000.dcm and so on.
@@ -109,7 +139,8 @@ def write_ct_slices(
     """Write single slices, wherever they lie, as one CT series.
 
     Args:
-        slices: Volumes of one slice each; values are rounded and clipped to -1024 to 3071 HU.
+        slices: Volumes of one slice each; values are rounded and clipped to -1024 to 3071 HU,
+            padding excepted.
         header: What the series says about itself.
         folder: Where the files go; made if it does not exist.
         names: File names, one a slice; by default 0000.dcm and so on.
@@ -145,7 +176,10 @@ def _instance(one: Volume, header: SeriesHeader, index: int) -> Dataset:
     _add_series_and_equipment(instance, header)
     _add_plane(instance, one.affine)
     _add_acquisition(instance, header, one.spacing_mm[0])
-    _add_pixels(instance, one.hu[0], header.padding_value)
+    _add_pixels(instance, one.hu[0], header.pixels)
+    for private in header.private:
+        block = instance.private_block(private.group, private.creator, create=True)
+        block.add_new(private.element, private.vr, private.value)
     return instance
 
 
@@ -206,19 +240,21 @@ def _add_acquisition(instance: Dataset, header: SeriesHeader, step_mm: float) ->
         instance.ConvolutionKernel = header.kernel
 
 
-def _add_pixels(instance: Dataset, hu: NDArray[np.float32], padding_value: int | None) -> None:
-    stored = np.clip(np.rint(hu - RESCALE_INTERCEPT_HU), 0, MAX_STORED).astype("<u2")
+def _add_pixels(instance: Dataset, hu: NDArray[np.float32], pixels: PixelFormat) -> None:
+    stored = np.clip(np.rint(hu), *STORED_RANGE_HU) - pixels.intercept_hu
+    if pixels.padding_value is not None:
+        stored[hu == pixels.padding_value + pixels.intercept_hu] = pixels.padding_value
     instance.SamplesPerPixel = 1
     instance.PhotometricInterpretation = "MONOCHROME2"
     instance.Rows, instance.Columns = stored.shape
-    instance.BitsAllocated, instance.BitsStored, instance.HighBit = 16, 12, 11
-    instance.PixelRepresentation = 0
-    instance.RescaleIntercept = RESCALE_INTERCEPT_HU
+    instance.BitsAllocated, instance.BitsStored, instance.HighBit = 16, pixels.bits, pixels.bits - 1
+    instance.PixelRepresentation = int(pixels.is_signed)
+    instance.RescaleIntercept = pixels.intercept_hu
     instance.RescaleSlope = 1
     instance.RescaleType = "HU"
-    if padding_value is not None:
-        instance.PixelPaddingValue = padding_value
-    instance.PixelData = stored.tobytes()
+    if pixels.padding_value is not None:
+        instance.PixelPaddingValue = pixels.padding_value
+    instance.PixelData = stored.astype("<i2" if pixels.is_signed else "<u2").tobytes()
 
 
 def _decimals(values: Sequence[float] | NDArray[np.float64]) -> list[DSfloat]:

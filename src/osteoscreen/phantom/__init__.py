@@ -2,6 +2,7 @@
 
 from osteoscreen.phantom.anatomy import Mode, Patient, draw_patient
 from osteoscreen.phantom.generator import SliceImage, render_slice
-from osteoscreen.phantom.scanner import Scan, draw_scan
+from osteoscreen.phantom.protocol import draw_scan
+from osteoscreen.phantom.scanner import Scan
 
 __all__ = ["Mode", "Patient", "Scan", "SliceImage", "draw_patient", "draw_scan", "render_slice"]

@@ -6,18 +6,25 @@ cohort seed, case number), so a change in one part leaves the others as they wer
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
 
 from osteoscreen.phantom.bone import AGE_OF_CLASS, FEMALE_SHARE_OF_CLASS, Bone, draw_bone
 from osteoscreen.phantom.field import SmoothField, draw_field
+from osteoscreen.phantom.implant import Implant, draw_cement, draw_screws
 from osteoscreen.phantom.person import Person, draw_person
-from osteoscreen.phantom.spine import Spine, SpineShape, draw_spine
+from osteoscreen.phantom.spine import (
+    LUMBAR_COUNTS,
+    LUMBAR_SHARES,
+    Spine,
+    SpineShape,
+    draw_spine,
+)
+from osteoscreen.phantom.surface import BoneSurface
 from osteoscreen.phantom.tissue import Tissues, draw_tissues
 from osteoscreen.phantom.trunk import Trunk, draw_trunk
-from osteoscreen.phantom.vertebra import BoneSurface
 
 GENERATOR_VERSION = 2
 """Part of every seed: patients of two versions are different people."""
@@ -33,6 +40,13 @@ FIELD_PITCH_MM = (55.0, 55.0, 16.0, 16.0, 2.2, 14.0)
 ROUGHNESS_BOX_MM = (170.0, 90.0, 80.0)
 ROUGHNESS_PITCH_MM = 7.0
 """The same for the field that varies the cortex."""
+
+SCREWED_SHARE, CEMENTED_SHARE = 0.05, 0.04
+"""Randomised patients with pedicle screws, and with cement in a body: chosen settings. Calibrated
+patients have neither."""
+BODY_WALL = 0.5
+"""Cortex of the walls of a body against that of the patient's bones: the shell of a vertebral body
+is thinner than half a millimetre in life, and hardly shows in a routine CT."""
 
 Streams = dict[str, np.random.Generator]
 
@@ -60,6 +74,7 @@ class Patient:
         tissues: Attenuation of the soft tissues.
         surface: Cortex of all bones.
         has_contrast: Whether an intravenous contrast agent was given.
+        roll_deg: Turn of the patient on the table about the long axis.
         warps: Displacement fields, coarse and fine, for x and for y.
         grains: Unit fields, fine and coarse, for soft tissue.
     """
@@ -74,6 +89,7 @@ class Patient:
     tissues: Tissues
     surface: BoneSurface
     has_contrast: bool
+    roll_deg: float
     warps: tuple[SmoothField, SmoothField, SmoothField, SmoothField]
     grains: tuple[SmoothField, SmoothField]
 
@@ -115,6 +131,8 @@ def draw_patient(
         bone = _randomise(rngs["bone"], bone)
     shape = _draw_shape(rngs["spine"], person.scale, person.age, is_randomised)
     spine = draw_spine(rngs["spine"], bone, shape)
+    if is_randomised:
+        spine = replace(spine, implants=_draw_implants(rngs["spine"], spine))
     fields = [draw_field(rngs["field"], pitch, FIELD_BOX_MM) for pitch in FIELD_PITCH_MM]
     return Patient(
         cohort_seed=cohort_seed,
@@ -132,9 +150,10 @@ def draw_patient(
             cortex_hu=bone.cortex_hu,
             cancellous_hu=bone.trabecular_hu + 40,
             roughness=draw_field(rngs["field"], ROUGHNESS_PITCH_MM, ROUGHNESS_BOX_MM),
-            body_wall=float(rngs["bone"].uniform(0.1, 1.0)) if is_randomised else 1.0,
+            body_wall=float(rngs["bone"].uniform(0.1, 1.0)) if is_randomised else BODY_WALL,
         ),
         has_contrast=has_contrast,
+        roll_deg=float(rngs["spine"].normal(0, 7 if is_randomised else 2.5)),
         warps=(fields[0], fields[1], fields[2], fields[3]),
         grains=(fields[4], fields[5]),
     )
@@ -148,9 +167,21 @@ def _draw_shape(
         scale=scale,
         lordosis=float(rng.normal(1.0, 0.2)),
         scoliosis_deg=float(abs(rng.normal(0, 5 if is_randomised else 3))),
-        roll_deg=float(rng.normal(0, 7 if is_randomised else 2.5)),
         wear=wear,
+        lumbar_count=int(rng.choice(LUMBAR_COUNTS, p=LUMBAR_SHARES)),
     )
+
+
+def _draw_implants(rng: np.random.Generator, spine: Spine) -> tuple[Implant, ...]:
+    """A fusion of two or three neighbours, or cement, in a few of the randomised patients."""
+    chance = rng.random()
+    if chance < SCREWED_SHARE:
+        count = int(rng.integers(2, 4))
+        first = int(rng.integers(3, len(spine.vertebrae) - count + 1))
+        return draw_screws(rng, spine.vertebrae[first : first + count])
+    if chance < SCREWED_SHARE + CEMENTED_SHARE:
+        return (draw_cement(rng, spine.vertebrae[int(rng.integers(len(spine.vertebrae)))]),)
+    return ()
 
 
 def _randomise(rng: np.random.Generator, bone: Bone) -> Bone:

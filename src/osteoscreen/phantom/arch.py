@@ -1,4 +1,4 @@
-"""The arch of a vertebra: pedicles, laminae and processes as capsules, and the sacrum's wings.
+"""The arch of a vertebra: pedicles, laminae, joints and processes as capsules.
 
 Local coordinates are those of the vertebra: (u, v, w) in millimetres, left, back and head.
 """
@@ -9,150 +9,165 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from osteoscreen.phantom.field import Array
+from osteoscreen.phantom.capsule import Capsule, Place
 
-PEDICLE_WIDTH_MM = {
-    "T10": 6.0, "T11": 7.0, "T12": 7.0, "L1": 6.5, "L2": 7.5, "L3": 9.0, "L4": 11.0, "L5": 14.0,
-}  # fmt: skip
-"""Pedicle width 6.5 to 14 mm from L1 to L5, chosen to look right beside public CT."""
-
-Place = tuple[float, float, float]
+PEDICLE_WIDTH_MM = (7.5, 7.0, 8.0, 9.5, 11.5, 14.5)
+"""Pedicle width at T12 and from the first lumbar vertebra to the last; in between by position.
+Chosen to look right beside public CT."""
 
 
 @dataclass(frozen=True)
-class Capsule:
-    """A segment with an elliptic radius, in local coordinates.
+class ArchPlan:
+    """What an arch has to fit.
 
     Args:
-        start, end: Ends of the segment (u, v, w), mm.
-        radius: Half axes (u, v, w) of the ellipsoid swept along it, mm.
+        position: 0 at the first lumbar vertebra, 1 at the last; negative in the thorax.
+        depth_mm, height_mm: Size of the body: the arch begins at its back wall, and its joints
+            reach beyond its endplates.
+        scale: Size of the person.
+        wear: 0 to 1: worn joints are thick.
     """
 
-    start: Place
-    end: Place
-    radius: Place
-
-    def depth(self, local: tuple[Array, Array, Array]) -> Array:
-        """Return the depth below the surface in mm; negative outside.
-
-        Args:
-            local: Coordinates (u, v, w), each of one shape.
-        Returns: Depth of that shape; exact on the surface and along the thinnest direction.
-        """
-        radius = np.array(self.radius, np.float32)
-        axis = (np.array(self.end, np.float32) - np.array(self.start, np.float32)) / radius
-        q = [(local[i] - np.float32(self.start[i])) / radius[i] for i in range(3)]
-        along = (q[0] * axis[0] + q[1] * axis[1] + q[2] * axis[2]) / np.float32(axis @ axis + 1e-6)
-        np.clip(along, 0, 1, out=along)
-        square = sum((q[i] - along * axis[i]) ** 2 for i in range(3))
-        return np.asarray((1 - np.sqrt(square)) * radius.min(), dtype=np.float32)
-
-    def bounds(self) -> tuple[tuple[float, float], ...]:
-        """Return the lowest and highest coordinate along each local axis, mm."""
-        return tuple(
-            (min(a, b) - r, max(a, b) + r) for a, b, r in zip(self.start, self.end, self.radius)
-        )
+    position: float
+    depth_mm: float
+    height_mm: float
+    scale: float
+    wear: float
 
 
-def draw_arch(
-    rng: np.random.Generator, level: str, depth_mm: float, height_mm: float
-) -> tuple[Capsule, ...]:
+def draw_arch(rng: np.random.Generator, plan: ArchPlan) -> tuple[Capsule, ...]:
     """Draw the posterior elements of one vertebra.
 
     Args:
         rng: Source of every draw.
-        level: Name, such as ``"L3"``; ``"S1"`` has wings instead, which are not drawn at random.
-        depth_mm: Depth of the body: the arch begins at its back wall.
-        height_mm: Height of the body: the joints reach beyond it.
+        plan: What they have to fit.
     Returns: The parts, in local coordinates of the vertebra.
     """
-    if level == "S1":
-        return _sacral_wings(depth_mm)
-    size = _draw_size(rng, level, depth_mm, height_mm)
-    middle = size.middle
-    spinous = Capsule(
-        middle,
-        (0, size.back + size.canal_deep + size.spinous, middle[2] + size.slope),
-        (rng.uniform(2.4, 3.8), 4.5, rng.uniform(7, 10)),
-    )
-    return (spinous, *_draw_side(rng, size, -1), *_draw_side(rng, size, 1))
+    size = _draw_size(rng, plan)
+    spinous = _draw_spinous(rng, size)
+    return (*spinous, *_draw_side(rng, size, -1), *_draw_side(rng, size, 1))
 
 
 @dataclass(frozen=True)
 class _Size:
     """Measures of one arch, mm."""
 
+    is_thoracic: bool
+    position: float
+    scale: float
     height: float
     back: float
     pedicle: float
     canal_half: float
     canal_deep: float
     lamina: float
-    transverse: float
-    spinous: float
-    slope: float
     facet: float
 
     @property
-    def middle(self) -> Place:
+    def root(self) -> float:
+        """Distance of the middle of a pedicle from the midline."""
+        return self.canal_half + self.pedicle / 2
+
+    @property
+    def ridge(self) -> Place:
         """Where the laminae meet."""
-        return (0.0, self.back + self.canal_deep + self.lamina, -0.15 * self.height)
+        return (0.0, self.back + self.canal_deep + self.lamina, -0.22 * self.height)
 
 
-def _draw_size(rng: np.random.Generator, level: str, depth: float, height: float) -> _Size:
-    is_thoracic = level.startswith("T")
+def _draw_size(rng: np.random.Generator, plan: ArchPlan) -> _Size:
+    places = np.linspace(-0.25, 1, len(PEDICLE_WIDTH_MM))
+    pedicle = float(np.interp(plan.position, places, PEDICLE_WIDTH_MM))
+    is_thoracic = plan.position < 0
+    canal_half = rng.uniform(8.5, 10.0) if is_thoracic else rng.uniform(10.3, 12.3)
+    canal_half += 1.0 * max(plan.position, 0)
     return _Size(
-        height=height,
-        back=depth / 2,
-        pedicle=PEDICLE_WIDTH_MM[level] * rng.normal(1, 0.08),
-        canal_half=rng.uniform(10.5, 12.5),
-        canal_deep=rng.uniform(14.5, 18.5),
-        lamina=rng.uniform(2.4, 3.6),
-        transverse=rng.uniform(12, 18) if is_thoracic else rng.uniform(18, 27),
-        spinous=rng.uniform(24, 36),
-        slope=-14.0 if is_thoracic else -4.0,
-        facet=rng.uniform(5.5, 7.5),
+        is_thoracic=is_thoracic,
+        position=plan.position,
+        scale=plan.scale,
+        height=plan.height_mm,
+        back=plan.depth_mm / 2,
+        pedicle=pedicle * rng.normal(1, 0.08) * plan.scale,
+        canal_half=canal_half * plan.scale,
+        canal_deep=rng.uniform(14.5, 18.5) * plan.scale,
+        lamina=rng.uniform(2.6, 3.6) * plan.scale,
+        facet=rng.uniform(4.3, 5.4) * (1 + 0.35 * plan.wear * rng.random()) * plan.scale,
     )
+
+
+def _draw_spinous(rng: np.random.Generator, size: _Size) -> tuple[Capsule, ...]:
+    """A plate that hangs behind the lower half of the body, with a thicker edge."""
+    u, v, w = size.ridge
+    if size.is_thoracic:
+        long, drop, tall = rng.uniform(24, 30), -0.75 * size.height, 0.24 * size.height
+    else:
+        long = rng.uniform(23, 30) * (1 - 0.25 * max(size.position - 0.75, 0) / 0.25)
+        drop, tall = rng.uniform(-0.35, -0.15) * size.height, rng.uniform(0.32, 0.42) * size.height
+    long *= size.scale
+    bent = rng.normal(0, 1.2)
+    tip = (bent, v + long, w + drop)
+    plate = Capsule((u, v, w), tip, (rng.uniform(2.4, 3.4), 3.5, tall))
+    edge = (rng.uniform(3.2, 5.0), 3.5, 0.8 * tall)
+    return plate, Capsule((0.9 * bent, v + 0.86 * long, w + 0.86 * drop), tip, edge)
 
 
 def _draw_side(rng: np.random.Generator, size: _Size, side: int) -> tuple[Capsule, ...]:
-    """Pedicle, lamina, transverse, upper and lower articular process of one side."""
-    back, deep, height = size.back, size.canal_deep, size.height
-    root = size.canal_half + size.pedicle / 2
-    joint = (side * (root + 1.5), back + 0.72 * deep, 0.1 * height)
-    tip = (
-        side * (root + size.transverse),
-        back + rng.uniform(6, 12),
-        0.12 * height + rng.normal(0, 2),
+    back, deep, height, root = size.back, size.canal_deep, size.height, size.root
+    facet = size.facet * rng.normal(1, 0.07)
+    pillar = (side * (root + 0.5), back + 0.62 * deep, 0.10 * height)
+    isthmus = (side * (root - 0.25 * size.pedicle), back + 0.92 * deep, -0.30 * height)
+    return (
+        # Pedicle, from the upper half of the body.
+        Capsule(
+            (side * (root - 1), back - 5, 0.20 * height),
+            pillar,
+            (size.pedicle / 2, 4.0, 0.27 * height),
+        ),
+        # Pars between the joints.
+        Capsule(pillar, isthmus, (0.85 * facet, 0.8 * facet, 0.2 * height)),
+        # Lamina.
+        Capsule(isthmus, size.ridge, (size.lamina, size.lamina, rng.uniform(0.26, 0.34) * height)),
+        *_draw_joints(rng, size, side, facet),
+        _draw_transverse(rng, size, side),
+    )
+
+
+def _draw_joints(
+    rng: np.random.Generator, size: _Size, side: int, facet: float
+) -> tuple[Capsule, ...]:
+    """The articular processes: oblique plates, the upper ones outside and in front of the lower.
+
+    The joints turn from nearly sagittal high up to nearly coronal at the sacrum.
+    """
+    back, deep, height, root = size.back, size.canal_deep, size.height, size.root
+    aside = (2.0 + 5.0 * max(size.position, 0)) * size.scale + rng.normal(0, 0.8)
+    inner = root - 0.18 * size.pedicle + rng.normal(0, 0.7)
+    upper = (
+        (side * inner, back + 0.48 * deep, 0.58 * height),
+        (side * (inner + aside), back + 1.02 * deep, 0.55 * height),
+    )
+    inner -= 0.95 * facet
+    lower = (
+        (side * inner, back + 0.74 * deep, -0.66 * height),
+        (side * (inner + 0.9 * aside), back + 1.18 * deep, -0.70 * height),
     )
     return (
-        Capsule((side * (root - 1), back - 4, 0.18 * height), joint, (size.pedicle / 2, 4.0, 7.0)),
-        Capsule(joint, size.middle, (size.lamina * 1.1, size.lamina, 0.30 * height)),
-        Capsule(
-            (side * root, back + 6, 0.1 * height),
-            tip,
-            (4.0, rng.uniform(2.8, 4.2), rng.uniform(4.5, 6.5)),
-        ),
-        Capsule(
-            joint,
-            (side * (root + 2.5), back + 0.66 * deep, 0.62 * height),
-            (size.facet * 0.62, size.facet * 0.8, 5),
-        ),
-        Capsule(
-            (side * (root - 3), back + deep, -0.2 * height),
-            (side * (root - 2), back + deep + 1.5, -0.78 * height),
-            (size.facet * 0.75, size.facet * 0.62, 5),
-        ),
+        Capsule(*upper, (0.72 * facet, 0.72 * facet, 0.30 * height)),
+        Capsule(*lower, (0.85 * facet, 0.85 * facet, 0.30 * height)),
     )
 
 
-def _sacral_wings(depth: float) -> tuple[Capsule, ...]:
-    wings = []
-    for side in (-1, 1):
-        wings.append(Capsule((side * 18, 4, 0), (side * 46, 14, -6), (14, 11, 16)))
-        wings.append(
-            Capsule((side * 12, depth / 2 + 2, -2), (side * 14, depth / 2 + 22, -8), (6, 8, 12))
-        )
-    wings.append(Capsule((-14, depth / 2 + 22, -8), (14, depth / 2 + 22, -8), (6, 5, 14)))
-    wings.append(Capsule((0, depth / 2 + 22, -8), (0, depth / 2 + 32, -12), (4, 6, 8)))
-    return tuple(wings)
+def _draw_transverse(rng: np.random.Generator, size: _Size, side: int) -> Capsule:
+    start = (side * (size.root + 0.5), size.back + 0.3 * size.canal_deep, 0.14 * size.height)
+    if size.is_thoracic:
+        reach, behind, thick = rng.uniform(9, 15), rng.uniform(12, 17), (4.5, 4.0, 5.5)
+    elif size.position > 0.95:
+        reach, behind, thick = rng.uniform(17, 23), rng.uniform(5, 9), (5.0, 6.0, 8.5)
+    else:
+        reach, behind = rng.uniform(19, 28), rng.uniform(3, 10)
+        thick = (3.2, rng.uniform(2.6, 3.8), rng.uniform(4.5, 6.5))
+    tip = (
+        start[0] + side * reach * size.scale,
+        start[1] + behind,
+        start[2] + rng.normal(0, 2.5),
+    )
+    return Capsule(start, tip, thick)

@@ -11,8 +11,9 @@ from osteoscreen.phantom.anatomy import Patient
 from osteoscreen.phantom.field import Array, Mask
 from osteoscreen.phantom.plane import Plane, Window
 from osteoscreen.phantom.scanner import Scan, acquire
-from osteoscreen.phantom.spine import paint_spine
+from osteoscreen.phantom.spine_painter import paint_spine
 from osteoscreen.phantom.trunk import paint_trunk
+from osteoscreen.phantom.voltage import at_voltage
 
 SPINE_STEP_MM, SOFT_STEP_MM = 0.8, 2.5
 SPINE_PLANES, SOFT_PLANES = (2, 9), (1, 3)
@@ -23,7 +24,7 @@ WARP_MM = (3.0, 3.0, 0.9, 0.9)
 """Amplitude of the displacement fields: everything organic, nothing torn."""
 SPINE_WARP, SPINE_REACH_MM, SOFT_REACH_MM = 0.22, 40.0, 90.0
 """Share of the warp that the spine follows, up to a distance from the column, and the distance
-from which on the tissue follows all of it: bone stays anatomical, and what touches it stays there."""
+from which on the tissue follows all of it: bone stays anatomical, and muscle stays on bone."""
 
 SPINE_BOX_MM = ((-75.0, 75.0), (-50.0, 100.0))
 """What a lumbar vertebra can reach around the column (left, back)."""
@@ -68,8 +69,9 @@ def render_slice(patient: Patient, scan: Scan, z_mm: float, rng: np.random.Gener
     Returns: The slice with exact labels; a pixel belongs to bone when at least half of the slice
         thickness does, and to the vertebra that has most of it.
     """
+    patient = at_voltage(patient, scan.bone_gain)
     y_axis, x_axis = scan.axes_mm()
-    plane = _warped(patient, y_axis, x_axis, z_mm)
+    plane = _warped(patient, scan, z_mm)
     grains = [grain.plane(z_mm, y_axis, x_axis) for grain in patient.grains]
     soft = np.zeros(plane.x.shape, np.float32)
     heights = _heights(z_mm, scan.thickness_mm, SOFT_STEP_MM, SOFT_PLANES)
@@ -80,8 +82,6 @@ def render_slice(patient: Patient, scan: Scan, z_mm: float, rng: np.random.Gener
         )
         soft += layer / np.float32(len(heights))
     hu, labels = _with_spine(patient, scan, plane, soft)
-    if scan.bone_gain != 1:
-        hu = np.where(hu > 100, 100 + (hu - 100) * scan.bone_gain, hu).astype(np.float32)
     levels = tuple(vertebra.level for vertebra in patient.spine.vertebrae)
     return SliceImage(acquire(scan, rng, hu), labels, levels, z_mm)
 
@@ -93,24 +93,27 @@ def _heights(z_mm: float, thickness_mm: float, step_mm: float, limits: tuple[int
     return np.asarray(z_mm + steps * thickness_mm, np.float32)
 
 
-def _warped(patient: Patient, y_axis: Array, x_axis: Array, z_mm: float) -> Plane:
+def _warped(patient: Patient, scan: Scan, z_mm: float) -> Plane:
+    y_axis, x_axis = scan.axes_mm()
+    cos, sin = np.cos(np.radians(patient.roll_deg)), np.sin(np.radians(patient.roll_deg))
+    turned_x = np.float32(cos) * x_axis[None, :] + np.float32(sin) * y_axis[:, None]
+    turned_y = np.float32(cos) * y_axis[:, None] - np.float32(sin) * x_axis[None, :]
     moves = [
         np.float32(size) * field.plane(z_mm, y_axis, x_axis)
         for field, size in zip(patient.warps, WARP_MM)
     ]
     centre_x, centre_y = patient.spine.column.at(z_mm)
     # The canal and the arch lie behind the body: the still zone is centred on the whole vertebra.
-    away = np.hypot(x_axis[None, :] - centre_x, y_axis[:, None] - (centre_y + 15)).astype(
-        np.float32
-    )
+    away = np.hypot(turned_x - np.float32(centre_x), turned_y - np.float32(centre_y + 15))
     ramp = np.clip((away - SPINE_REACH_MM) / (SOFT_REACH_MM - SPINE_REACH_MM), 0, 1)
-    share = SPINE_WARP + (1 - SPINE_WARP) * ramp * ramp * (3 - 2 * ramp)
+    share = (SPINE_WARP + (1 - SPINE_WARP) * ramp * ramp * (3 - 2 * ramp)).astype(np.float32)
     shell = patient.surface.roughness.plane(z_mm, y_axis, x_axis)
     return Plane(
-        x_axis[None, :] + share * (moves[0] + moves[2]),
-        y_axis[:, None] + share * (moves[1] + moves[3]),
+        turned_x + share * (moves[0] + moves[2]),
+        turned_y + share * (moves[1] + moves[3]),
         z_mm,
         shell,
+        scan.pixel_mm,
         (x_axis[None, :], y_axis[:, None]),
     )
 

@@ -1,8 +1,9 @@
-"""Iliac wings with the muscles on both of their faces, and the organs between them."""
+"""The muscles on both faces of the iliac wings, and the organs between them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -12,91 +13,93 @@ from osteoscreen.phantom.organ import Organ, place
 from osteoscreen.phantom.outline import Layers, Outline
 from osteoscreen.phantom.person import Person
 from osteoscreen.phantom.plane import Plane, Window
-from osteoscreen.phantom.solid import Blob, compete
+from osteoscreen.phantom.sacrum import ILIUM_MM, Sacrum
+from osteoscreen.phantom.solid import Blob, Cut, compete
 from osteoscreen.phantom.tissue import Tissues
-from osteoscreen.phantom.vertebra import BoneSurface
 
-BEND_PER_MM = 0.0045
-"""Curvature of the wing, hollow towards the belly."""
-ILIACUS_MM, MEDIUS_MM = 13.0, 34.0
+ILIACUS_MM, MEDIUS_MM = 14.0, 34.0
 """Thickest place of the muscles inside and outside the wing."""
-GROWN_MM = 55.0
-"""How far below its crest the wing has its full length."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pelvis:
-    """The wings of one pelvis, mirrored at the midline.
+    """What lies on the iliac bones.
 
     Args:
-        crest_mm: Height of the iliac crests.
-        middle_mm: x of the midline.
-        scale: Size.
-        back_mm: How far the sacrum lies behind the origin.
+        sacrum: The bones.
         infiltration: Share of fat in the gluteal muscles.
     """
 
-    crest_mm: float
-    middle_mm: float
-    scale: float
-    back_mm: float
+    sacrum: Sacrum
     infiltration: float
+
+    @property
+    def crest_mm(self) -> float:
+        """Height of the iliac crests."""
+        return self.sacrum.bodies[0].centre_mm[2] + ILIUM_MM[0][0] * self.sacrum.scale
 
 
 @dataclass(frozen=True, eq=False)
 class Wing:
-    """One wing cut by a plane.
+    """One iliac wing cut by a plane, with the space around it.
 
     Args:
         window: Part of the plane.
-        along: From the middle of the wing, mm: negative behind, positive in front.
-        across: From its bent middle line, mm: positive outside, negative inside.
-        half: Half length and half thickness, mm.
+        along: Distance along the wing from its back end, mm.
+        across: Distance from its middle line, mm: positive outside, negative inside.
+        length_mm: Length of the wing.
+        thick_mm: Half its thickness.
     """
 
     window: Window
     along: Array
     across: Array
-    half: tuple[float, float]
-
-    @property
-    def depth(self) -> Array:
-        """Depth below the surface of the bone, mm."""
-        length, thick = self.half
-        relative = np.hypot(self.along / np.float32(length), self.across / np.float32(thick))
-        return np.asarray((1 - relative) * np.float32(thick), np.float32)
+    length_mm: float
+    thick_mm: float
 
 
 def wings(pelvis: Pelvis, plane: Plane) -> tuple[Wing, ...]:
-    """Cut the wings: right and left; none above the crest."""
-    sunk = (pelvis.crest_mm - plane.z_mm) / pelvis.scale
-    if sunk <= 0:
+    """Cut the wings: right and left; none above the crest or below the acetabulum."""
+    x, y, z = pelvis.sacrum.bodies[0].centre_mm
+    scale = pelvis.sacrum.scale
+    heights = np.array([height for height, _ in ILIUM_MM])[::-1]
+    height = (plane.z_mm - z) / scale
+    if not heights[0] <= height <= heights[-1]:
         return ()
-    grown = min(sunk / GROWN_MM, 1.0)
-    scale = pelvis.scale
-    shift = pelvis.back_mm - 30 * scale
-    inner = ((94 - 42 * grown) * scale, (22 + 26 * grown) * scale + shift)
-    outer = ((104 + 22 * grown) * scale, (2 - 34 * grown) * scale + shift)
-    length = float(np.hypot(outer[0] - inner[0], outer[1] - inner[1])) / 2
-    turn = float(np.arctan2(outer[1] - inner[1], outer[0] - inner[0]))
-    cos, sin = np.float32(np.cos(turn)), np.float32(np.sin(turn))
+    table = np.array([band for _, band in ILIUM_MM])[::-1]
+    line = np.array(
+        [[np.interp(height, heights, table[:, i, j]) for j in range(3)] for i in range(4)]
+    )
+    line = (line * scale + np.array([0, y, 0])).astype(np.float32)
     found = []
     for side in (-1, 1):
-        near, far = 14.0, 260.0
-        x_range = (near, far) if side > 0 else (-far, -near)
-        window = plane.window(
-            (pelvis.middle_mm + x_range[0], pelvis.middle_mm + x_range[1]), (-150.0, 220.0)
-        )
-        if window is None:
-            continue
-        dx = np.float32(side) * (plane.x[window] - np.float32(pelvis.middle_mm))
-        dx = dx - np.float32((inner[0] + outer[0]) / 2)
-        dy = plane.y[window] - np.float32((inner[1] + outer[1]) / 2)
-        along = cos * dx + sin * dy
-        across = cos * dy - sin * dx + np.float32(BEND_PER_MM) * along * along
-        half = (length + 6 * scale, (4.0 + 3.0 * grown) * scale)
-        found.append(Wing(window, along, across, half))
+        x_range = (x + 14.0, x + 260.0) if side > 0 else (x - 260.0, x - 14.0)
+        window = plane.window(x_range, (y - 180.0, y + 160.0))
+        if window is not None:
+            u = np.float32(side) * (plane.x[window] - np.float32(x))
+            found.append(_wing(window, line, u, plane.y[window]))
     return tuple(found)
+
+
+def _wing(window: Window, line: Array, u: Array, v: Array) -> Wing:
+    """Measure a half plane against a chain of segments from back to front."""
+    nearest = np.full(u.shape, np.inf, np.float32)
+    along, across = np.zeros_like(u), np.zeros_like(u)
+    passed = np.float32(0)
+    for start, end in pairwise(line[:, :2]):
+        step = end - start
+        length = np.float32(np.hypot(*step))
+        du, dv = u - start[0], v - start[1]
+        ahead = (du * step[0] + dv * step[1]) / length
+        beside = (dv * step[0] - du * step[1]) / length
+        off = ahead - np.clip(ahead, 0, length)
+        square = off * off + beside * beside
+        closer = square < nearest
+        nearest = np.where(closer, square, nearest)
+        along = np.where(closer, passed + ahead, along)
+        across = np.where(closer, np.sign(beside), across)
+        passed += length
+    return Wing(window, along, across * np.sqrt(nearest), float(passed), float(line[:, 2].mean()))
 
 
 def inside_wings(found: tuple[Wing, ...], room: Array) -> Array:
@@ -109,16 +112,16 @@ def inside_wings(found: tuple[Wing, ...], room: Array) -> Array:
     """
     room = room.copy()
     for wing in found:
-        length, thick = wing.half
-        lining = thick + _belly(wing, 0.0) * ILIACUS_MM * min(length / 55, 1)
-        beyond = np.maximum(np.abs(wing.along) - length - 4, 0) * 3
-        room[wing.window] = np.minimum(room[wing.window], -wing.across - lining + beyond)
+        lining = wing.thick_mm + _belly(wing, 0.0) * ILIACUS_MM * min(wing.length_mm / 110, 1)
+        past = np.maximum(np.abs(wing.along - wing.length_mm / 2) - wing.length_mm / 2 - 4, 0)
+        room[wing.window] = np.minimum(room[wing.window], -wing.across - lining + 3 * past)
     return room
 
 
 def _belly(wing: Wing, shift: float) -> Array:
     """Profile of a muscle along the wing: 1 in the middle, 0 at its ends."""
-    t = np.clip((wing.along - shift) / np.float32(wing.half[0] - 2), -1, 1)
+    half = np.float32(wing.length_mm / 2)
+    t = np.clip((wing.along - half - shift) / half, -1, 1)
     return np.asarray(np.sqrt(1 - t * t), np.float32)
 
 
@@ -134,25 +137,11 @@ def paint_gluteals(
         layers: Where, with depths below the outline.
         hu: What is there already, shape (rows, columns).
     """
-    sunk = (pelvis.crest_mm - layers.plane.z_mm) / pelvis.scale
-    grown = np.float32(np.clip(sunk / 40, 0, 1))
-    cuts = []
+    sunk = (pelvis.crest_mm - layers.plane.z_mm) / pelvis.sacrum.scale
+    cuts: list[tuple[int, Cut]] = []
     for wing in found:
-        thick = np.float32(wing.half[1])
-        under = layers.fascia[wing.window] - 0.8
-        wavy = np.float32(1.2) * layers.grains[1][wing.window]
-        iliacus = np.minimum(-wing.across - thick, _belly(wing, 0.0) * ILIACUS_MM * grown + thick + wing.across)
-        belly = _belly(wing, 8.0)
-        wavy = wavy * belly
-        medius_mm = belly * np.float32(MEDIUS_MM * pelvis.scale) * grown
-        medius = np.minimum(wing.across - thick, medius_mm + wavy - (wing.across - thick))
-        # The greatest muscle lies over the middle one, from the sacrum outwards and down.
-        low = np.float32(np.clip((sunk - 25) / 60, 0, 1))
-        reach = wing.along + 34
-        outer = np.minimum(wing.across - 0.5 * thick - np.maximum(reach, 0) * 0.55 - 2, 30 * low - np.abs(reach) * 0.22)
-        maximus = np.minimum(outer, 28 * low - (wing.across - 26)) + 0.6 * wavy
-        for depth in (iliacus, np.minimum(medius, under), np.minimum(maximus, under)):
-            cuts.append((len(cuts), (wing.window, np.asarray(depth, np.float32))))
+        for depth in _bellies(wing, layers, sunk):
+            cuts.append((len(cuts), (wing.window, depth)))
     if not cuts:
         return
     standing = compete(hu.shape, cuts)
@@ -162,21 +151,22 @@ def paint_gluteals(
     hu[inside] = np.where(cleft, np.float32(0.8 * tissues.fat), muscle)[inside]
 
 
-def paint_wings(found: tuple[Wing, ...], surface: BoneSurface, plane: Plane, hu: Array) -> None:
-    """Paint the bone of the wings over a plane, in place.
-
-    Args:
-        found: The wings.
-        surface: Cortex and cancellous bone.
-        plane: Where.
-        hu: What is there already, shape (rows, columns).
-    """
-    shell = surface.cortex_mm * 1.3 * np.exp(0.35 * plane.shell_noise)
-    for wing in found:
-        depth = wing.depth
-        bone = np.where(depth < shell[wing.window], surface.cortex_hu, surface.cancellous_hu)
-        inside = depth > 0
-        hu[wing.window][inside] = bone[inside]
+def _bellies(wing: Wing, layers: Layers, sunk_mm: float) -> tuple[Array, Array, Array]:
+    """Depth below the surface of iliacus, gluteus medius and maximus, mm."""
+    scale = np.float32(wing.length_mm / 115)
+    grown = np.float32(np.clip(sunk_mm / 40, 0, 1))
+    under = layers.fascia[wing.window] - 0.8
+    belly, wavy = _belly(wing, 8.0), np.float32(1.2) * layers.grains[1][wing.window]
+    inner, outer = -wing.across, wing.across
+    iliacus = np.minimum(inner, _belly(wing, 0.0) * np.float32(ILIACUS_MM) * grown + wing.thick_mm - inner)
+    thick = belly * (np.float32(MEDIUS_MM) * scale * grown + wavy) + wing.thick_mm
+    medius = np.minimum(np.minimum(outer, thick - outer), under)
+    # The greatest muscle lies over the middle one, from the sacrum outwards and down.
+    low = np.float32(np.clip((sunk_mm - 25) / 60, 0, 1))
+    reach = wing.along - 18 * scale
+    front = outer - np.maximum(reach, 0) * np.float32(0.55) - 4
+    maximus = np.minimum(np.minimum(front, 30 * low - np.abs(reach) * np.float32(0.2)), 50 * low - outer + wavy)
+    return iliacus, medius, np.asarray(np.minimum(maximus, under), np.float32)
 
 
 def draw_pelvic_organs(

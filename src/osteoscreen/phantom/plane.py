@@ -22,24 +22,26 @@ class Plane:
         y: Back coordinate in mm, shape (rows, columns).
         z_mm: Height.
         shell_noise: Unit field that varies the cortex, shape (rows, columns).
-        rigid: Coordinates x, shape (1, columns), and y, shape (rows, 1), that no warp moves: what
-            is not alive, and gravity, follow these; ``None`` where there is no warp.
+        pixel_mm: Distance between pixels.
+        rigid: Coordinates x, shape (1, columns), and y, shape (rows, 1), that no warp moves and no
+            roll turns: what is not alive, and gravity, follow these; ``None`` if they are the same.
     """
 
     x: Array
     y: Array
     z_mm: float
     shell_noise: Array
+    pixel_mm: float
     rigid: tuple[Array, Array] | None = None
 
     @property
     def rigid_x(self) -> Array:
-        """Left coordinate without the warp, in mm; it broadcasts to the plane."""
+        """Left coordinate of the scanner in mm; it broadcasts to the plane."""
         return self.x if self.rigid is None else self.rigid[0]
 
     @property
     def rigid_y(self) -> Array:
-        """Back coordinate without the warp, in mm; it broadcasts to the plane."""
+        """Back coordinate of the scanner in mm; it broadcasts to the plane."""
         return self.y if self.rigid is None else self.rigid[1]
 
     def window(self, x_range: tuple[float, float], y_range: tuple[float, float]) -> Window | None:
@@ -63,7 +65,14 @@ class Plane:
         """Return the part of the plane in a window."""
         rows, columns = window
         rigid = None if self.rigid is None else (self.rigid[0][:, columns], self.rigid[1][rows])
-        return Plane(self.x[window], self.y[window], self.z_mm, self.shell_noise[window], rigid)
+        return Plane(
+            self.x[window],
+            self.y[window],
+            self.z_mm,
+            self.shell_noise[window],
+            self.pixel_mm,
+            rigid,
+        )
 
     def at(self, z_mm: float) -> Plane:
         """Return the same window at another height: the warp changes slowly along z."""

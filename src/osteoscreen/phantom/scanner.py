@@ -1,18 +1,36 @@
-"""The simulated scanner: field of view, slice thickness, kernel, noise and stored values."""
+"""The simulated scanner: from painted attenuation to what is stored."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
-from scipy import fft, ndimage
+from scipy import fft
 
+from osteoscreen.errors import SettingsError
+from osteoscreen.phantom import artefact, noise
+from osteoscreen.phantom.artefact import Artefacts, attenuation_per_mm, beam_error_hu, has_metal
 from osteoscreen.phantom.bone import HU_GAIN_OF_KVP
 from osteoscreen.phantom.field import Array
+from osteoscreen.phantom.fleet import PLAIN, STORED_RANGE_HU, Convention
+from osteoscreen.phantom.kernel import noise_power, transfer
+from osteoscreen.phantom.projection import SCAN_FIELD_MM, Frame, frame_of
 from osteoscreen.phantom.tissue import AIR_HU
 
-STORED_RANGE_HU = (-1024.0, 3071.0)
-"""Twelve stored bits with intercept -1024."""
+BODY_CENTRE_MM = (0.0, -45.0)
+"""Middle (x, y) of the trunk in the patient frame, whose origin is the centre of L3."""
+
+BODY_HU = 20.0
+BODY_ASPECT = 0.7
+"""What lies outside a small field of view: fat and muscle in an ellipse of this aspect."""
+
+MARGIN_MM = 5.0
+"""Every kernel has vanished at this distance: the image is continued so far beyond its edges."""
+
+
+ALIAS_LIMIT = 1e-3
+"""What passes less than this share is not folded back."""
 
 
 @dataclass(frozen=True)
@@ -23,15 +41,22 @@ class Scan:
         matrix: Rows and columns.
         field_of_view_mm: Side of the square image.
         centre_mm: Patient coordinates (x, y) of the image centre.
-        thickness_mm: Slice thickness.
-        kvp: Tube voltage, one of 80, 100, 120, 140.
-        tube_current_ma: Recorded in the header.
+        thickness_mm: Slice thickness; 0 is an ideal plane.
+        kvp: Tube voltage, 80 to 140.
+        tube_current_ma: Mean over the turn; recorded in the header.
         blur_mm: Standard deviation of the in-plane point spread.
         sharpening: Edge enhancement, 0 (soft kernel) to 1 (bone kernel).
-        noise_hu: Standard deviation of the noise in the middle of the patient.
-        offset_hu: Drift of the scanner.
+        noise_hu: Standard deviation of the noise in the depth of the patient.
+        offset_hu: Drift of the scanner: error of water; air stays.
         manufacturer, model, kernel: Header values.
-        is_round: Whether values outside the reconstruction circle are padded.
+        is_round: Whether values outside the circle inscribed in the image are padded.
+        gain: Relative error of the scale above water.
+        convention: How the maker's headers and pixels are written.
+        artefacts: Beam hardening and starved rays; without it only slices with metal have them.
+        isocentre_mm: Patient coordinates (x, y) of the middle of the scan field, outside which
+            values are padded; without one the field is taken to cover the image.
+        half_width_mm: Half of the patient's width: what lies outside a small field of view;
+            without one it is air.
     """
 
     matrix: int
@@ -48,6 +73,22 @@ class Scan:
     model: str
     kernel: str
     is_round: bool
+    gain: float = 0.0
+    convention: Convention = PLAIN
+    artefacts: Artefacts | None = None
+    isocentre_mm: tuple[float, float] | None = None
+    half_width_mm: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.matrix < 2:
+            raise SettingsError(f"the matrix must be 2 or more, got {self.matrix}")
+        if not self.field_of_view_mm > 0:
+            raise SettingsError(f"field of view must be positive, got {self.field_of_view_mm} mm")
+        if not self.thickness_mm >= 0:
+            raise SettingsError(f"slice thickness must not be negative, got {self.thickness_mm} mm")
+        low, high = min(HU_GAIN_OF_KVP), max(HU_GAIN_OF_KVP)
+        if not low <= self.kvp <= high:
+            raise SettingsError(f"tube voltage must be {low} to {high} kV, got {self.kvp}")
 
     @property
     def pixel_mm(self) -> float:
@@ -56,8 +97,13 @@ class Scan:
 
     @property
     def bone_gain(self) -> float:
-        """Attenuation of bone against 120 kVp."""
-        return HU_GAIN_OF_KVP[self.kvp]
+        """Attenuation of bone against 120 kVp; between the known voltages interpolated."""
+        return float(np.interp(self.kvp, list(HU_GAIN_OF_KVP), list(HU_GAIN_OF_KVP.values())))
+
+    @property
+    def padding_hu(self) -> float:
+        """Value of pixels outside the scanned circle."""
+        return self.convention.padding_hu
 
     def axes_mm(self) -> tuple[Array, Array]:
         """Patient coordinates of the pixel centres: y of each row, x of each column."""
@@ -67,65 +113,6 @@ class Scan:
         return y, x
 
 
-KERNELS = ("B30f", "B40f", "B60f", "B70f")
-"""Soft to bone; the names follow one vendor's convention, the images are synthetic."""
-
-PAPER_MODELS = ("Ingenuity CT", "Ingenuity Flex", "Brilliance16")
-"""Scanners of the paper (section 3.1). The header says that the maker is a phantom."""
-
-
-def draw_scan(
-    rng: np.random.Generator, *, is_randomised: bool, trunk_half_width_mm: float, matrix: int = 512
-) -> Scan:
-    """Draw an acquisition.
-
-    Args:
-        rng: Source of every draw.
-        is_randomised: Wide settings for training the segmenter, else routine abdominal CT.
-        trunk_half_width_mm: Size of the patient: noise grows with it.
-        matrix: Rows and columns.
-    Returns: The settings; without ``is_randomised`` always 120 kVp and the spine in view.
-    """
-    if is_randomised and rng.random() < 0.4:
-        field_of_view = float(rng.uniform(140, 260))
-        centre = (float(rng.normal(0, 15)), float(rng.normal(18, 18)))
-    else:
-        field_of_view = float(rng.uniform(320, 500) if is_randomised else rng.uniform(330, 430))
-        centre = (float(rng.normal(0, 10)), float(rng.normal(-45, 18)))
-    sharpening = float(rng.random() ** 2 if is_randomised else 0.25 * rng.random())
-    thickness = float(
-        rng.choice([0.75, 1, 1.5, 2, 2.5, 3, 5]) if is_randomised else rng.choice([2.5, 3, 5])
-    )
-    kvp = int(rng.choice([80, 100, 120, 140], p=[0.1, 0.25, 0.5, 0.15]) if is_randomised else 120)
-    current = int(rng.integers(80, 400))
-    noise = (
-        rng.uniform(7, 13)
-        * np.sqrt(2.5 / thickness)
-        * np.sqrt(200 / current)
-        * np.exp((trunk_half_width_mm - 165) / 120)
-        * (1 + 1.5 * sharpening)
-    )
-    blur = float(rng.uniform(0.30, 0.75))
-    if is_randomised and rng.random() < 0.3:
-        blur = float(rng.uniform(0.75, 1.7))
-    return Scan(
-        matrix=matrix,
-        field_of_view_mm=field_of_view,
-        centre_mm=centre,
-        thickness_mm=thickness,
-        kvp=kvp,
-        tube_current_ma=current,
-        blur_mm=blur,
-        sharpening=sharpening,
-        noise_hu=float(np.clip(noise, 3, 120 if is_randomised else 40)),
-        offset_hu=float(rng.normal(0, 5)),
-        manufacturer="SYNTHETIC PHANTOM",
-        model=str(rng.choice(PAPER_MODELS)),
-        kernel=KERNELS[min(int(sharpening * 4), 3)],
-        is_round=bool(rng.random() < 0.3) if is_randomised else False,
-    )
-
-
 def acquire(scan: Scan, rng: np.random.Generator, hu: Array) -> Array:
     """Turn painted attenuation into what the scanner stores.
 
@@ -133,35 +120,119 @@ def acquire(scan: Scan, rng: np.random.Generator, hu: Array) -> Array:
         scan: Settings.
         rng: Source of the quantum noise of this slice.
         hu: Attenuation averaged over the slice thickness, shape (rows, columns).
-    Returns: HU rounded to integers inside the stored range, float32, same shape.
+    Returns: HU rounded to integers inside the stored range, float32, same shape; pixels outside
+        the scanned circle hold the maker's padding, which may lie far below.
     """
-    image = ndimage.gaussian_filter(hu, scan.blur_mm / scan.pixel_mm, mode="nearest")
-    if scan.sharpening > 0:
-        wide = ndimage.gaussian_filter(image, 1.1 / scan.pixel_mm, mode="nearest")
-        image = image + 1.6 * scan.sharpening * (image - wide)
-    image = image + scan.offset_hu * (image > -700) + _noise(scan, rng, hu)
+    image = _reconstruct(scan, rng, hu)
+    artefacts = scan.artefacts or (artefact.ORDINARY if has_metal(hu) else None)
+    if artefacts is not None:
+        frame = _frame(scan, artefact.GRID_PIXELS)
+        around = _around(scan, artefact.GRID_PIXELS)
+        image += frame.onto_image(beam_error_hu(artefacts, rng, frame.onto_grid(hu, around)))
+    # Water is off by the offset, air is not, and what lies above water has an error of its own.
+    image += scan.offset_hu * np.maximum(1 - image / AIR_HU, 0) + scan.gain * np.maximum(image, 0)
     image = np.clip(np.rint(image), *STORED_RANGE_HU)
-    if scan.is_round:
-        half = (scan.matrix - 1) / 2
-        steps = np.arange(scan.matrix) - half
-        outside = steps[:, None] ** 2 + steps[None, :] ** 2 > half**2
-        image[outside] = STORED_RANGE_HU[0]
+    image[_outside(scan)] = scan.padding_hu
     return np.asarray(image, dtype=np.float32)
 
 
-def _noise(scan: Scan, rng: np.random.Generator, hu: Array) -> Array:
-    """Noise with a ramp spectrum, rolled off by the kernel, strongest deep inside the patient."""
-    size = scan.matrix
-    white = rng.standard_normal((size, size), dtype=np.float32)
-    # Cycles per mm; the roll-off lies higher for a sharper kernel.
-    frequency = np.hypot(
-        fft.fftfreq(size, scan.pixel_mm)[:, None], fft.rfftfreq(size, scan.pixel_mm)[None, :]
-    ).astype(np.float32)
-    cutoff = np.float32(0.32 + 0.35 * scan.sharpening)
-    response = (frequency + 0.01) * np.exp(-((frequency / cutoff) ** 2))
-    coloured = fft.irfft2(fft.rfft2(white) * response, s=(size, size))
-    coloured /= coloured.std()
-    patient = (hu[::8, ::8] > AIR_HU + 300).astype(np.float32)
-    deep = ndimage.gaussian_filter(patient, 40 / (8 * scan.pixel_mm), mode="nearest")
-    local = ndimage.zoom(deep, size / deep.shape[0], order=1)[:size, :size]
-    return np.asarray(coloured * scan.noise_hu * (0.25 + 0.75 * local), dtype=np.float32)
+def _reconstruct(scan: Scan, rng: np.random.Generator, hu: Array) -> Array:
+    """Apply the kernel to the signal and to white noise, in one inverse transform."""
+    margin = int(np.ceil(MARGIN_MM / scan.pixel_mm))
+    size = fft.next_fast_len(scan.matrix + 2 * margin, real=True)
+    sides = (margin, size - scan.matrix - margin)
+    filters = _filters(size, scan.pixel_mm, scan.blur_mm, scan.sharpening)
+    spectrum = fft.rfft2(np.pad(hu, (sides, sides), mode="edge")) * filters.signal
+    if scan.noise_hu > 0:
+        frame = _frame(scan, noise.GRID_PIXELS)
+        on_grid = frame.onto_grid(hu, _around(scan, noise.GRID_PIXELS))
+        plan = noise.plan_noise(attenuation_per_mm(on_grid), frame)
+        white = rng.standard_normal((size, size), dtype=np.float32) * np.float32(scan.noise_hu)
+        white *= np.pad(plan.strength, (sides, sides), mode="edge")
+        power = 1 + np.float32(plan.cosine) * filters.cosine + np.float32(plan.sine) * filters.sine
+        spectrum += fft.rfft2(white) * (filters.noise * np.sqrt(power))
+    image = fft.irfft2(spectrum, s=(size, size))
+    inner = slice(margin, margin + scan.matrix)
+    return np.ascontiguousarray(image[inner, inner])
+
+
+@dataclass(frozen=True, eq=False)
+class _Filters:
+    """Half spectra of one geometry and kernel, each of shape (size, size // 2 + 1)."""
+
+    signal: Array
+    noise: Array
+    cosine: Array
+    sine: Array
+
+
+@lru_cache(maxsize=4)
+def _filters(size: int, pixel_mm: float, blur_mm: float, sharpening: float) -> _Filters:
+    v = fft.fftfreq(size, pixel_mm).astype(np.float32)[:, None]
+    u = fft.rfftfreq(size, pixel_mm).astype(np.float32)[None, :]
+    signal, power = np.zeros((2, size, size // 2 + 1), np.float32)
+    for shift_u, shift_v in _aliases(1 / pixel_mm, blur_mm):
+        frequency = np.hypot(u + shift_u, v + shift_v)
+        signal += transfer(frequency, blur_mm, sharpening)
+        power += noise_power(frequency, blur_mm, sharpening)
+    signal /= signal[0, 0]
+    power[0, 0] = 0
+    amplitude = np.sqrt(power)
+    twice = np.full(u.shape, 2.0)  # the half spectrum stands for both halves
+    twice[0, 0] = 1
+    if size % 2 == 0:
+        twice[0, -1] = 1
+    amplitude /= np.sqrt((amplitude**2 * twice).sum() / size**2)
+    squared = np.maximum(u**2 + v**2, np.float32(1e-12))
+    return _Filters(
+        signal,
+        amplitude.astype(np.float32),
+        (u**2 - v**2) / squared,
+        2 * u * v / squared,
+    )
+
+
+def _aliases(sampling_per_mm: float, blur_mm: float) -> list[tuple[float, float]]:
+    """Shifts of frequency that sampling folds into the image, but those that the blur removes.
+
+    A point spread sampled at the pixels is the sum of the shifted transfer functions; cutting it
+    off at the highest frequency of the image would ring at every edge instead.
+    """
+    limit = np.sqrt(np.log(1 / ALIAS_LIMIT) / 2) / (np.pi * blur_mm) if blur_mm > 0 else np.inf
+    steps = (-sampling_per_mm, 0.0, sampling_per_mm)
+    # The nearest frequency of each shifted band; u is never negative, v has both signs.
+    nearest_u = dict(zip(steps, (sampling_per_mm / 2, 0.0, sampling_per_mm)))
+    nearest_v = dict(zip(steps, (sampling_per_mm / 2, 0.0, sampling_per_mm / 2)))
+    return [(u, v) for u in steps for v in steps if np.hypot(nearest_u[u], nearest_v[v]) <= limit]
+
+
+def _isocentre(scan: Scan) -> tuple[float, float]:
+    return BODY_CENTRE_MM if scan.isocentre_mm is None else scan.isocentre_mm
+
+
+def _frame(scan: Scan, pixels: int) -> Frame:
+    return frame_of(*scan.axes_mm(), _isocentre(scan), pixels)
+
+
+def _around(scan: Scan, pixels: int) -> Array:
+    """The patient as an ellipse, on the grid of the scan field."""
+    if scan.half_width_mm is None:
+        return np.full((pixels, pixels), AIR_HU, np.float32)
+    centre = _isocentre(scan)
+    steps = (np.arange(pixels) - (pixels - 1) / 2) * SCAN_FIELD_MM / pixels
+    x = (steps + centre[0] - BODY_CENTRE_MM[0]) / scan.half_width_mm
+    y = (steps + centre[1] - BODY_CENTRE_MM[1]) / (BODY_ASPECT * scan.half_width_mm)
+    inside = x[None, :] ** 2 + y[:, None] ** 2 < 1
+    return np.where(inside, BODY_HU, AIR_HU).astype(np.float32)
+
+
+def _outside(scan: Scan) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    """Pixels outside the scan field, or outside the round image."""
+    y, x = scan.axes_mm()
+    if scan.is_round:
+        middle, radius = scan.centre_mm, (scan.matrix - 1) / 2 * scan.pixel_mm
+    elif scan.isocentre_mm is not None:
+        middle, radius = scan.isocentre_mm, SCAN_FIELD_MM / 2
+    else:
+        return np.zeros((scan.matrix, scan.matrix), bool)
+    return np.asarray((y[:, None] - middle[1]) ** 2 + (x[None, :] - middle[0]) ** 2 > radius**2)

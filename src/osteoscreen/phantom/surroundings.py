@@ -13,8 +13,8 @@ from osteoscreen.phantom.field import Array
 from osteoscreen.phantom.outline import Layers, Outline
 from osteoscreen.phantom.plane import Plane
 from osteoscreen.phantom.solid import Knot, Loft, Tube, smooth_tube
+from osteoscreen.phantom.surface import BoneSurface
 from osteoscreen.phantom.tissue import AIR_HU, Tissues
-from osteoscreen.phantom.vertebra import BoneSurface
 
 TABLE_CORE_HU, TABLE_SHELL_HU, MATTRESS_HU = -890.0, 60.0, -930.0
 CLOTH_HU = -420.0

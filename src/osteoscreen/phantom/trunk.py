@@ -13,6 +13,7 @@ import numpy as np
 from osteoscreen.phantom.abdomen import SEAM_MM, Abdomen, cavity_fat, paint_abdomen
 from osteoscreen.phantom.course import Diet, draw_gut
 from osteoscreen.phantom.field import Array
+from osteoscreen.phantom.ilium import paint_ilia
 from osteoscreen.phantom.kidney import draw_kidneys
 from osteoscreen.phantom.muscle import Muscle, draw_muscles, muscle_hu, paint_muscles
 from osteoscreen.phantom.organ import draw_organs
@@ -22,12 +23,12 @@ from osteoscreen.phantom.pelvis import (
     draw_pelvic_organs,
     inside_wings,
     paint_gluteals,
-    paint_wings,
     wings,
 )
 from osteoscreen.phantom.person import Person
 from osteoscreen.phantom.plane import Plane
 from osteoscreen.phantom.spine import Spine
+from osteoscreen.phantom.surface import BoneSurface, paint_bone
 from osteoscreen.phantom.surroundings import (
     Surroundings,
     draw_surroundings,
@@ -37,9 +38,10 @@ from osteoscreen.phantom.surroundings import (
 )
 from osteoscreen.phantom.thorax import Thorax, draw_thorax, lung_height, paint_lung
 from osteoscreen.phantom.tissue import AIR_HU, Tissues
-from osteoscreen.phantom.vertebra import BoneSurface
 from osteoscreen.phantom.vessel import draw_vessels
 
+RIB_SHELL, RIB_MARROW_HU = 0.8, 60.0
+"""Cortex of a rib against that of the patient's bones, and how much less dense its marrow is."""
 MARGIN_MM = 14.0
 """Room around the skin for cloth and cables."""
 
@@ -135,7 +137,7 @@ def _paint_inside(
         paint_lung(trunk.thorax, tissues, plane, lung, near.grains[0], hu)
     paint_gluteals(trunk.pelvis, found, tissues, near, hu)
     paint_muscles(trunk.muscles, tissues, near, hu)
-    paint_wings(found, surface, plane, hu)
+    paint_ilia(trunk.pelvis.sacrum, surface, plane, hu)
     _paint_ribs(trunk.thorax, tissues, surface, near, hu)
 
 
@@ -170,15 +172,14 @@ def _paint_ribs(
             window, depth = cut
             inside = (depth > 0) & (near.skin[window] > 3)
             hu[window][inside] = tissues.cartilage + 6 * near.grains[1][window][inside]
-    shell = 0.9 * surface.cortex_mm * np.exp(0.3 * near.plane.shell_noise)
-    marrow = surface.cancellous_hu - 60
     for rib in thorax.ribs:
         cut = rib.cut(near.plane)
         if cut is not None:
             window, depth = cut
-            bone = np.where(depth < shell[window], 0.85 * surface.cortex_hu, marrow)
-            inside = (depth > 0) & (near.skin[window] > 3)
-            hu[window][inside] = bone[inside]
+            noise = near.plane.shell_noise[window]
+            depth = np.minimum(depth, near.skin[window] - 3)
+            hus = (0.9 * surface.cortex_hu, surface.cancellous(noise) - RIB_MARROW_HU)
+            paint_bone(hu[window], depth, surface.shell_mm(noise, RIB_SHELL), near.plane.pixel_mm, hus)
 
 
 def draw_trunk(
@@ -200,18 +201,18 @@ def draw_trunk(
     rng, organ_rng = rngs
     scale, age = person.scale, person.age
     centres = {vertebra.level: vertebra.centre_mm for vertebra in spine.vertebrae}
-    crest = centres["L4"][2] + float(rng.normal(-6, 7))
-    margin = centres["L2"][2] + float(rng.normal(0, 8))
-    outline = draw_outline(rng, person, spine.column, (crest, margin))
-    sink = float(rng.normal(0, 22 if is_randomised else 12))
     infiltration = float(np.clip(0.03 + 0.20 * (age - 40) / 50 + rng.normal(0, 0.06), 0.01, 0.5))
+    pelvis = Pelvis(spine.sacrum, infiltration)
+    margin = centres["L2"][2] + float(rng.normal(0, 8))
+    outline = draw_outline(rng, person, spine.column, (pelvis.crest_mm, margin))
+    sink = float(rng.normal(0, 22 if is_randomised else 12))
     bulk = float(np.clip(rng.normal(1.06 - 0.10 * (age - 40) / 50 - 0.05 * (person.sex == "F"), 0.07), 0.7, 1.25))
     return Trunk(
         outline=outline,
         abdomen=_draw_abdomen(organ_rng, person, outline, sink, is_randomised=is_randomised),
         muscles=draw_muscles(rng, spine.column, scale, infiltration, bulk),
         thorax=draw_thorax(rng, outline, centres, scale, sink),
-        pelvis=Pelvis(crest, 0.5 * outline.column.at(crest - 50)[0], scale, outline.column.at(-112 * scale)[1], infiltration),
+        pelvis=pelvis,
         surroundings=draw_surroundings(rng, outline, scale, is_randomised=is_randomised),
         infiltration=infiltration,
     )

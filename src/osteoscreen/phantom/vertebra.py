@@ -1,4 +1,4 @@
-"""One vertebra as an implicit solid: a body between two endplates, and an arch of capsules.
+"""The body of one vertebra as an implicit solid between two endplates.
 
 Local coordinates are (u, v, w) in millimetres: u to the left, v to the back, w to the head, with
 the origin at the centre of the body.
@@ -9,16 +9,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import ndimage
 
-from osteoscreen.phantom.arch import Capsule
-from osteoscreen.phantom.field import Array, SmoothField
+from osteoscreen.phantom.capsule import Capsule, Frame
+from osteoscreen.phantom.field import Array
 
 RIM_MM = 3.0
 """Height over which an osteophyte fades away from the endplate."""
 SUBCHONDRAL_MM = 2.5
 """Decay of the dense bone under an endplate."""
-TEXTURE_PITCH_MM = (2.8, 1.3)
-"""Coarse and fine grain of trabecular bone as a clinical CT shows it."""
+TEXTURE_PITCH_MM = (9.0, 2.6, 1.2)
+"""Patches of marrow, then the coarse and the fine grain of trabeculae as clinical CT shows them."""
+TEXTURE_STRETCH = 2.2
+"""Trabeculae are longer along the load: pitch along w against the pitch across."""
+VEIN_HU, VEIN_MM, VEIN_TALL_MM = 25.0, 1.6, 3.0
+"""Basivertebral vein: blood and fat; half width of its branches and half height."""
+
+Local = tuple[Array, Array, Array]
 
 
 @dataclass(frozen=True)
@@ -27,7 +34,7 @@ class Osteophyte:
 
     Args:
         angle: Where on the rim, radians from left (0) to back (pi / 2).
-        size_mm: Size; it stands out by about four fifths of that.
+        size_mm: How far it stands out.
         upper: Whether it grows on the upper endplate.
     """
 
@@ -36,165 +43,200 @@ class Osteophyte:
     upper: bool
 
 
+@dataclass(frozen=True)
+class Endplate:
+    """One endplate as a height field over the body.
+
+    Args:
+        concavity_mm: Dip in the middle.
+        front_mm: Loss of height at the front wall, linear to none at the back: a wedge.
+        side_mm: Loss of height at the left wall and gain at the right one.
+        thickness_mm: Thickness of its compact bone.
+        sclerosis_hu: Extra attenuation right under it.
+    """
+
+    concavity_mm: float
+    front_mm: float
+    side_mm: float
+    thickness_mm: float
+    sclerosis_hu: float
+
+
+@dataclass(frozen=True)
+class Outline:
+    """Outline of a body in its own axial plane.
+
+    Args:
+        width_mm, depth_mm: Size at the endplates.
+        exponent: Superellipse exponent.
+        notch: Depth of the concave back wall, share of the half depth.
+        waist: Narrowing at mid-height, share of the radius.
+        waves: Amplitude and phase of each harmonic from the third on, shares of the radius.
+    """
+
+    width_mm: float
+    depth_mm: float
+    exponent: float
+    notch: float
+    waist: float
+    waves: tuple[tuple[float, float], ...] = ()
+
+
 @dataclass(frozen=True, eq=False)
 class Vertebra:
     """One vertebra of one patient, in place.
 
     Args:
         level: Name, such as ``"L3"``.
-        centre_mm: Centre of the body (x, y, z) in the patient frame.
-        axes: Rotation, rows are the local axes u, v, w in the patient frame.
-        width_mm, depth_mm, height_mm: Size of the body.
-        exponent: Superellipse exponent of the outline.
-        notch: Depth of the concave back wall, share of the half depth.
-        waist: Narrowing at mid-height, share of the radius.
-        concavity_mm: Dip of the endplates in their middle.
+        frame: Centre of the body, and its axes.
+        outline: Side walls of the body.
+        height_mm: Distance of the rims of the endplates, before any loss.
+        upper, lower: Endplates.
         disc_mm: Thickness of the disc below.
         trabecular_hu: Mean attenuation inside at 120 kVp.
-        endplate_mm: Thickness of the endplates.
-        sclerosis_hu: Extra attenuation right under the endplates.
-        arch: Posterior elements; empty for the sacrum's body.
+        height_loss: Share of height lost by compression, 0 for an intact body.
+        arch: Posterior elements.
         osteophytes: Spurs on the rims.
-        texture: Trabecular grain in local coordinates, coarse and fine.
+        texture: Variation of the attenuation in local coordinates: patches, coarse, fine grain.
     """
 
     level: str
-    centre_mm: tuple[float, float, float]
-    axes: Array
-    width_mm: float
-    depth_mm: float
+    frame: Frame
+    outline: Outline
     height_mm: float
-    exponent: float
-    notch: float
-    waist: float
-    concavity_mm: float
+    upper: Endplate
+    lower: Endplate
     disc_mm: float
     trabecular_hu: float
-    endplate_mm: float
-    sclerosis_hu: float
+    height_loss: float
     arch: tuple[Capsule, ...]
     osteophytes: tuple[Osteophyte, ...]
-    texture: tuple[Array, Array]
+    texture: tuple[Array, ...]
 
-    def local(self, x: Array, y: Array, z_mm: float) -> tuple[Array, Array, Array]:
-        """Turn patient coordinates of one axial plane into local coordinates.
+    @property
+    def centre_mm(self) -> tuple[float, float, float]:
+        """Centre of the body (x, y, z) in the patient frame."""
+        return self.frame.centre_mm
 
-        Args:
-            x: Left coordinate in mm, any shape that agrees with ``y``.
-            y: Back coordinate in mm.
-            z_mm: Height of the plane.
-        Returns: Local (u, v, w) in mm.
-        """
-        dx, dy = x - np.float32(self.centre_mm[0]), y - np.float32(self.centre_mm[1])
-        dz = np.float32(z_mm - self.centre_mm[2])
-        rows = [axis[0] * dx + axis[1] * dy + axis[2] * dz for axis in self.axes]
-        return rows[0], rows[1], rows[2]
+    @property
+    def width_mm(self) -> float:
+        """Width of the body at its endplates."""
+        return self.outline.width_mm
 
-    def outline(self, u: Array, v: Array, w: Array) -> tuple[Array, Array]:
+    @property
+    def depth_mm(self) -> float:
+        """Depth of the body at its endplates."""
+        return self.outline.depth_mm
+
+    def wall(self, local: Local) -> tuple[Array, Array]:
         """Measure where points lie between the axis of the body and its side wall.
 
         Args:
-            u: Local left in mm.
-            v: Local back in mm, of the same shape.
-            w: Local head in mm, of the same shape.
-        Returns: The relative radius, 1 on the wall, and the depth below it in mm, measured along
-            the radius and negative outside.
+            local: Coordinates (u, v, w), each of one shape.
+        Returns: The relative radius, 1 on the wall, and the depth below it in mm, negative
+            outside.
         """
-        squeeze = 1 - self.waist * (1 - np.minimum((2 * w / self.height_mm) ** 2, 1))
-        half_width = np.float32(self.width_mm / 2) * squeeze
-        dent = 1 - np.float32(self.notch) * np.exp(-((u / (0.24 * self.width_mm)) ** 2))
-        half_depth = np.float32(self.depth_mm / 2) * squeeze * np.where(v > 0, dent, 1)
-        relative = (
-            np.abs(u / half_width) ** self.exponent + np.abs(v / half_depth) ** self.exponent
-        ) ** np.float32(1 / self.exponent)
+        u, v, w = local
+        shape = self.outline
+        squeeze = 1 - shape.waist * (1 - np.minimum((2 * w / self.height_mm) ** 2, 1))
+        half_width = np.float32(shape.width_mm / 2) * squeeze
+        dent = 1 - np.float32(shape.notch) * np.exp(-((u / (0.24 * shape.width_mm)) ** 2))
+        half_depth = np.float32(shape.depth_mm / 2) * squeeze * np.where(v > 0, dent, 1)
+        power = np.float32(shape.exponent)
+        # exp(log) is three times faster than the power of a negative-free float32 array.
+        terms = np.exp(power * np.log(np.abs(u / half_width) + 1e-6))
+        terms += np.exp(power * np.log(np.abs(v / half_depth) + 1e-6))
+        relative = np.exp(np.log(terms) / power)
+        angle = np.arctan2(v, u)
         distance = np.hypot(u, v)
+        swell = np.ones_like(relative)
+        for order, (size, phase) in enumerate(shape.waves, start=3):
+            swell += np.float32(size) * np.cos(order * angle + np.float32(phase))
         for spur in self.osteophytes:
-            relative = relative / (1 + self._spur(spur, u, v, w) / np.maximum(distance, 8))
+            swell += self._spur(spur, angle, w) / np.maximum(distance, 8)
+        relative = relative / swell
         return relative, distance * (1 / np.maximum(relative, 1e-3) - 1)
 
-    def _spur(self, spur: Osteophyte, u: Array, v: Array, w: Array) -> Array:
-        turn = np.arctan2(v, u) - np.float32(spur.angle)
-        turn = (turn + np.pi) % (2 * np.pi) - np.pi
+    def _spur(self, spur: Osteophyte, angle: Array, w: Array) -> Array:
+        turn = (angle - np.float32(spur.angle) + np.pi) % (2 * np.pi) - np.pi
         rim = self.height_mm / 2 if spur.upper else -self.height_mm / 2
         return np.asarray(
             spur.size_mm * np.exp(-((turn / 0.35) ** 2) - ((w - rim) / RIM_MM) ** 2), np.float32
         )
 
-    def endplate_depth(self, relative: Array, w: Array) -> Array:
-        """Return the depth below the nearer endplate in mm; negative in the disc.
+    def plate_depth(self, plate: Endplate, relative: Array, local: Local) -> Array:
+        """Return the depth below one endplate in mm; negative in the disc.
 
         Args:
-            relative: Relative radius of ``outline``: the endplates dip towards the middle.
-            w: Local height in mm.
-        """
-        dip = self.concavity_mm * (1 - np.minimum(relative, 1) ** 2)
-        return np.asarray(self.height_mm / 2 - dip - np.abs(w), dtype=np.float32)
-
-    def body(self, local: tuple[Array, Array, Array], shell: Array, cortex_hu: float) -> Array:
-        """Return the attenuation of the body.
-
-        Args:
-            local: Coordinates (u, v, w), each of shape (rows, columns).
-            shell: Cortex thickness in mm at each place.
-            cortex_hu: Attenuation of compact bone.
-        Returns: HU at 120 kVp, shape (rows, columns); NaN outside the body.
+            plate: ``upper`` or ``lower``.
+            relative: Relative radius of ``wall``: the endplates dip towards the middle.
+            local: Coordinates (u, v, w).
         """
         u, v, w = local
-        relative, wall_depth = self.outline(u, v, w)
-        plate_depth = self.endplate_depth(relative, w)
-        inside = (relative < 1) & (plate_depth > 0)
-        hu = np.full(u.shape, np.nan, np.float32)
-        if not inside.any():
-            return hu
-        depth = plate_depth[inside]
-        values = self.trabecular_hu + self.grain(u[inside], v[inside], w[inside])
-        values += self.sclerosis_hu * np.exp(-depth / SUBCHONDRAL_MM)
-        values -= 45 * self._vein(u[inside], v[inside], w[inside])
-        values = np.where(depth < self.endplate_mm, 0.6 * cortex_hu, values)
-        values = np.where(wall_depth[inside] < shell[inside], cortex_hu, values)
-        hu[inside] = values
-        return hu
+        height = np.float32(self.height_mm / 2) - plate.concavity_mm * (
+            1 - np.minimum(relative, 1) ** 2
+        )
+        height -= plate.front_mm * np.clip(0.5 - v / np.float32(self.depth_mm), 0, 1)
+        height -= plate.side_mm * np.clip(u / np.float32(self.width_mm), -0.5, 0.5)
+        return np.asarray(height - w if plate is self.upper else height + w, np.float32)
 
-    def _vein(self, u: Array, v: Array, w: Array) -> Array:
-        """Basivertebral vein: a dark funnel from the middle to the back wall at mid-height."""
-        towards_back = np.clip(v / (self.depth_mm / 2), 0, 1)
-        return np.asarray(np.exp(-((u / 5) ** 2) - (w / 2.5) ** 2) * towards_back, dtype=np.float32)
+    def depths(self, local: Local) -> tuple[Array, Array, Array, Array]:
+        """Return relative radius and the depth below the wall, the upper and the lower endplate."""
+        relative, wall = self.wall(local)
+        return (
+            relative,
+            wall,
+            self.plate_depth(self.upper, relative, local),
+            self.plate_depth(self.lower, relative, local),
+        )
 
-    def grain(self, u: Array, v: Array, w: Array) -> Array:
+    def inside_hu(self, local: Local, plate_depths: tuple[Array, Array]) -> Array:
+        """Return the attenuation of the cancellous bone.
+
+        Args:
+            local: Coordinates (u, v, w) of any one shape.
+            plate_depths: Depth below the upper and the lower endplate in mm.
+        Returns: HU at 120 kVp, of that shape.
+        """
+        hu = np.float32(self.trabecular_hu) + self.grain(local)
+        for plate, depth in zip((self.upper, self.lower), plate_depths):
+            hu += plate.sclerosis_hu * np.exp(-np.maximum(depth, 0) / SUBCHONDRAL_MM)
+        vein = self.vein(local)
+        return np.asarray(hu + vein * (np.float32(VEIN_HU) - hu) * np.float32(0.8), np.float32)
+
+    def vein(self, local: Local) -> Array:
+        """Return the share of each point in the basivertebral vein, 0 to 1.
+
+        A stem from the middle of the back wall, and two branches towards the front corners, at
+        mid-height.
+        """
+        u, v, w = local
+        half_depth, half_width = self.depth_mm / 2, self.width_mm / 2
+        fork = np.float32(0.1 * half_depth)
+        stem = np.hypot(u, np.minimum(v - fork, 0))
+        slope = np.float32(0.8 * half_depth / half_width)
+        aside = np.abs(u)
+        branch = np.hypot(
+            (v - fork + slope * aside) * np.float32(1 / np.hypot(1, slope)),
+            np.maximum(aside - np.float32(0.55 * half_width), 0),
+        )
+        nearest = np.minimum(stem / (1 + np.clip(v / half_depth, 0, 1)), 1.3 * branch)
+        return np.asarray(np.exp(-((nearest / VEIN_MM) ** 2) - (w / VEIN_TALL_MM) ** 2), np.float32)
+
+    def grain(self, local: Local) -> Array:
         """Return the trabecular texture at points inside the body.
 
         Args:
-            u: Local left in mm.
-            v: Local back in mm, of the same shape.
-            w: Local head in mm, of the same shape.
+            local: Coordinates (u, v, w), each of one shape.
         Returns: HU around zero, of that shape; beyond the lattice the edge goes on.
         """
+        u, v, w = local
         total = np.zeros(u.shape, np.float32)
         for lattice, pitch_mm in zip(self.texture, TEXTURE_PITCH_MM):
-            middle = (np.array(lattice.shape) - 1) / 2
+            pitches = (pitch_mm * TEXTURE_STRETCH, pitch_mm, pitch_mm)
             index = [
-                np.clip(np.rint(axis / pitch_mm + centre), 0, size - 1).astype(np.int32)
-                for axis, centre, size in zip((w, v, u), middle, lattice.shape)
+                axis / pitch + (size - 1) / 2
+                for axis, pitch, size in zip((w, v, u), pitches, lattice.shape)
             ]
-            total += lattice[index[0], index[1], index[2]]
+            total += ndimage.map_coordinates(lattice, index, order=1, mode="nearest")
         return total
-
-
-@dataclass(frozen=True, eq=False)
-class BoneSurface:
-    """What all bones of a patient share.
-
-    Args:
-        cortex_mm: Mean thickness of the cortex.
-        cortex_hu: Attenuation of compact bone at 120 kVp.
-        cancellous_hu: Attenuation inside arches, ribs and pelvis at 120 kVp.
-        roughness: Field that varies the cortex along the surface.
-        body_wall: Share of the cortex that the walls of the bodies have: many real bodies show
-            hardly any rim.
-    """
-
-    cortex_mm: float
-    cortex_hu: float
-    cancellous_hu: float
-    roughness: SmoothField
-    body_wall: float
