@@ -101,7 +101,7 @@ def gut_hu(
     filling = np.array(gut.filling, np.int8)[nearest]
     level = np.array(gut.level_mm, np.float32)[nearest]
     radius = np.array(gut.tube.points_mm, np.float32)[:, 3][nearest]
-    hu = np.full(depth.shape, tissues.bowel, np.float32) + 3 * fine
+    hu = tissues.bowel + 7 * fine + 5 * coarse
     hu = np.where(filling == Filling.STOOL, _stool(fine, coarse), hu)
     hu = np.where(filling == Filling.FOOD, FOOD_HU + 22 * fine + 16 * coarse, hu)
     hu = np.where(filling == Filling.CONTRAST, np.float32(ORAL_CONTRAST_HU), hu)

@@ -27,6 +27,11 @@ SPINOUS_MM = 60.0
 """How far a lumbar spinous process reaches behind the centre of its body, person of 1.68 m."""
 LEAST_COVER_MM = 10.0
 """Skin and fat over the spinous processes of a thin person."""
+COMPARTMENT_MM = (
+    (-190, 26), (-140, 36), (-110, 46), (-75, 54), (-40, 58), (30, 58), (75, 54), (110, 48), (165, 44),
+)  # fmt: skip
+"""How far the muscles of the back reach behind the centre of the column, by height; the rest up to
+the skin is fat."""
 FOLLOW = 0.6
 """Share of the curve of the column that the skin of the back follows."""
 
@@ -148,11 +153,12 @@ class Outline:
         back_mm: Distance of the skin of the back from the column at L3.
         roundness: Exponents of the front and of the back half.
         waves: Individual form: (order, share, phase) of angular waves.
-        fat_mm: Subcutaneous fat at the sides, in front and behind, at the navel.
+        fat_mm: Subcutaneous fat at the sides and in front, at the navel.
         wall_mm: Thickness of the side wall and of the rectus.
         groove_mm: Depth of the furrow over the spinous processes.
         navel_mm: Height of the navel.
         crest_mm, margin_mm: Heights of the iliac crest and of the lowest costal margin.
+        scale: Size of the person.
     """
 
     column: Column
@@ -161,12 +167,13 @@ class Outline:
     back_mm: float
     roundness: tuple[float, float]
     waves: tuple[tuple[int, float, float], ...]
-    fat_mm: tuple[float, float, float]
+    fat_mm: tuple[float, float]
     wall_mm: tuple[float, float]
     groove_mm: float
     navel_mm: float
     crest_mm: float
     margin_mm: float
+    scale: float
 
     @lru_cache(maxsize=64)  # noqa: B019 - an outline is small, and drawing asks often
     def section(self, z_mm: float) -> Section:
@@ -187,7 +194,7 @@ class Outline:
             z_mm=z_mm,
             skin=radius,
             slant=slant,
-            fat=self._fat(z_mm, x),
+            fat=self._fat(z_mm, x, back - column[1]),
             wall=self._wall(z_mm, x),
             back_limit=_back_limit(z_mm),
         )
@@ -210,11 +217,11 @@ class Outline:
         navel = 11 * np.exp(-((x / 6) ** 2) - ((z_mm - self.navel_mm) / 8) ** 2)
         return np.asarray(radius - np.where(SIN > 0, furrow, navel), np.float32)
 
-    def _fat(self, z_mm: float, x: Curve) -> Curve:
-        side, front, back = self.fat_mm
+    def _fat(self, z_mm: float, x: Curve, cover: float) -> Curve:
+        side, front = self.fat_mm
+        back = max(cover - self.scale * _along(COMPARTMENT_MM, z_mm) - SKIN_MM, 3.5)
         side *= _along(((-170, 1.7), (-110, 1.5), (-60, 1.25), (0, 1), (60, 0.75), (120, 0.6)), z_mm)
         front *= _along(((-150, 1.3), (-60, 1.1), (0, 1), (70, 0.75), (130, 0.6)), z_mm)
-        back *= _along(((-150, 1.4), (-70, 1.2), (0, 1), (60, 0.8), (120, 0.65)), z_mm)
         to_front, to_back = np.maximum(-SIN, 0) ** 1.5, np.maximum(SIN, 0) ** 1.5
         fat = side + (front - side) * to_front + (back - side) * to_back
         # Over the erector's outer edge the fat is thickest: the fascia curves in there.
@@ -280,12 +287,13 @@ def draw_outline(
     belly = (104 + 62 * plump) * scale * rng.normal(1, 0.04)
     breast = (112 + 30 * plump) * scale * rng.normal(1, 0.03)
     apron = (94 + 48 * plump) * scale * rng.normal(1, 0.04)
-    fat = (1.12 if is_woman else 0.9) * rng.uniform(0.75, 1.25, 3)
+    lean = scale * (1.0 if is_woman else 1.12) * (1.08 - 0.3 * np.clip((person.age - 40) / 50, 0, 1))
+    fat = (1.12 if is_woman else 0.9) * rng.uniform(0.7, 1.3, 2)
     return Outline(
         column=column,
         half_width_mm=((-190, hip), (-120, 0.97 * hip), (0, waist), (60, waist), (150, chest)),
         front_mm=((-190, 0.85 * apron), (-110, apron), (-15, belly), (60, 0.97 * belly), (160, breast)),
-        back_mm=float(SPINOUS_MM * scale + LEAST_COVER_MM + 22 * plump * rng.uniform(0.6, 1.2)),
+        back_mm=float(SPINOUS_MM * scale + LEAST_COVER_MM + 26 * plump * rng.uniform(0.5, 1.2)),
         roundness=(float(rng.uniform(2.05, 2.35)), float(rng.uniform(2.5, 3.1))),
         waves=tuple(
             (order, float(rng.normal(0, 0.012)), float(rng.uniform(0, 2 * np.pi)))
@@ -294,14 +302,14 @@ def draw_outline(
         fat_mm=(
             float((4 + 26 * plump) * fat[0]),
             float((4 + 32 * plump) * fat[1]),
-            float((5 + 26 * plump) * fat[2]),
         ),
         wall_mm=(
-            float(rng.uniform(15, 23) * scale * (1 if is_woman else 1.15)),
-            float(rng.uniform(7, 11) * scale),
+            float(rng.uniform(12.5, 19.5) * lean),
+            float(rng.uniform(7, 11) * lean),
         ),
         groove_mm=float(rng.uniform(3, 6.5)),
         navel_mm=float(rng.normal(-30, 10)),
         crest_mm=heights[0],
         margin_mm=heights[1],
+        scale=scale,
     )

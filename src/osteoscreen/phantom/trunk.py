@@ -158,8 +158,8 @@ def _paint_shell(trunk: Trunk, tissues: Tissues, near: Layers, hu: Array) -> Non
     share = below / np.maximum(near.wall, 1)
     is_flank = (near.wall > 11) & (np.abs(near.beside) > 70) & (near.plane.z_mm < trunk.outline.margin_mm)
     line = np.minimum(np.abs(share - 0.40), np.abs(share - 0.74) * 1.1) * near.wall
-    parted = np.clip(1 - (line - 0.25) / np.float32(0.7), 0, 1) * np.clip(0.75 + 0.4 * coarse, 0, 1)
-    muscle = np.where(is_flank, muscle + parted * (tissues.fat - muscle) * np.float32(0.8), muscle)
+    parted = np.clip(1 - (line - 0.15) / np.float32(0.55), 0, 1) * np.clip(0.75 + 0.4 * coarse, 0, 1)
+    muscle = np.where(is_flank, muscle + parted * (tissues.fat - muscle) * np.float32(0.65), muscle)
     hu[wall] = muscle[wall]
 
 
