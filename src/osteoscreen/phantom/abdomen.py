@@ -19,7 +19,7 @@ from osteoscreen.phantom.vessel import Vessel, Vessels, plaque_hu
 
 GUT_CLAIM_MM = 3.0
 VESSEL_CLAIM_MM = 90.0
-KIDNEY_CLAIM_MM, CAPSULE_CLAIM_MM = 60.0, 6.0
+KIDNEY_CLAIM_MM, CAPSULE_CLAIM_MM = 60.0, 24.0
 """Added to the depth where things touch: who claims more yields less."""
 SEAM_MM = 1.0
 """Half the width of the fat between two organs of a lean person."""

@@ -59,7 +59,7 @@ CRURA: dict[int, tuple[Row, ...]] = {
 BEHIND = ("multifidus", "longissimus", "iliocostalis")
 """Muscles of the compartment behind the laminae and transverse processes."""
 FAT_SHARE = {
-    "psoas": 0.25, "quadratus": 0.8, "multifidus": 1.5, "longissimus": 0.9, "iliocostalis": 0.8,
+    "psoas": 0.25, "quadratus": 0.8, "multifidus": 1.3, "longissimus": 1.2, "iliocostalis": 1.2,
     "crus": 0.2,
 }  # fmt: skip
 """Fatty infiltration of each muscle against that of the patient."""
@@ -95,8 +95,8 @@ def muscle_hu(tissues: Tissues, infiltration: float | Array, grains: tuple[Array
     """
     fine, coarse = grains
     # Contour lines of the coarse grain, frayed by the fine one: long septa, not spots.
-    streak = np.clip((np.sin(np.float32(4.5) * coarse + np.float32(0.8) * fine) - 0.35) / 0.65, 0, 1)
-    strength = np.clip(infiltration * (1.5 + 0.8 * coarse + 0.35 * fine), 0, 0.85)
+    streak = np.clip((np.sin(np.float32(4) * coarse + np.float32(1.3) * fine) - 0.3) / 0.7, 0, 1)
+    strength = np.clip(infiltration * (1.4 + 0.7 * coarse), 0, 0.8)
     fat = np.clip(0.35 * infiltration + streak * strength, 0, 0.9)
     lean = np.float32(tissues.muscle) + np.float32(2.5) * coarse + np.float32(2.0) * fine
     return np.asarray(lean + fat * (tissues.fat - lean), np.float32)
@@ -121,7 +121,7 @@ def paint_muscles(
             continue
         window, depth = cut
         # Uneven bellies: the coarse grain pushes the surface in and out.
-        depth = depth + np.float32(0.9) * grains[1][window]
+        depth = depth + np.float32(1.5) * grains[1][window]
         if muscle.name in BEHIND:
             depth = np.minimum(depth, layers.fascia[window] - np.float32(0.8))
         cuts.append((number, (window, depth)))
@@ -130,7 +130,12 @@ def paint_muscles(
         muscle = muscles[number]
         inside = (standing.owner[window] == number) & (depth > 0)
         local = (grains[0][window], grains[1][window])
-        values = muscle_hu(tissues, muscle.infiltration, local)
+        share: float | Array = muscle.infiltration
+        if muscle.name in BEHIND:
+            # Fat gathers beside the spinous processes and the laminae.
+            beside = np.abs(layers.beside[window]) / np.float32(22)
+            share = np.minimum(share * (0.45 + 1.1 * np.exp(-beside * beside)), np.float32(0.9))
+        values = muscle_hu(tissues, share, local)
         cleft = standing.margin[window] < CLEFT_MM * (0.8 + 2.5 * muscle.infiltration)
         cleft &= standing.depth[window] > 0.6
         values = np.where(cleft, np.float32(0.45 * tissues.fat + 0.1 * tissues.muscle), values)
@@ -155,7 +160,7 @@ def draw_muscles(
     """
     muscles = []
     for name, rows in ANATOMY.items():
-        size = bulk * float(rng.normal(1, 0.06))
+        size = 0.95 * bulk * float(rng.normal(1, 0.06))
         share = float(np.clip(infiltration * FAT_SHARE[name] * rng.uniform(0.7, 1.3), 0, 0.85))
         for side in (-1, 1):
             jitter = (side * float(rng.normal(0, 1)), float(rng.normal(0, 1)), size * float(rng.normal(1, 0.03)))

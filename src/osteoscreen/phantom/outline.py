@@ -237,7 +237,8 @@ class Outline:
         below = _smooth((self.crest_mm - z_mm) / 45)
         flank = side * (1 - below * 0.55) * (1 - above) + 13.0 * above
         belly = rectus * np.sqrt(np.clip((away - 4) / 9, 0, 1)) * np.clip((82 - away) / 20, 0, 1)
-        lateral = flank * _smooth((away - 62) / 30)
+        swell = 1 + sum(4 * share * np.cos((order + 3) * ANGLES + phase) for order, share, phase in self.waves)
+        lateral = flank * swell * _smooth((away - 62) / 30)
         front = np.maximum(np.maximum(belly, lateral), 2.2)
         behind = np.maximum(flank * _smooth((away - 62) / 40) * (0.45 + 0.55 * (1 - SIN)), 2.5)
         behind = behind * (1 - above) + np.maximum(behind, 11.0) * above

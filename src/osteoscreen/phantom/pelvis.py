@@ -145,7 +145,7 @@ def paint_gluteals(
     if not cuts:
         return
     standing = compete(hu.shape, cuts)
-    muscle = muscle_hu(tissues, pelvis.infiltration, layers.grains)
+    muscle = muscle_hu(tissues, 0.6 * pelvis.infiltration, layers.grains)
     inside = standing.owner >= 0
     cleft = (standing.margin < 1.6) & (standing.depth > 0.6)
     hu[inside] = np.where(cleft, np.float32(0.8 * tissues.fat), muscle)[inside]

@@ -13,7 +13,7 @@ from osteoscreen.phantom.field import Array
 from osteoscreen.phantom.outline import Layers, Outline
 from osteoscreen.phantom.plane import Plane
 from osteoscreen.phantom.solid import Knot, Loft, Tube, smooth_tube
-from osteoscreen.phantom.surface import BoneSurface
+from osteoscreen.phantom.surface import BoneSurface, covered
 from osteoscreen.phantom.tissue import AIR_HU, Tissues
 
 TABLE_CORE_HU, TABLE_SHELL_HU, MATTRESS_HU = -890.0, 60.0, -930.0
@@ -90,13 +90,15 @@ def paint_table(table: Table, plane: Plane, hu: Array) -> None:
     below = y - np.float32(table.top_mm) + rise
     share = np.clip(1 - (x / np.float32(table.half_width_mm)) ** 2, 0, 1)
     floor = np.float32(table.height_mm) * np.sqrt(share)
-    is_wide = np.abs(x) < table.half_width_mm
-    inside = (below > 0) & (below < floor) & is_wide
-    shell = inside & ((below < table.shell_mm) | (below > floor - table.shell_mm))
+    inside = (below > 0) & (below < floor)
+    # A shell thinner than a pixel is as bright as its share of the pixel.
+    half = np.float32(table.shell_mm / 2)
+    off = np.minimum(np.abs(below - half), np.abs(below - floor + half))
+    shell = covered(half - off, plane.pixel_mm) * (np.abs(x) < table.half_width_mm)
     mattress = (below > -table.mattress_mm) & (below <= 0) & (np.abs(x) < 0.85 * table.half_width_mm)
     hu[np.broadcast_to(mattress, hu.shape)] = MATTRESS_HU
     hu[np.broadcast_to(inside, hu.shape)] = TABLE_CORE_HU
-    hu[np.broadcast_to(shell, hu.shape)] = TABLE_SHELL_HU
+    hu += shell * (TABLE_SHELL_HU - hu)
 
 
 def paint_arm(arm: Arm, tissues: Tissues, surface: BoneSurface, plane: Plane, hu: Array) -> None:

@@ -45,13 +45,13 @@ class Thorax:
 
 
 def lung_height(thorax: Thorax, layers: Layers, z_mm: float) -> Array:
-    """Return how far a plane lies above the diaphragm, mm; the lung is where it is positive.
+    """Return the distance from the diaphragm, mm; the lung is where it is positive.
 
     Args:
         thorax: The chest.
         layers: Depths below the outline.
         z_mm: Height of the plane.
-    Returns: Height above the diaphragm at each point of the plane, negative below it.
+    Returns: Distance at each point of the plane, at right angles to the diaphragm, negative below.
     """
     behind, beside, before = thorax.recess_mm
     sine = np.sin(layers.angle)
@@ -59,9 +59,12 @@ def lung_height(thorax: Thorax, layers: Layers, z_mm: float) -> Array:
     left = np.float32(0.5) * (1 + np.tanh(layers.beside / np.float32(12)))
     dome = thorax.dome_mm[0] + (thorax.dome_mm[1] - thorax.dome_mm[0]) * left
     # The heart and the crura keep the lungs apart.
-    middle = 70 * np.exp(-((layers.beside / 24) ** 2)) * (layers.behind < 26)
-    inward = 1 - np.exp(-np.maximum(layers.cavity, 0) / np.float32(thorax.slope_mm))
-    return np.asarray(z_mm - (recess + (dome - recess) * inward + middle), np.float32)
+    middle = 60 * np.exp(-((layers.beside / 15) ** 2)) * (layers.behind < 26)
+    outward = np.exp(-np.maximum(layers.cavity, 0) / np.float32(thorax.slope_mm))
+    rise = dome - recess
+    steepness = rise * outward / np.float32(thorax.slope_mm)
+    height = np.float32(z_mm) - (dome - rise * outward + middle)
+    return np.asarray(height / np.sqrt(1 + steepness * steepness), np.float32)
 
 
 def paint_lung(

@@ -42,6 +42,7 @@ from osteoscreen.phantom.vessel import draw_vessels
 
 RIB_SHELL, RIB_MARROW_HU = 0.8, 60.0
 """Cortex of a rib against that of the patient's bones, and how much less dense its marrow is."""
+DIAPHRAGM_MM = 2.2
 MARGIN_MM = 14.0
 """Room around the skin for cloth and cables."""
 
@@ -130,8 +131,8 @@ def _paint_inside(
     height = lung_height(trunk.thorax, near, plane.z_mm)
     lung = (height > 0) & (room > 0)
     muscle = muscle_hu(tissues, 0.3 * trunk.infiltration, near.grains)
-    paint_abdomen(trunk.abdomen, tissues, near, np.where(height > -2.5, -1, room), hu)
-    diaphragm = (height > -2.5) & ~lung & (room > 0)
+    paint_abdomen(trunk.abdomen, tissues, near, np.where(height > -DIAPHRAGM_MM, -1, room), hu)
+    diaphragm = (height > -DIAPHRAGM_MM) & ~lung & (room > 0)
     hu[diaphragm] = muscle[diaphragm]
     if lung.any():
         paint_lung(trunk.thorax, tissues, plane, lung, near.grains[0], hu)
@@ -201,7 +202,7 @@ def draw_trunk(
     rng, organ_rng = rngs
     scale, age = person.scale, person.age
     centres = {vertebra.level: vertebra.centre_mm for vertebra in spine.vertebrae}
-    infiltration = float(np.clip(0.03 + 0.20 * (age - 40) / 50 + rng.normal(0, 0.06), 0.01, 0.5))
+    infiltration = float(np.clip(0.04 + 0.34 * (age - 40) / 50 + rng.normal(0, 0.07), 0.01, 0.6))
     pelvis = Pelvis(spine.sacrum, infiltration)
     margin = centres["L2"][2] + float(rng.normal(0, 8))
     outline = draw_outline(rng, person, spine.column, (pelvis.crest_mm, margin))

@@ -227,7 +227,7 @@ def _mesentery(
     for end in targets:
         z = float(np.clip(0.45 * end[2] + rng.normal(0, 12), -70 * scale, 45 * scale))
         x, y = _front(column, z, scale)
-        root = np.array([x - 4 + rng.normal(0, 5), y - 34 + rng.normal(0, 4), z])
+        root = np.array([x - 2 + rng.normal(0, 13), y - 36 + rng.normal(0, 8), z])
         goal = np.array(end)
         for blood in ("aorta", "portal"):
             size = float(rng.uniform(0.9, 1.9))
