@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from osteoscreen.phantom.bowel import Gut, gut_hu
+from osteoscreen.phantom.contest import Standing, compete, without
 from osteoscreen.phantom.field import Array, Mask
 from osteoscreen.phantom.kidney import Kidney, kidney_hu, paint_inside
 from osteoscreen.phantom.organ import Organ
-from osteoscreen.phantom.outline import Layers
 from osteoscreen.phantom.plane import Window
-from osteoscreen.phantom.solid import Cut, Standing, compete, without
+from osteoscreen.phantom.section import Layers
+from osteoscreen.phantom.solid import Cut
 from osteoscreen.phantom.tissue import Tissues
 from osteoscreen.phantom.vessel import Vessel, Vessels, plaque_hu
 
@@ -112,7 +113,9 @@ def _pieces(abdomen: Abdomen, tissues: Tissues, layers: Layers) -> list[Piece]:
         cut = organ.cut(plane)
         if cut is not None:
             uneven = _uneven(organ, cut, layers)
-            found.append(Piece(uneven, _organ_fill(organ, tissues, layers), organ.claim_mm, organ.name))
+            found.append(
+                Piece(uneven, _organ_fill(organ, tissues, layers), organ.claim_mm, organ.name)
+            )
     for gut in abdomen.gut:
         lumen = gut.cut(plane)
         if lumen is not None:
@@ -163,11 +166,14 @@ def _organ_fill(organ: Organ, tissues: Tissues, layers: Layers) -> Fill:
     match organ.name:
         case "gallbladder" | "bladder":
             inside = tissues.bile if organ.name == "gallbladder" else min(tissues.urine, 60.0)
-            return lambda window, depth: np.where(
-                depth < (2.0 if organ.name == "gallbladder" else 3.5),
-                np.float32(tissues.bowel_wall),
-                np.float32(inside),
-            ) + 1.5 * layers.grains[0][window]
+            return lambda window, depth: (
+                np.where(
+                    depth < (2.0 if organ.name == "gallbladder" else 3.5),
+                    np.float32(tissues.bowel_wall),
+                    np.float32(inside),
+                )
+                + 1.5 * layers.grains[0][window]
+            )
         case "pancreas":
             return lambda window, depth: np.asarray(
                 tissues.pancreas + 5 * layers.grains[0][window] + 4 * layers.grains[1][window]

@@ -66,7 +66,7 @@ class Gut:
         deepest = np.full(depth.shape, OUTSIDE_MM, np.float32)
         # Every other ball is enough to say what is inside.
         for index in np.flatnonzero(reach > 0)[::2]:
-            x, y, z, radius = points[index]
+            x, y, _, radius = points[index]
             wide = float(np.sqrt(reach[index])) + 1
             spot = part.window((x - wide, x + wide), (y - wide, y + wide))
             if spot is None:
@@ -155,6 +155,8 @@ def fill(
             front = (points[here, 1] - points[here, 3]).min()
             back = (points[here, 1] + points[here, 3]).max()
             level[here] = front + part * (back - front)
-            filling[here] = np.where(filling[here] == Filling.COLLAPSED, Filling.FLUID, filling[here])
+            filling[here] = np.where(
+                filling[here] == Filling.COLLAPSED, Filling.FLUID, filling[here]
+            )
         start = stop
     return tuple(int(one) for one in filling), tuple(float(one) for one in level)

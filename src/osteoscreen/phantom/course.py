@@ -24,8 +24,8 @@ DUODENUM: tuple[Station, ...] = (
 )  # fmt: skip
 COLON: tuple[tuple[Station, ...], ...] = (
     (
-        (-0.64, 0.42, -132, 20), (-0.72, 0.50, -110, 29), (-0.80, 0.56, -75, 28), (-0.83, 0.62, -35, 25),
-        (-0.80, 0.62, 5, 24), (-0.74, 0.50, 32, 25), (-0.62, 0.30, 30, 24),
+        (-0.64, 0.42, -132, 20), (-0.72, 0.50, -110, 29), (-0.80, 0.56, -75, 28),
+        (-0.83, 0.62, -35, 25), (-0.80, 0.62, 5, 24), (-0.74, 0.50, 32, 25), (-0.62, 0.30, 30, 24),
     ),
     (
         (-0.62, 0.30, 30, 24), (-0.44, 0.15, 12, 24), (-0.18, 0.10, -10, 22), (0.10, 0.10, -14, 22),
@@ -33,12 +33,13 @@ COLON: tuple[tuple[Station, ...], ...] = (
     ),
     (
         (0.78, 0.52, 116, 19), (0.83, 0.66, 92, 18), (0.84, 0.72, 50, 16), (0.84, 0.68, 5, 15),
-        (0.83, 0.62, -40, 15), (0.78, 0.52, -85, 15), (0.68, 0.45, -115, 16), (0.50, 0.36, -138, 17),
-        (0.24, 0.30, -150, 18), (0.05, 0.42, -138, 18), (0.12, 0.62, -150, 17), (0.05, 0.84, -165, 18),
-        (0.0, 0.95, -188, 20),
+        (0.83, 0.62, -40, 15), (0.78, 0.52, -85, 15), (0.68, 0.45, -115, 16),
+        (0.50, 0.36, -138, 17), (0.24, 0.30, -150, 18), (0.05, 0.42, -138, 18),
+        (0.12, 0.62, -150, 17), (0.05, 0.84, -165, 18), (0.0, 0.95, -188, 20),
     ),
 )  # fmt: skip
-"""x and y as shares of the cavity (see ``place``), height and radius in mm, of a person of 1.68 m."""
+"""x and y as shares of the cavity (see ``place``), height and radius in mm, of a
+person of 1.68 m."""
 
 PITCH_MM = 24.5
 """Distance of neighbouring loops of small bowel."""
@@ -84,15 +85,20 @@ def draw_gut(
     late = Filling.CONTRAST if diet.has_oral_contrast and rng.random() < 0.3 else Filling.STOOL
     fillings: tuple[tuple[dict[Filling, float], tuple[float, float, float]], ...] = (
         ({Filling.STOOL: 0.8, late: 0.2}, (0.35 * diet.gas, 0.5, 90.0)),
-        ({Filling.STOOL: 0.5, Filling.FLUID: 0.2, Filling.COLLAPSED: 0.2}, (0.75 * diet.gas, 0.95, 80.0)),
+        (
+            {Filling.STOOL: 0.5, Filling.FLUID: 0.2, Filling.COLLAPSED: 0.2},
+            (0.75 * diet.gas, 0.95, 80.0),
+        ),
         ({Filling.STOOL: 0.5, Filling.COLLAPSED: 0.5}, (0.3 * diet.gas, 0.6, 70.0)),
     )
     for stations, (shares, gas) in zip(COLON, fillings):
-        tube = _haustra(rng, _tube(rng, outline, stations, (scale, float(rng.uniform(0.8, 1.15)), 6.0)))
+        tube = _haustra(
+            rng, _tube(rng, outline, stations, (scale, float(rng.uniform(0.8, 1.15)), 6.0))
+        )
         parts.append(_gut(rng, tube, shares, gas, 1.9))
     loops = {Filling.COLLAPSED: 0.5, Filling.FLUID: 0.2, drink: 0.3}
-    for tube in _draw_loops(rng, outline, scale, diet.slack):
-        parts.append(_gut(rng, tube, loops, (0.12 * diet.gas, 0.45, 60.0), 2.2))
+    tubes = _draw_loops(rng, outline, scale, diet.slack)
+    parts += [_gut(rng, tube, loops, (0.12 * diet.gas, 0.45, 60.0), 2.2) for tube in tubes]
     return tuple(parts)
 
 
@@ -154,12 +160,15 @@ def _draw_loops(
             ways = [
                 way
                 for way, step in enumerate(STEPS)
-                if ((here + step >= 0) & (here + step < free.shape)).all() and free[tuple(here + step)]
+                if ((here + step >= 0) & (here + step < free.shape)).all()
+                and free[tuple(here + step)]
             ]
             if not ways:
                 break
             # Loops run across and come back rather than up and down.
-            odds = np.array([(0.3, 0.3, 0.7, 0.7, 1.0, 1.0)[way] * (2 if way == heading else 1) for way in ways])
+            odds = np.array(
+                [(0.3, 0.3, 0.7, 0.7, 1.0, 1.0)[way] * (2 if way == heading else 1) for way in ways]
+            )
             heading = ways[int(rng.choice(len(ways), p=odds / odds.sum()))]
             here = here + STEPS[heading]
         if len(walk) > 1:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from osteoscreen.phantom.column import Column
-from osteoscreen.phantom.field import Array
+from osteoscreen.phantom.contest import without
+from osteoscreen.phantom.field import Array, Mask
 from osteoscreen.phantom.plane import Plane
-from osteoscreen.phantom.solid import Blob, Cut, Knot, Loft, without
+from osteoscreen.phantom.solid import Blob, Cut, Knot, Loft
 from osteoscreen.phantom.tissue import Tissues
 
 CORTEX_MM = 6.5
@@ -62,7 +63,7 @@ def kidney_hu(tissues: Tissues, depth: Array, grains: tuple[Array, Array]) -> Ar
     return np.asarray(mixed + 1.5 * fine, np.float32)
 
 
-def paint_inside(kidney: Kidney, tissues: Tissues, plane: Plane, hu: Array, free: Array) -> None:
+def paint_inside(kidney: Kidney, tissues: Tissues, plane: Plane, hu: Array, free: Mask) -> None:
     """Paint pelvis and cysts over a plane, in place.
 
     Args:
@@ -116,13 +117,20 @@ def _draw_kidney(
         z = middle + share * half
         x0, y0 = column.at(z)
         x = x0 + side * (out - 9 * share) * scale
-        y = y0 + (4 + 5 * share - 4 * plump) * scale
+        y = y0 + (4 + 9 * share - 4 * plump) * scale
         swell = float(np.sqrt(max(1 - abs(share) ** 2.4, 0.0)))
         body.append(Knot(z, x, y, wide * swell, deep * swell, turn))
         hollow = float(np.sqrt(max(1 - (share / 0.6) ** 2, 0.0)))
         to_hilum = (-side * np.cos(0.75) * 14 * scale, -np.sin(0.75) * 14 * scale)
         sinus.append(
-            Knot(z, x + to_hilum[0], y + to_hilum[1], 15 * hollow * scale, 5.5 * hollow * scale, side * 0.8)
+            Knot(
+                z,
+                x + to_hilum[0],
+                y + to_hilum[1],
+                15 * hollow * scale,
+                5.5 * hollow * scale,
+                side * 0.8,
+            )
         )
         coat = 4 + 13 * plump
         capsule.append(Knot(z, x, y + 1, wide * swell + coat, deep * swell + coat, turn))
@@ -140,4 +148,6 @@ def _draw_kidney(
         )
         cysts.append(Blob(centre, (size, size, size)))
     pelvis = Blob(spot, (7 * scale, 2.6 * scale, 9 * scale), side * 0.8)
-    return Kidney(Loft(tuple(body)), Loft(tuple(sinus)), pelvis, Loft(tuple(capsule)), tuple(cysts), hilum)
+    return Kidney(
+        Loft(tuple(body)), Loft(tuple(sinus)), pelvis, Loft(tuple(capsule)), tuple(cysts), hilum
+    )

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from osteoscreen.phantom.column import Column
+from osteoscreen.phantom.contest import compete
 from osteoscreen.phantom.field import Array
-from osteoscreen.phantom.outline import Layers
-from osteoscreen.phantom.solid import Knot, Loft, compete
+from osteoscreen.phantom.section import Layers
+from osteoscreen.phantom.solid import Knot, Loft
 from osteoscreen.phantom.tissue import Tissues
 
 Row = tuple[float, float, float, float, float, float]
@@ -95,16 +96,14 @@ def muscle_hu(tissues: Tissues, infiltration: float | Array, grains: tuple[Array
     """
     fine, coarse = grains
     # Contour lines of the coarse grain, frayed by the fine one: long septa, not spots.
-    streak = np.clip((np.sin(np.float32(4) * coarse + np.float32(1.3) * fine) - 0.3) / 0.7, 0, 1)
-    strength = np.clip(infiltration * (1.4 + 0.7 * coarse), 0, 0.8)
-    fat = np.clip(0.35 * infiltration + streak * strength, 0, 0.9)
+    streak = np.clip((np.sin(np.float32(4) * coarse + np.float32(1.3) * fine) - 0.1) / 0.9, 0, 1)
+    strength = np.clip(infiltration * (1.2 + 0.6 * coarse), 0, 0.7)
+    fat = np.clip(0.3 * infiltration + streak * strength, 0, 0.9)
     lean = np.float32(tissues.muscle) + np.float32(2.5) * coarse + np.float32(2.0) * fine
     return np.asarray(lean + fat * (tissues.fat - lean), np.float32)
 
 
-def paint_muscles(
-    muscles: tuple[Muscle, ...], tissues: Tissues, layers: Layers, hu: Array
-) -> None:
+def paint_muscles(muscles: tuple[Muscle, ...], tissues: Tissues, layers: Layers, hu: Array) -> None:
     """Paint the muscles along the spine over a plane, in place.
 
     Args:
@@ -163,7 +162,11 @@ def draw_muscles(
         size = 0.95 * bulk * float(rng.normal(1, 0.06))
         share = float(np.clip(infiltration * FAT_SHARE[name] * rng.uniform(0.7, 1.3), 0, 0.85))
         for side in (-1, 1):
-            jitter = (side * float(rng.normal(0, 1)), float(rng.normal(0, 1)), size * float(rng.normal(1, 0.03)))
+            jitter = (
+                side * float(rng.normal(0, 1)),
+                float(rng.normal(0, 1)),
+                size * float(rng.normal(1, 0.03)),
+            )
             knots = _knots(rows, column, scale, side, jitter)
             muscles.append(Muscle(name, Loft(knots), share))
     for rows in CRURA.values():

@@ -6,15 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from osteoscreen.phantom.contest import united
 from osteoscreen.phantom.outline import Outline
 from osteoscreen.phantom.plane import Plane
-from osteoscreen.phantom.solid import Blob, Cut, Knot, Loft, Solid, smooth_tube, united
+from osteoscreen.phantom.solid import Blob, Cut, Knot, Loft, Solid, smooth_tube
 
 Rows = tuple[tuple[float, float, float, float, float, float], ...]
 
 LIVER_RIGHT: Rows = (
-    (-12, -0.80, 0.46, 0.05, 0.10, 0), (5, -0.78, 0.48, 0.20, 0.30, 0), (30, -0.70, 0.50, 0.34, 0.44, 0),
-    (60, -0.62, 0.50, 0.46, 0.54, 0), (95, -0.56, 0.52, 0.58, 0.60, 0), (140, -0.54, 0.52, 0.62, 0.62, 0),
+    (-12, -0.80, 0.46, 0.05, 0.10, 0), (5, -0.78, 0.48, 0.20, 0.30, 0),
+    (30, -0.70, 0.50, 0.34, 0.44, 0), (60, -0.62, 0.50, 0.46, 0.54, 0),
+    (95, -0.56, 0.52, 0.58, 0.60, 0), (140, -0.54, 0.52, 0.62, 0.62, 0),
     (210, -0.52, 0.50, 0.60, 0.60, 0),
 )  # fmt: skip
 LIVER_LEFT: Rows = (
@@ -80,7 +82,9 @@ def shaped(outline: Outline, rows: Rows, scale: float, shift_mm: float) -> Loft:
     table = np.array(rows, float)
     knots = []
     for height in np.linspace(table[0, 0], table[-1, 0], 18):
-        _, x, y, rx, ry, turn = (float(np.interp(height, table[:, 0], table[:, i])) for i in range(6))
+        _, x, y, rx, ry, turn = (
+            float(np.interp(height, table[:, 0], table[:, i])) for i in range(6)
+        )
         z = float(height * scale + shift_mm)
         right, left, front, back = outline.section(z).cavity_box()
         centre = place(outline, x, y, z)
@@ -115,7 +119,9 @@ def draw_organs(
     if rng.random() < 0.85:
         size = float(rng.uniform(0.75, 1.25)) * scale
         radius = (14 * size, 20 * size, 30 * size)
-        organs.append(Organ("gallbladder", (Blob(bottom, radius, float(rng.normal(0.5, 0.3))),), 12.0))
+        organs.append(
+            Organ("gallbladder", (Blob(bottom, radius, float(rng.normal(0.5, 0.3))),), 12.0)
+        )
     for side in (-1, 1):
         x, y = outline.column.at(88 * scale)
         for lean in (-4.0, 7.0):
@@ -135,7 +141,7 @@ def _draw_liver(
     lobes = (shaped(outline, right, scale, drop), shaped(outline, LIVER_LEFT, scale, drop))
     aside = float(rng.normal(-0.13, 0.04))
     knots = []
-    for z, front, deep in ((55, 0.10, 26), (80, 0.14, 26), (105, 0.22, 20), (125, 0.30, 12)):
+    for z, front, deep in ((55.0, 0.1, 26), (80.0, 0.14, 26), (105.0, 0.22, 20), (125.0, 0.3, 12)):
         x, y, _ = place(outline, aside, front, z * scale + drop)
         knots.append(Knot(z * scale + drop, x, y, deep * scale, 2.2 * scale, 1.2))
     # Bowel, stomach and kidney press into it from below; at the porta it is open.
@@ -144,9 +150,7 @@ def _draw_liver(
     return Organ("liver", lobes, 4.0, (Loft(tuple(knots)), porta))
 
 
-def _draw_spleen(
-    rng: np.random.Generator, outline: Outline, scale: float, drop: float
-) -> Organ:
+def _draw_spleen(rng: np.random.Generator, outline: Outline, scale: float, drop: float) -> Organ:
     low, high = SPLEEN_Z_MM
     low += float(rng.normal(0, 10))
     size = float(rng.normal(1, 0.12)) * scale
@@ -169,7 +173,12 @@ def _draw_pancreas(rng: np.random.Generator, outline: Outline, scale: float) -> 
     )  # fmt: skip
     jitter = rng.normal(0, 3, (len(stations), 3))
     knots = [
-        (column_x + x * scale + move[0], column_y + y * scale + move[1], z * scale + move[2], r * size)
+        (
+            column_x + x * scale + move[0],
+            column_y + y * scale + move[1],
+            z * scale + move[2],
+            r * size,
+        )
         for (x, y, z, r), move in zip(stations, jitter)
     ]
     return Organ("pancreas", (smooth_tube(knots),), 5.0)

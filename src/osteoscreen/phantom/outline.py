@@ -14,13 +14,7 @@ from numpy.typing import NDArray
 from osteoscreen.phantom.column import Column
 from osteoscreen.phantom.field import Array
 from osteoscreen.phantom.person import Person
-from osteoscreen.phantom.plane import Plane
-
-Curve = NDArray[np.float32]
-"""A value at each of ``ANGLES``."""
-
-ANGLES = np.linspace(-np.pi, np.pi, 1440, endpoint=False).astype(np.float32)
-COS, SIN = np.cos(ANGLES), np.sin(ANGLES)
+from osteoscreen.phantom.section import ANGLES, COS, SIN, Curve, Section
 
 SKIN_MM = 1.6
 SPINOUS_MM = 60.0
@@ -28,7 +22,8 @@ SPINOUS_MM = 60.0
 LEAST_COVER_MM = 10.0
 """Skin and fat over the spinous processes of a thin person."""
 COMPARTMENT_MM = (
-    (-190, 26), (-140, 36), (-110, 46), (-75, 54), (-40, 58), (30, 58), (75, 54), (110, 48), (165, 44),
+    (-190, 26), (-140, 36), (-110, 46), (-75, 54), (-40, 58), (30, 58), (75, 54), (110, 48),
+    (165, 44),
 )  # fmt: skip
 """How far the muscles of the back reach behind the centre of the column, by height; the rest up to
 the skin is fat."""
@@ -41,105 +36,8 @@ BACK_LIMIT = {
     40.0: ((0, 8), (22, 13), (45, 24), (80, 31), (140, 45)),
     95.0: ((0, 6), (20, 12), (42, 27), (62, 33), (140, 40)),
 }
-"""Where the cavity ends behind, beside the column: (distance from the midline, behind its centre),
-mm, by height."""
-
-
-@dataclass(frozen=True, eq=False)
-class Section:
-    """The outline at one height.
-
-    Args:
-        centre_mm: Where the angles are measured from (x, y).
-        column_mm: Centre of the column (x, y).
-        z_mm: Height.
-        skin: Radius of the skin by angle, mm.
-        slant: Cosine between the radius and the normal of the skin.
-        fat: Thickness of skin and subcutaneous fat.
-        wall: Thickness of the muscular wall below it.
-        back_limit: See ``BACK_LIMIT``; distances and depths at this height.
-    """
-
-    centre_mm: tuple[float, float]
-    column_mm: tuple[float, float]
-    z_mm: float
-    skin: Curve
-    slant: Curve
-    fat: Curve
-    wall: Curve
-    back_limit: tuple[Curve, Curve]
-
-    def place(self, angle: float, below_mm: float) -> tuple[float, float]:
-        """Return the point (x, y) at an angle and a depth below the skin, mm."""
-        turns = (angle + np.pi) / (2 * np.pi) % 1
-        index = int(turns * len(ANGLES)) % len(ANGLES)
-        radius = float(self.skin[index] - below_mm / self.slant[index])
-        return (
-            self.centre_mm[0] + radius * float(np.cos(angle)),
-            self.centre_mm[1] + radius * float(np.sin(angle)),
-        )
-
-    def layer_mm(self, angle: float) -> tuple[float, float]:
-        """Return the thickness of skin with fat, and of the wall, at an angle, mm."""
-        index = int((angle + np.pi) / (2 * np.pi) % 1 * len(ANGLES)) % len(ANGLES)
-        return float(self.fat[index]), float(self.wall[index])
-
-    def cavity_box(self) -> tuple[float, float, float, float]:
-        """Return right, left, front and back end of the cavity, mm."""
-        inner = self.skin - (self.fat + self.wall) / self.slant
-        x, y = self.centre_mm[0] + inner * COS, self.centre_mm[1] + inner * SIN
-        return float(x.min()), float(x.max()), float(y.min()), float(self.column_mm[1] + 28.0)
-
-
-@dataclass(frozen=True, eq=False)
-class Layers:
-    """Depths of each point of a plane, mm, positive inside.
-
-    Args:
-        plane: Where.
-        grains: Unit fields, fine and coarse, of the plane's shape.
-        angle: Angle of the point.
-        skin, fascia, cavity: Depth below the skin, below the subcutaneous fat and below the
-            muscular wall, each of the plane's shape.
-        wall: Thickness of the wall there.
-        beside, behind: Distance left of and behind the centre of the column.
-    """
-
-    plane: Plane
-    grains: tuple[Array, Array]
-    angle: Array
-    skin: Array
-    fascia: Array
-    cavity: Array
-    wall: Array
-    beside: Array
-    behind: Array
-
-
-def layers(section: Section, plane: Plane, grains: tuple[Array, Array]) -> Layers:
-    """Measure a plane against the outline.
-
-    Args:
-        section: The outline at the height of the plane.
-        plane: Where.
-        grains: Unit fields, fine and coarse.
-    Returns: The depths.
-    """
-    dx = plane.x - np.float32(section.centre_mm[0])
-    dy = plane.y - np.float32(section.centre_mm[1])
-    angle = np.arctan2(dy, dx)
-    index = ((angle + np.float32(np.pi)) * np.float32(len(ANGLES) / (2 * np.pi))).astype(np.int32)
-    np.minimum(index, len(ANGLES) - 1, out=index)
-    skin = (section.skin[index] - np.hypot(dx, dy)) * section.slant[index]
-    fascia = skin - section.fat[index]
-    wall = section.wall[index]
-    beside = plane.x - np.float32(section.column_mm[0])
-    behind = plane.y - np.float32(section.column_mm[1])
-    steps = np.arange(0, 260, dtype=np.float32)
-    limit = np.interp(steps, *section.back_limit).astype(np.float32)
-    reach = limit[np.minimum(np.abs(beside), np.float32(259)).astype(np.int32)]
-    cavity = np.minimum(fascia - wall, reach - behind)
-    return Layers(plane, grains, angle, skin, fascia, cavity, wall, beside, behind)
+"""Where the cavity ends behind, beside the column: (distance from the midline,
+behind its centre), mm, by height."""
 
 
 @dataclass(frozen=True)
@@ -185,16 +83,22 @@ class Outline:
         centre = (0.35 * column[0], front + 0.55 * (back - front))
         radius = self._radius(half_width, centre[1] - front, back - centre[1])
         radius = self._dented(radius, z_mm, column[0] - centre[0])
-        slope = np.gradient(np.concatenate([radius[-2:], radius, radius[:2]]), ANGLES[1] - ANGLES[0])
+        slope = np.gradient(
+            np.concatenate([radius[-2:], radius, radius[:2]]), ANGLES[1] - ANGLES[0]
+        )
         slant = (1 / np.sqrt(1 + (slope[2:-2] / radius) ** 2)).astype(np.float32)
         x = radius * COS + centre[0] - column[0]
+        dip = 11 * np.exp(-((x / 6) ** 2) - ((z_mm - self.navel_mm) / 8) ** 2) * (SIN < 0)
+        fat = self._fat(z_mm, x, back - column[1])
+        # The navel sinks into the fat; what lies under it stays where it is.
+        dip = np.minimum(dip, fat - SKIN_MM).astype(np.float32)
         return Section(
             centre_mm=centre,
             column_mm=column,
             z_mm=z_mm,
-            skin=radius,
+            skin=radius - dip,
             slant=slant,
-            fat=self._fat(z_mm, x, back - column[1]),
+            fat=fat - dip * slant,
             wall=self._wall(z_mm, x),
             back_limit=_back_limit(z_mm),
         )
@@ -212,15 +116,20 @@ class Outline:
 
     def _dented(self, radius: Curve, z_mm: float, middle: float) -> Curve:
         x = radius * COS - middle
-        deep = self.groove_mm * _along(((-180, 3.2), (-130, 1.6), (-60, 1), (60, 0.7), (150, 0.5)), z_mm)
-        furrow = deep * np.exp(-((x / 11) ** 2)) - 0.4 * deep * np.exp(-(((np.abs(x) - 42) / 20) ** 2))
-        navel = 11 * np.exp(-((x / 6) ** 2) - ((z_mm - self.navel_mm) / 8) ** 2)
-        return np.asarray(radius - np.where(SIN > 0, furrow, navel), np.float32)
+        deep = self.groove_mm * _along(
+            ((-180, 3.2), (-130, 1.6), (-60, 1), (60, 0.7), (150, 0.5)), z_mm
+        )
+        furrow = deep * np.exp(-((x / 11) ** 2)) - 0.4 * deep * np.exp(
+            -(((np.abs(x) - 42) / 20) ** 2)
+        )
+        return np.asarray(radius - np.where(SIN > 0, furrow, 0), np.float32)
 
     def _fat(self, z_mm: float, x: Curve, cover: float) -> Curve:
         side, front = self.fat_mm
         back = max(cover - self.scale * _along(COMPARTMENT_MM, z_mm) - SKIN_MM, 3.5)
-        side *= _along(((-170, 1.7), (-110, 1.5), (-60, 1.25), (0, 1), (60, 0.75), (120, 0.6)), z_mm)
+        side *= _along(
+            ((-170, 1.7), (-110, 1.5), (-60, 1.25), (0, 1), (60, 0.75), (120, 0.6)), z_mm
+        )
         front *= _along(((-150, 1.3), (-60, 1.1), (0, 1), (70, 0.75), (130, 0.6)), z_mm)
         to_front, to_back = np.maximum(-SIN, 0) ** 1.5, np.maximum(SIN, 0) ** 1.5
         fat = side + (front - side) * to_front + (back - side) * to_back
@@ -237,13 +146,17 @@ class Outline:
         below = _smooth((self.crest_mm - z_mm) / 45)
         flank = side * (1 - below * 0.55) * (1 - above) + 13.0 * above
         belly = rectus * np.sqrt(np.clip((away - 4) / 9, 0, 1)) * np.clip((82 - away) / 20, 0, 1)
-        swell = 1 + sum(4 * share * np.cos((order + 3) * ANGLES + phase) for order, share, phase in self.waves)
+        swell = 1 + sum(
+            4 * share * np.cos((order + 3) * ANGLES + phase) for order, share, phase in self.waves
+        )
         lateral = flank * swell * _smooth((away - 62) / 30)
         front = np.maximum(np.maximum(belly, lateral), 2.2)
         behind = np.maximum(flank * _smooth((away - 62) / 40) * (0.45 + 0.55 * (1 - SIN)), 2.5)
         behind = behind * (1 - above) + np.maximum(behind, 11.0) * above
         weight = _smooth(SIN * 2.5 + 0.5)
-        return np.asarray(front * (1 - weight) + behind * weight, np.float32)
+        wall = front * (1 - weight) + behind * weight
+        # The side wall ends on the crest: below it the gluteal muscles lie under the fat.
+        return np.asarray(wall * (1 - below * _smooth((SIN + 0.45) / 0.25)), np.float32)
 
 
 def _along(knots: tuple[tuple[float, float], ...], z_mm: float) -> float:
@@ -254,7 +167,7 @@ def _along(knots: tuple[tuple[float, float], ...], z_mm: float) -> float:
     return float(value[index] + (value[index + 1] - value[index]) * t)
 
 
-def _smooth(t: float | Array) -> Array:
+def _smooth(t: float | Array | NDArray[np.float64]) -> Array:
     t = np.clip(t, 0, 1)
     return np.asarray(t * t * (3 - 2 * t), np.float32)
 
@@ -288,12 +201,20 @@ def draw_outline(
     belly = (104 + 62 * plump) * scale * rng.normal(1, 0.04)
     breast = (112 + 30 * plump) * scale * rng.normal(1, 0.03)
     apron = (94 + 48 * plump) * scale * rng.normal(1, 0.04)
-    lean = scale * (1.0 if is_woman else 1.12) * (1.08 - 0.3 * np.clip((person.age - 40) / 50, 0, 1))
+    lean = (
+        scale * (1.0 if is_woman else 1.12) * (1.08 - 0.3 * np.clip((person.age - 40) / 50, 0, 1))
+    )
     fat = (1.12 if is_woman else 0.9) * rng.uniform(0.7, 1.3, 2)
     return Outline(
         column=column,
         half_width_mm=((-190, hip), (-120, 0.97 * hip), (0, waist), (60, waist), (150, chest)),
-        front_mm=((-190, 0.85 * apron), (-110, apron), (-15, belly), (60, 0.97 * belly), (160, breast)),
+        front_mm=(
+            (-190, 0.85 * apron),
+            (-110, apron),
+            (-15, belly),
+            (60, 0.97 * belly),
+            (160, breast),
+        ),
         back_mm=float(SPINOUS_MM * scale + LEAST_COVER_MM + 26 * plump * rng.uniform(0.5, 1.2)),
         roundness=(float(rng.uniform(2.05, 2.35)), float(rng.uniform(2.5, 3.1))),
         waves=tuple(

@@ -7,14 +7,16 @@ from itertools import pairwise
 
 import numpy as np
 
+from osteoscreen.phantom.contest import compete
 from osteoscreen.phantom.field import Array
 from osteoscreen.phantom.muscle import muscle_hu
 from osteoscreen.phantom.organ import Organ, place
-from osteoscreen.phantom.outline import Layers, Outline
+from osteoscreen.phantom.outline import Outline
 from osteoscreen.phantom.person import Person
 from osteoscreen.phantom.plane import Plane, Window
 from osteoscreen.phantom.sacrum import ILIUM_MM, Sacrum
-from osteoscreen.phantom.solid import Blob, Cut, compete
+from osteoscreen.phantom.section import Layers
+from osteoscreen.phantom.solid import Blob, Cut
 from osteoscreen.phantom.tissue import Tissues
 
 ILIACUS_MM, MEDIUS_MM = 14.0, 34.0
@@ -145,7 +147,7 @@ def paint_gluteals(
     if not cuts:
         return
     standing = compete(hu.shape, cuts)
-    muscle = muscle_hu(tissues, 0.6 * pelvis.infiltration, layers.grains)
+    muscle = muscle_hu(tissues, 0.4 * pelvis.infiltration, layers.grains)
     inside = standing.owner >= 0
     cleft = (standing.margin < 1.6) & (standing.depth > 0.6)
     hu[inside] = np.where(cleft, np.float32(0.8 * tissues.fat), muscle)[inside]
@@ -158,14 +160,18 @@ def _bellies(wing: Wing, layers: Layers, sunk_mm: float) -> tuple[Array, Array, 
     under = layers.fascia[wing.window] - 0.8
     belly, wavy = _belly(wing, 8.0), np.float32(1.2) * layers.grains[1][wing.window]
     inner, outer = -wing.across, wing.across
-    iliacus = np.minimum(inner, _belly(wing, 0.0) * np.float32(ILIACUS_MM) * grown + wing.thick_mm - inner)
+    iliacus = np.minimum(
+        inner, _belly(wing, 0.0) * np.float32(ILIACUS_MM) * grown + wing.thick_mm - inner
+    )
     thick = belly * (np.float32(MEDIUS_MM) * scale * grown + wavy) + wing.thick_mm
     medius = np.minimum(np.minimum(outer, thick - outer), under)
     # The greatest muscle lies over the middle one, from the sacrum outwards and down.
     low = np.float32(np.clip((sunk_mm - 25) / 60, 0, 1))
     reach = wing.along - 18 * scale
     front = outer - np.maximum(reach, 0) * np.float32(0.55) - 4
-    maximus = np.minimum(np.minimum(front, 30 * low - np.abs(reach) * np.float32(0.2)), 50 * low - outer + wavy)
+    maximus = np.minimum(
+        np.minimum(front, 30 * low - np.abs(reach) * np.float32(0.2)), 50 * low - outer + wavy
+    )
     return iliacus, medius, np.asarray(np.minimum(maximus, under), np.float32)
 
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from osteoscreen.phantom.field import Array
-from osteoscreen.phantom.outline import Layers, Outline
+from osteoscreen.phantom.outline import Outline
 from osteoscreen.phantom.plane import Plane
+from osteoscreen.phantom.section import Layers
 from osteoscreen.phantom.solid import Knot, Loft, Tube, smooth_tube
 from osteoscreen.phantom.surface import BoneSurface, covered
 from osteoscreen.phantom.tissue import AIR_HU, Tissues
@@ -95,7 +96,9 @@ def paint_table(table: Table, plane: Plane, hu: Array) -> None:
     half = np.float32(table.shell_mm / 2)
     off = np.minimum(np.abs(below - half), np.abs(below - floor + half))
     shell = covered(half - off, plane.pixel_mm) * (np.abs(x) < table.half_width_mm)
-    mattress = (below > -table.mattress_mm) & (below <= 0) & (np.abs(x) < 0.85 * table.half_width_mm)
+    mattress = (
+        (below > -table.mattress_mm) & (below <= 0) & (np.abs(x) < 0.85 * table.half_width_mm)
+    )
     hu[np.broadcast_to(mattress, hu.shape)] = MATTRESS_HU
     hu[np.broadcast_to(inside, hu.shape)] = TABLE_CORE_HU
     hu += shell * (TABLE_SHELL_HU - hu)
@@ -124,7 +127,9 @@ def paint_arm(arm: Arm, tissues: Tissues, surface: BoneSurface, plane: Plane, hu
             window, depth = cut
             inside = depth > 0
             marrow = np.float32(0.5 * (tissues.fat + surface.cancellous_hu))
-            hu[window][inside] = np.where(depth < 3.2, np.float32(surface.cortex_hu), marrow)[inside]
+            hu[window][inside] = np.where(depth < 3.2, np.float32(surface.cortex_hu), marrow)[
+                inside
+            ]
 
 
 def paint_on_skin(surroundings: Surroundings, layers: Layers, hu: Array) -> None:
@@ -162,10 +167,7 @@ def draw_surroundings(
         is_randomised: Whether arms and electrodes are common.
     Returns: The surroundings.
     """
-    lowest = max(
-        float((section.centre_mm[1] + section.skin * np.sin(np.linspace(-np.pi, np.pi, 1440, endpoint=False))).max())
-        for section in (outline.section(z) for z in (-150.0, -75.0, 0.0, 75.0, 150.0))
-    )
+    lowest = max(outline.section(z).skin_box()[3] for z in (-150.0, -75.0, 0.0, 75.0, 150.0))
     mattress = float(rng.uniform(4, 14))
     table = Table(
         top_mm=lowest + mattress + float(rng.uniform(0, 3)),
@@ -189,29 +191,38 @@ def draw_surroundings(
 
 
 def _draw_arms(rng: np.random.Generator, outline: Outline, scale: float) -> tuple[Arm, ...]:
-    arms = []
     elbow = float(rng.normal(25, 25))
-    for side in (-1, 1):
-        lower, thick = elbow + float(rng.normal(0, 8)), float(rng.normal(1, 0.08)) * scale
-        skin, bones = [], ([], [], [])  # type: tuple[list[Knot], tuple[list[Knot], list[Knot], list[Knot]]]
-        for z in np.linspace(-195, 215, 30):
-            section = outline.section(float(z))
-            edge = max(abs(section.place(0.0, 0.0)[0]), abs(section.place(np.pi, 0.0)[0]))
-            along = (float(z) - lower) / 100
-            wide = thick * (46 if along > 0 else 44 + 12 * along)
-            deep = thick * (50 if along > 0 else 36 + 4 * along)
-            x, y = side * (edge + wide + 9), 24.0 - 22 * max(-along, 0)
-            skin.append(Knot(float(z), x, y, wide, deep))
-            joint = float(np.exp(-((along / 0.16) ** 2)))
-            if along > -0.15:
-                bones[0].append(Knot(float(z), x, y + 4, (11 + 17 * joint) * scale, (11 + 1 * joint) * scale))
-            if along < 0.12:
-                bones[1].append(Knot(float(z), x - 13 * scale, y + 16 * joint, (7.5 + 5 * joint) * scale, 7 * scale))
-            if along < -0.05:
-                bones[2].append(Knot(float(z), x + 14 * scale, y - 2, (7 + 4 * joint) * scale, 7 * scale))
-        solids = tuple(Loft(tuple(knots)) for knots in bones if len(knots) > 1)
-        arms.append(Arm(Loft(tuple(skin)), 4 + float(rng.uniform(1, 9)), solids))
-    return tuple(arms)
+    return tuple(_draw_arm(rng, outline, scale, (side, elbow)) for side in (-1, 1))
+
+
+def _draw_arm(
+    rng: np.random.Generator, outline: Outline, scale: float, where: tuple[int, float]
+) -> Arm:
+    """The arm of one side, with its elbow at a height."""
+    side, elbow = where
+    lower, thick = elbow + float(rng.normal(0, 8)), float(rng.normal(1, 0.08)) * scale
+    skin: list[Knot] = []
+    humerus: list[Knot] = []
+    ulna: list[Knot] = []
+    radius: list[Knot] = []
+    for z in np.linspace(-195.0, 215.0, 30).tolist():
+        right, left, _, _ = outline.section(z).skin_box()
+        along = (z - lower) / 100
+        wide = thick * (46 if along > 0 else 44 + 12 * along)
+        deep = thick * (50 if along > 0 else 36 + 4 * along)
+        x = (left if side > 0 else right) + side * (wide + 9)
+        y = 24.0 - 22 * max(-along, 0)
+        skin.append(Knot(z, x, y, wide, deep))
+        joint = float(np.exp(-((along / 0.16) ** 2)))
+        if along > -0.15:
+            humerus.append(Knot(z, x, y + 4, (11 + 17 * joint) * scale, (11 + joint) * scale))
+        if along < 0.12:
+            wrist = (7.5 + 5 * joint) * scale
+            ulna.append(Knot(z, x - 13 * scale, y + 16 * joint, wrist, 7 * scale))
+        if along < -0.05:
+            radius.append(Knot(z, x + 14 * scale, y - 2, (7 + 4 * joint) * scale, 7 * scale))
+    bones = tuple(Loft(tuple(knots)) for knots in (humerus, ulna, radius) if len(knots) > 1)
+    return Arm(Loft(tuple(skin)), 4 + float(rng.uniform(1, 9)), bones)
 
 
 def _draw_leads(
@@ -224,7 +235,9 @@ def _draw_leads(
         knots = []
         for share in np.linspace(0, 1, 6):
             z = low + share * (214 - low)
-            x, y = outline.section(z).place(angle + drift * share + float(rng.normal(0, 0.04)), -3.2)
+            x, y = outline.section(z).place(
+                angle + drift * share + float(rng.normal(0, 0.04)), -3.2
+            )
             knots.append((x, y, z, 2.0))
         cables.append(smooth_tube(knots, pitch=0.7))
         x, y = outline.section(low).place(angle, -1.0)

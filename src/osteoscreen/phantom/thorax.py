@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from osteoscreen.phantom.field import Array, Mask
-from osteoscreen.phantom.outline import Layers, Outline
+from osteoscreen.phantom.outline import Outline
 from osteoscreen.phantom.plane import Plane
+from osteoscreen.phantom.section import Layers
 from osteoscreen.phantom.solid import Tube, smooth_tube
 from osteoscreen.phantom.tissue import Tissues
 
@@ -121,7 +122,10 @@ def draw_thorax(
     return Thorax(
         ribs=tuple(ribs),
         cartilages=tuple(cartilages),
-        dome_mm=((186 + float(rng.normal(0, 8))) * scale + drop, (172 + float(rng.normal(0, 8))) * scale + drop),
+        dome_mm=(
+            (186 + float(rng.normal(0, 8))) * scale + drop,
+            (172 + float(rng.normal(0, 8))) * scale + drop,
+        ),
         recess_mm=(
             (82 + float(rng.normal(0, 8))) * scale + drop,
             (112 + float(rng.normal(0, 8))) * scale + drop,
@@ -142,7 +146,12 @@ def _draw_rib(
     """One rib; also where it ends: angle, depth below the skin and height."""
     long, fall, scale = size
     knots = [
-        (float(level[0]) + side * u * scale, float(level[1]) + v * scale, float(level[2]) + w * scale, RIB_RADIUS_MM * scale * 0.95)
+        (
+            float(level[0]) + side * u * scale,
+            float(level[1]) + v * scale,
+            float(level[2]) + w * scale,
+            RIB_RADIUS_MM * scale * 0.95,
+        )
         for u, v, w in HEAD_MM
     ]
     begin = 0.19 * np.pi
@@ -150,7 +159,7 @@ def _draw_rib(
     for share in np.linspace(0, 1, 14):
         turn = begin + share * (long - begin)
         angle = float(np.pi / 2 - side * turn)
-        z = float(level[2] - 8 * scale - fall * share ** 0.8)
+        z = float(level[2] - 8 * scale - fall * share**0.8)
         section = outline.section(z)
         fat, wall = section.layer_mm(angle)
         near = float(np.clip(share * 6, 0, 1))
@@ -167,7 +176,11 @@ def _draw_cartilage(
     angle, below, z = end
     knots = []
     for share in np.linspace(0.02, 1, 8):
-        turn = angle + (-np.pi / 2 + side * 0.16 - angle) * share if side > 0 else angle + (_left_turn(angle)) * share
+        turn = (
+            angle + (-np.pi / 2 + side * 0.16 - angle) * share
+            if side > 0
+            else angle + (_left_turn(angle)) * share
+        )
         height = z + (165 * scale - z) * share**1.4
         section = outline.section(float(height))
         x, y = section.place(float(turn), below + 1.0)
@@ -192,7 +205,11 @@ def _draw_lung_vessels(
             angle = np.pi / 2 - side * float(rng.uniform(0.3, 2.2))
             low, high = float(rng.uniform(95, 165)) * scale, 215.0 * scale
             knots = []
-            for share, below in ((0.0, rng.uniform(18, 40)), (0.5, rng.uniform(35, 65)), (1.0, 85.0)):
+            for share, below in (
+                (0.0, rng.uniform(18, 40)),
+                (0.5, rng.uniform(35, 65)),
+                (1.0, 85.0),
+            ):
                 z = low + share * (high - low)
                 x, y = outline.section(z).place(angle, float(below) + 14)
                 knots.append((x, y, z, 0.8 + 1.6 * share))

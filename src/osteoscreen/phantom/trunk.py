@@ -17,7 +17,7 @@ from osteoscreen.phantom.ilium import paint_ilia
 from osteoscreen.phantom.kidney import draw_kidneys
 from osteoscreen.phantom.muscle import Muscle, draw_muscles, muscle_hu, paint_muscles
 from osteoscreen.phantom.organ import draw_organs
-from osteoscreen.phantom.outline import SKIN_MM, Layers, Outline, Section, draw_outline, layers
+from osteoscreen.phantom.outline import SKIN_MM, Outline, draw_outline
 from osteoscreen.phantom.pelvis import (
     Pelvis,
     draw_pelvic_organs,
@@ -27,6 +27,7 @@ from osteoscreen.phantom.pelvis import (
 )
 from osteoscreen.phantom.person import Person
 from osteoscreen.phantom.plane import Plane
+from osteoscreen.phantom.section import Layers, Section, layers
 from osteoscreen.phantom.spine import Spine
 from osteoscreen.phantom.surface import BoneSurface, paint_bone
 from osteoscreen.phantom.surroundings import (
@@ -38,7 +39,7 @@ from osteoscreen.phantom.surroundings import (
 )
 from osteoscreen.phantom.thorax import Thorax, draw_thorax, lung_height, paint_lung
 from osteoscreen.phantom.tissue import AIR_HU, Tissues
-from osteoscreen.phantom.vessel import draw_vessels
+from osteoscreen.phantom.vasculature import draw_vessels
 
 RIB_SHELL, RIB_MARROW_HU = 0.8, 60.0
 """Cortex of a rib against that of the patient's bones, and how much less dense its marrow is."""
@@ -109,13 +110,8 @@ def paint_trunk(
 
 
 def _box(section: Section) -> tuple[tuple[float, float], tuple[float, float]]:
-    angles = np.linspace(-np.pi, np.pi, len(section.skin), endpoint=False)
-    x = section.centre_mm[0] + section.skin * np.cos(angles)
-    y = section.centre_mm[1] + section.skin * np.sin(angles)
-    return (
-        (float(x.min()) - MARGIN_MM, float(x.max()) + MARGIN_MM),
-        (float(y.min()) - MARGIN_MM, float(y.max()) + MARGIN_MM),
-    )
+    right, left, front, back = section.skin_box()
+    return (right - MARGIN_MM, left + MARGIN_MM), (front - MARGIN_MM, back + MARGIN_MM)
 
 
 def _paint_inside(
@@ -157,9 +153,13 @@ def _paint_shell(trunk: Trunk, tissues: Tissues, near: Layers, hu: Array) -> Non
     wall = (below > 0) & (below < near.wall)
     muscle = muscle_hu(tissues, 0.45 * trunk.infiltration, near.grains)
     share = below / np.maximum(near.wall, 1)
-    is_flank = (near.wall > 11) & (np.abs(near.beside) > 70) & (near.plane.z_mm < trunk.outline.margin_mm)
+    is_flank = (
+        (near.wall > 11) & (np.abs(near.beside) > 70) & (near.plane.z_mm < trunk.outline.margin_mm)
+    )
     line = np.minimum(np.abs(share - 0.40), np.abs(share - 0.74) * 1.1) * near.wall
-    parted = np.clip(1 - (line - 0.15) / np.float32(0.55), 0, 1) * np.clip(0.75 + 0.4 * coarse, 0, 1)
+    parted = np.clip(1 - (line - 0.15) / np.float32(0.55), 0, 1) * np.clip(
+        0.75 + 0.4 * coarse, 0, 1
+    )
     muscle = np.where(is_flank, muscle + parted * (tissues.fat - muscle) * np.float32(0.65), muscle)
     hu[wall] = muscle[wall]
 
@@ -180,7 +180,9 @@ def _paint_ribs(
             noise = near.plane.shell_noise[window]
             depth = np.minimum(depth, near.skin[window] - 3)
             hus = (0.9 * surface.cortex_hu, surface.cancellous(noise) - RIB_MARROW_HU)
-            paint_bone(hu[window], depth, surface.shell_mm(noise, RIB_SHELL), near.plane.pixel_mm, hus)
+            paint_bone(
+                hu[window], depth, surface.shell_mm(noise, RIB_SHELL), near.plane.pixel_mm, hus
+            )
 
 
 def draw_trunk(
@@ -207,7 +209,11 @@ def draw_trunk(
     margin = centres["L2"][2] + float(rng.normal(0, 8))
     outline = draw_outline(rng, person, spine.column, (pelvis.crest_mm, margin))
     sink = float(rng.normal(0, 22 if is_randomised else 12))
-    bulk = float(np.clip(rng.normal(1.06 - 0.10 * (age - 40) / 50 - 0.05 * (person.sex == "F"), 0.07), 0.7, 1.25))
+    bulk = float(
+        np.clip(
+            rng.normal(1.06 - 0.10 * (age - 40) / 50 - 0.05 * (person.sex == "F"), 0.07), 0.7, 1.25
+        )
+    )
     return Trunk(
         outline=outline,
         abdomen=_draw_abdomen(organ_rng, person, outline, sink, is_randomised=is_randomised),
@@ -237,11 +243,14 @@ def _draw_abdomen(
     gut = draw_gut(rng, outline, scale, diet)
     points = [gut_part.tube.points_mm for gut_part in gut[5:]]
     flat = [point for line in points for point in line]
-    picks = rng.integers(0, len(flat), 46) if flat else []
+    picks = rng.integers(0, max(len(flat), 1), 46 if flat else 0)
     targets = tuple((flat[int(i)][0], flat[int(i)][1], flat[int(i)][2]) for i in picks)
     hila = (kidneys[0].hilum_mm, kidneys[1].hilum_mm)
     return Abdomen(
-        organs=(*draw_organs(rng, outline, scale, sink_mm), *draw_pelvic_organs(rng, outline, person)),
+        organs=(
+            *draw_organs(rng, outline, scale, sink_mm),
+            *draw_pelvic_organs(rng, outline, person),
+        ),
         kidneys=kidneys,
         gut=gut,
         vessels=draw_vessels(rng, outline.column, (scale, person.age), hila, targets),
