@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator
@@ -27,8 +28,9 @@ class Column:
         Args:
             z_mm: Height.
         """
-        height = np.clip(z_mm, self.z_mm[0], self.z_mm[-1])
-        return (
-            float(PchipInterpolator(self.z_mm, self.x_mm)(height)),
-            float(PchipInterpolator(self.z_mm, self.y_mm)(height)),
-        )
+        x, y = self._line(np.clip(z_mm, self.z_mm[0], self.z_mm[-1]))
+        return float(x), float(y)
+
+    @cached_property
+    def _line(self) -> PchipInterpolator:
+        return PchipInterpolator(self.z_mm, np.array([self.x_mm, self.y_mm]).T)

@@ -114,6 +114,7 @@ def _warped(patient: Patient, scan: Scan, z_mm: float) -> Plane:
         z_mm,
         shell,
         scan.pixel_mm,
+        (x_axis[None, :], y_axis[:, None]),
     )
 
 

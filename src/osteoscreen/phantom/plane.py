@@ -23,6 +23,8 @@ class Plane:
         z_mm: Height.
         shell_noise: Unit field that varies the cortex, shape (rows, columns).
         pixel_mm: Distance between pixels.
+        rigid: Coordinates x, shape (1, columns), and y, shape (rows, 1), that no warp moves and no
+            roll turns: what is not alive, and gravity, follow these; ``None`` if they are the same.
     """
 
     x: Array
@@ -30,6 +32,17 @@ class Plane:
     z_mm: float
     shell_noise: Array
     pixel_mm: float
+    rigid: tuple[Array, Array] | None = None
+
+    @property
+    def rigid_x(self) -> Array:
+        """Left coordinate of the scanner in mm; it broadcasts to the plane."""
+        return self.x if self.rigid is None else self.rigid[0]
+
+    @property
+    def rigid_y(self) -> Array:
+        """Back coordinate of the scanner in mm; it broadcasts to the plane."""
+        return self.y if self.rigid is None else self.rigid[1]
 
     def window(self, x_range: tuple[float, float], y_range: tuple[float, float]) -> Window | None:
         """Return the smallest index window that holds a box.
@@ -50,8 +63,15 @@ class Plane:
 
     def part(self, window: Window) -> Plane:
         """Return the part of the plane in a window."""
-        return replace(
-            self, x=self.x[window], y=self.y[window], shell_noise=self.shell_noise[window]
+        rows, columns = window
+        rigid = None if self.rigid is None else (self.rigid[0][:, columns], self.rigid[1][rows])
+        return Plane(
+            self.x[window],
+            self.y[window],
+            self.z_mm,
+            self.shell_noise[window],
+            self.pixel_mm,
+            rigid,
         )
 
     def at(self, z_mm: float) -> Plane:

@@ -1,0 +1,115 @@
+"""Vessels, and calcified plaque in the wall of the aorta."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from osteoscreen.phantom.field import Array
+from osteoscreen.phantom.plane import Plane
+from osteoscreen.phantom.solid import Loft, Solid
+from osteoscreen.phantom.tissue import Tissues
+
+
+@dataclass(frozen=True)
+class Vessel:
+    """One vessel.
+
+    Args:
+        blood: Field of ``Tissues`` that it holds: ``aorta``, ``blood`` or ``portal``.
+        solid: Its outer surface.
+        is_great: Whether it pushes other organs aside; small ones run in the fat between.
+    """
+
+    blood: str
+    solid: Solid
+    is_great: bool = True
+
+
+@dataclass(frozen=True)
+class Plaque:
+    """A calcified patch in the wall of the aorta.
+
+    Args:
+        z_mm, half_height_mm: Where along the aorta.
+        angle, half_angle: Where around it, radians.
+        thickness_mm: How deep.
+        hu: Attenuation against that of ``Tissues.plaque``, a factor.
+    """
+
+    z_mm: float
+    half_height_mm: float
+    angle: float
+    half_angle: float
+    thickness_mm: float
+    hu: float
+
+
+@dataclass(frozen=True)
+class Vessels:
+    """All vessels of one trunk.
+
+    Args:
+        aorta: The aorta down to its fork.
+        plaques: Calcified patches in it.
+        others: Everything else, the great ones first.
+        hepatic: Vessels inside the liver.
+    """
+
+    aorta: Loft
+    plaques: tuple[Plaque, ...]
+    others: tuple[Vessel, ...]
+    hepatic: tuple[Vessel, ...]
+
+
+def plaque_hu(vessels: Vessels, tissues: Tissues, part: Plane, depth: Array, hu: Array) -> Array:
+    """Return the attenuation inside the aorta with its calcified wall.
+
+    Args:
+        vessels: The vessels.
+        tissues: Attenuation of the tissues.
+        part: Window of the aorta.
+        depth: Depth below its surface in mm.
+        hu: Attenuation of the blood there.
+    Returns: HU of the shape of the window.
+    """
+    knot = vessels.aorta.at(part.z_mm)
+    if knot is None:
+        return hu
+    wall = (depth < 1.3) & (depth > 0)
+    hu = np.where(wall, np.float32(0.5) * (hu + np.float32(tissues.muscle)), hu)
+    near = [one for one in vessels.plaques if abs(part.z_mm - one.z_mm) < one.half_height_mm]
+    if not near:
+        return hu
+    angle = np.arctan2(part.y - np.float32(knot.y_mm), part.x - np.float32(knot.x_mm))
+    for one in near:
+        lift = np.sqrt(1 - ((part.z_mm - one.z_mm) / one.half_height_mm) ** 2)
+        away = np.abs((angle - np.float32(one.angle) + np.pi) % (2 * np.pi) - np.pi)
+        thick = one.thickness_mm * lift * np.clip(1.3 - away / (one.half_angle * lift + 0.01), 0, 1)
+        hu = np.where(
+            (depth > 0.2) & (depth < 0.2 + thick), np.float32(tissues.plaque * one.hu), hu
+        )
+    return np.asarray(hu, np.float32)
+
+
+def draw_plaques(rng: np.random.Generator, age: float) -> tuple[Plaque, ...]:
+    """Draw the calcified patches of an aorta.
+
+    Args:
+        rng: Source of every draw.
+        age: Years: before 42 there are none.
+    Returns: The patches, most of them low.
+    """
+    count = int(rng.poisson(max(age - 42, 0) * 0.30 * rng.gamma(1.2, 0.8)))
+    return tuple(
+        Plaque(
+            z_mm=float(rng.beta(1.0, 1.8) * 210 - 42),
+            half_height_mm=float(rng.uniform(2, 11)),
+            angle=float(rng.uniform(-np.pi, np.pi)),
+            half_angle=float(rng.uniform(0.15, 0.7)),
+            thickness_mm=float(rng.uniform(0.9, 2.6)),
+            hu=float(rng.uniform(0.45, 1.4)),
+        )
+        for _ in range(min(count, 40))
+    )
