@@ -11,13 +11,12 @@ import pytest
 from osteoscreen.cohort.manifest import Split
 from osteoscreen.cohort.plan import (
     PAPER_CASES,
-    PAPER_SCANNERS,
-    SCANNERS,
     CohortPlan,
     Preset,
     split_of,
 )
 from osteoscreen.errors import CohortError
+from osteoscreen.phantom.fleet import PAPER_SCANNERS, SCANNERS
 
 ONE = CohortPlan(Preset.COHORT, cases=1, seed=5, slices=1)
 

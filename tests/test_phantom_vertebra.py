@@ -19,6 +19,7 @@ from osteoscreen.phantom.vertebra import (
     TEXTURE_PITCH_MM,
     TEXTURE_STRETCH,
     VEIN_HU,
+    VEIN_SHARE,
     Endplate,
     Local,
     Osteophyte,
@@ -226,7 +227,7 @@ def test_the_vein_is_symmetric_and_gone_near_the_endplates() -> None:
 def test_marrow_in_the_vein_is_mixed_with_blood() -> None:
     far = np.full(1, 13.5, np.float32)
     hu = PLAIN.inside_hu(_at(np.zeros(1), 15.9, 0.0), (far, far))
-    assert_allclose(hu, 130 + 0.8 * (VEIN_HU - 130), atol=0.3)
+    assert_allclose(hu, 130 + VEIN_SHARE * (VEIN_HU - 130), atol=0.3)
 
 
 def test_grain_belongs_to_the_bone() -> None:

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from osteoscreen.phantom.anatomy import Patient, draw_patient
+from osteoscreen.phantom.anatomy import Mode, Patient, draw_patient
 from osteoscreen.phantom.bone import HU_OFFSET
+from osteoscreen.phantom.tissue import Phase
 from osteoscreen.phantom.voltage import at_voltage
 
 
@@ -50,6 +51,20 @@ def test_two_gains_compose_to_their_product() -> None:
 def test_a_gain_and_its_inverse_give_the_patient_back() -> None:
     back = at_voltage(at_voltage(_patient(), 1.24), 1 / 1.24)
     assert_allclose(_mineral(back), _mineral(_patient()), rtol=1e-5)
+
+
+def test_an_agent_is_brighter_by_its_own_gain_and_the_tissue_below_it_stays() -> None:
+    patient = next(
+        one
+        for one in (draw_patient(5, case, Mode.RANDOMISED) for case in range(60))
+        if one.tissues.phase is Phase.ARTERIAL
+    )
+    other = at_voltage(patient, 1.24, 1.6)
+    assert_allclose(other.tissues.agent_hu["aorta"], 1.6 * patient.tissues.agent_hu["aorta"])
+    for name, agent in patient.tissues.agent_hu.items():
+        plain = getattr(patient.tissues, name) - agent
+        assert_allclose(getattr(other.tissues, name), plain + 1.6 * agent)
+    assert other.tissues.fat == patient.tissues.fat
 
 
 def test_soft_tissue_shape_and_bone_without_mineral_stay() -> None:

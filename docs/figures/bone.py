@@ -27,7 +27,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 from osteoscreen.findings import CONDITIONS
-from osteoscreen.phantom import SliceImage, draw_patient, draw_scan, render_slice
+from osteoscreen.phantom import SliceImage, draw_patient, draw_scan, protocol, render_slice
 from osteoscreen.phantom.anatomy import streams
 from osteoscreen.phantom.difficulty import (
     Floats,
@@ -255,9 +255,9 @@ def measure_patient(case: int) -> tuple[list[float], list[list[float]]]:
         rngs["scan"],
         is_randomised=False,
         trunk_half_width_mm=patient.trunk.half_width_mm,
-        matrix=MATRIX,
+        protocol=protocol.Protocol(matrix=MATRIX),
     )
-    heights = [patient.vertebra(level).centre_mm[2] for level in LEVELS]
+    heights = [patient.spine.vertebra(level).centre_mm[2] for level in LEVELS]
     images = [render_slice(patient, scan, z_mm, rngs["noise"]) for z_mm in heights]
     return (
         [float(getattr(patient.bone, name)) for name in TRUTHS],
@@ -267,7 +267,7 @@ def measure_patient(case: int) -> tuple[list[float], list[list[float]]]:
 
 def measure_slice(image: SliceImage, pixel_mm: float) -> list[float]:
     """Return mean, rim, coarse and fine spread of the body, all in HU."""
-    depth = ndimage.distance_transform_edt(body_of(image), sampling=pixel_mm)
+    depth = ndimage.distance_transform_edt(image.body, sampling=pixel_mm)
     inside, rim = depth > EROSION_MM, (depth > 0) & (depth < RIM_MM)
     smooth = ndimage.gaussian_filter(image.hu, FINE_MM / pixel_mm)
     measures = (
@@ -277,11 +277,6 @@ def measure_slice(image: SliceImage, pixel_mm: float) -> list[float]:
         (image.hu - smooth)[inside].std(),
     )
     return [float(one) for one in measures]
-
-
-def body_of(image: SliceImage) -> NDArray[np.bool_]:
-    """Return the vertebral bodies of a slice."""
-    return np.asarray(image.body if hasattr(image, "body") else image.labels == 1)
 
 
 def describe_images(truth: dict[str, Floats], measures: Floats) -> Record:

@@ -131,7 +131,9 @@ def draw_patient(
     if is_randomised:
         bone = _randomise(rngs["bone"], bone)
     shape = _draw_shape(rngs["spine"], person.scale, person.age, is_randomised)
-    spine = draw_spine(rngs["spine"], bone, shape)
+    tissues = draw_tissues(rngs["tissue"], contrast=has_contrast)
+    imaged = replace(bone, trabecular_hu=bone.trabecular_hu + tissues.marrow_shift_hu)
+    spine = draw_spine(rngs["spine"], imaged, shape)
     if is_randomised:
         spine = replace(spine, implants=_draw_implants(rngs["spine"], spine))
     fields = [draw_field(rngs["field"], pitch, FIELD_BOX_MM) for pitch in FIELD_PITCH_MM]
@@ -145,11 +147,11 @@ def draw_patient(
         trunk=draw_trunk(
             (rngs["trunk"], rngs["organ"]), person, spine, is_randomised=is_randomised
         ),
-        tissues=draw_tissues(rngs["tissue"], contrast=has_contrast),
+        tissues=tissues,
         surface=BoneSurface(
             cortex_mm=bone.cortex_mm,
             cortex_hu=bone.cortex_hu,
-            cancellous_hu=bone.trabecular_hu + 40,
+            cancellous_hu=imaged.trabecular_hu + 40,
             roughness=draw_field(rngs["field"], ROUGHNESS_PITCH_MM, ROUGHNESS_BOX_MM),
             body_wall=float(rngs["bone"].uniform(0.1, 1.0)) if is_randomised else BODY_WALL,
         ),

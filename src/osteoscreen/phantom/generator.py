@@ -12,6 +12,7 @@ from osteoscreen.phantom.field import Array, Mask
 from osteoscreen.phantom.plane import Plane, Window
 from osteoscreen.phantom.scanner import Scan, acquire
 from osteoscreen.phantom.spine_painter import paint_spine
+from osteoscreen.phantom.tissue import iodine_gain
 from osteoscreen.phantom.trunk import paint_trunk
 from osteoscreen.phantom.voltage import at_voltage
 
@@ -69,7 +70,7 @@ def render_slice(patient: Patient, scan: Scan, z_mm: float, rng: np.random.Gener
     Returns: The slice with exact labels; a pixel belongs to bone when at least half of the slice
         thickness does, and to the vertebra that has most of it.
     """
-    patient = at_voltage(patient, scan.bone_gain)
+    patient = at_voltage(patient, scan.bone_gain, iodine_gain(scan.kvp))
     y_axis, x_axis = scan.axes_mm()
     plane = _warped(patient, scan, z_mm)
     grains = [grain.plane(z_mm, y_axis, x_axis) for grain in patient.grains]

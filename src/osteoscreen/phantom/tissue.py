@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
 
 import numpy as np
+
+from osteoscreen.phantom.bone import CONTRAST_SHIFT_HU
 
 AIR_HU = -1000.0
 """Hounsfield's scale: air is -1000, water 0."""
@@ -70,14 +73,19 @@ RAISED_HU = {
 """Mean and spread of what the agent adds to each tissue: chosen settings after the usual course
 (early arterial 25 to 35 s, portal venous 60 to 80 s, delayed after minutes with excretion)."""
 
-MARROW_HU = {
-    Phase.NONE: (0.0, 0.0),
-    Phase.ARTERIAL: (5.0, 4.0),
-    Phase.PORTAL_VENOUS: (12.0, 6.0),
-    Phase.DELAYED: (11.0, 6.0),
+AGENT_SHIFT = {
+    Phase.NONE: "none",
+    Phase.ARTERIAL: "arterial",
+    Phase.PORTAL_VENOUS: "portal_venous",
+    Phase.DELAYED: "portal_venous",
 }
-"""What the agent adds to trabecular bone: +11 HU on average and a plateau from about 41 s on
-(evidence.md: metajournal 773401, eurradiolexp s41747-021-00259-5); the split by phase is chosen."""
+"""Which entry of the bone's ``CONTRAST_SHIFT_HU`` holds in a phase."""
+MARROW_SPREAD_HU = 6.0
+"""Spread of what the agent adds to trabecular bone around the means of ``CONTRAST_SHIFT_HU``."""
+
+IODINE_GAIN_OF_KVP = {80: 1.6, 100: 1.25, 120: 1.0, 140: 0.84}
+"""Enhancement by iodine against 120 kVp, as its attenuation falls above the K edge of 33 keV: a
+chosen setting near the usual 40, 31, 25 and 21 HU for each mg/ml."""
 
 LEAST_AGENT_HU = 8.0
 """The least that an agent adds to a tissue it reaches at all: phases stay recognisable."""
@@ -90,6 +98,7 @@ class Tissues:
     Args:
         phase: After an intravenous contrast agent, or none.
         marrow_shift_hu: What the agent adds to trabecular bone.
+        agent_hu: What the agent has added to each tissue that it reaches, at 120 kVp.
         skin, fat, muscle, liver, spleen, pancreas, blood, aorta, disc, thecal_sac, bowel_wall,
             lung, plaque, cartilage: As named; ``blood`` is that of the veins.
         kidney, medulla, urine: Cortex, pyramids and what the kidney makes.
@@ -100,6 +109,7 @@ class Tissues:
 
     phase: Phase
     marrow_shift_hu: float
+    agent_hu: Mapping[str, float]
     skin: float
     fat: float
     muscle: float
@@ -140,10 +150,27 @@ def draw_tissues(rng: np.random.Generator, *, contrast: bool) -> Tissues:
     }
     drawn["aorta"] = drawn["portal"] = drawn["blood"]
     drawn["medulla"] = drawn["kidney"]
-    for name, (mean, spread) in RAISED_HU[phase].items():
-        least = min(LEAST_AGENT_HU, mean)
-        drawn[name] += max(mean + spread * float(rng.standard_normal()), least)
-    mean, spread = MARROW_HU[phase]
-    shift = max(mean + spread * float(rng.standard_normal()), 0.0)
+    agent = {
+        name: max(mean + spread * float(rng.standard_normal()), min(LEAST_AGENT_HU, mean))
+        for name, (mean, spread) in RAISED_HU[phase].items()
+    }
+    for name, raised in agent.items():
+        drawn[name] += raised
+    shift = rng.standard_normal() * MARROW_SPREAD_HU + CONTRAST_SHIFT_HU[AGENT_SHIFT[phase]]
     values = {one.name: drawn[one.name] for one in fields(Tissues) if one.name in drawn}
-    return Tissues(phase=phase, marrow_shift_hu=shift, **values)
+    return Tissues(
+        phase=phase,
+        marrow_shift_hu=max(float(shift), 0.0) if contrast else 0.0,
+        agent_hu=agent,
+        **values,
+    )
+
+
+def iodine_gain(kvp: float) -> float:
+    """Return the enhancement by iodine at a tube voltage against that at 120 kVp.
+
+    Args:
+        kvp: Tube voltage, 80 to 140; linear between the voltages of ``IODINE_GAIN_OF_KVP``.
+    """
+    known = sorted(IODINE_GAIN_OF_KVP)
+    return float(np.interp(kvp, known, [IODINE_GAIN_OF_KVP[one] for one in known]))

@@ -24,8 +24,9 @@ TEXTURE_STRETCH = 2.2
 """Trabeculae are longer along the load: pitch along w against the pitch across."""
 AXIS_MM = 0.1
 """Distance from the axis of the body below which a point counts as that far away."""
-VEIN_HU, VEIN_MM, VEIN_TALL_MM = 25.0, 1.6, 3.0
-"""Basivertebral vein: blood and fat; half width of its branches and half height."""
+VEIN_HU, VEIN_SHARE, VEIN_MM, VEIN_TALL_MM = 25.0, 0.6, 1.6, 3.0
+"""Basivertebral vein: blood and fat, and its share where it is fullest; half width of its branches
+and half height."""
 
 Local = tuple[Array, Array, Array]
 
@@ -203,7 +204,9 @@ class Vertebra:
         for plate, depth in zip((self.upper, self.lower), plate_depths):
             hu += plate.sclerosis_hu * np.exp(-np.maximum(depth, 0) / SUBCHONDRAL_MM)
         vein = self.vein(local)
-        return np.asarray(hu + vein * (np.float32(VEIN_HU) - hu) * np.float32(0.8), np.float32)
+        return np.asarray(
+            hu + vein * (np.float32(VEIN_HU) - hu) * np.float32(VEIN_SHARE), np.float32
+        )
 
     def vein(self, local: Local) -> Array:
         """Return the share of each point in the basivertebral vein, 0 to 1.
