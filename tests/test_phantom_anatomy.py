@@ -92,17 +92,6 @@ def test_contrast_raises_the_aorta_of_some_randomised_patients() -> None:
         assert (raised != 0) == patient.has_contrast
 
 
-def test_a_few_randomised_patients_have_implants_in_vertebrae_of_theirs() -> None:
-    patients = [draw_patient(7, case, Mode.RANDOMISED) for case in range(24)]
-    held = [patient for patient in patients if patient.spine.implants]
-    # 9 % of two dozen, within three standard errors.
-    assert 0 < len(held) <= 6
-    for patient in held:
-        levels = {one.level for one in patient.spine.vertebrae}
-        assert {one.level for one in patient.spine.implants} <= levels
-        assert len({one.kind for one in patient.spine.implants}) == 1
-
-
 @pytest.mark.parametrize("lordosis", LORDOSIS_LIMITS)
 def test_a_spine_at_the_limits_of_lordosis_can_be_drawn(lordosis: float) -> None:
     """Beyond, S3 may come to lie above S2, which is no column."""

@@ -9,7 +9,16 @@ from numpy.testing import assert_allclose
 
 from osteoscreen.phantom.bone import draw_bone
 from osteoscreen.phantom.field import Array
-from osteoscreen.phantom.implant import CEMENT_HU, TITANIUM_HU, Implant, draw_cement, draw_screws
+from osteoscreen.phantom.implant import (
+    CEMENT_HU,
+    CEMENTED_SHARE,
+    SCREWED_SHARE,
+    TITANIUM_HU,
+    Implant,
+    draw_cement,
+    draw_implants,
+    draw_screws,
+)
 from osteoscreen.phantom.plane import Plane
 from osteoscreen.phantom.spine import Spine, SpineShape, draw_spine
 
@@ -72,6 +81,22 @@ def test_cement_lies_in_its_body() -> None:
             )
             assert (share < 0.75).all()
             assert _at(implant, part.start) > 0
+
+
+def test_a_few_patients_have_implants_of_one_kind() -> None:
+    drawn = [draw_implants(np.random.default_rng(i), _spine().vertebrae) for i in range(2000)]
+    kinds = [{one.kind for one in implants} for implants in drawn]
+    assert all(len(kind) <= 1 for kind in kinds)
+    # Three standard errors.
+    assert_allclose(kinds.count({"screws"}) / 2000, SCREWED_SHARE, atol=0.015)
+    assert_allclose(kinds.count({"cement"}) / 2000, CEMENTED_SHARE, atol=0.013)
+    levels = [one.level for one in _spine().vertebrae]
+    for implants in drawn:
+        held = [levels.index(one.level) for one in implants]
+        assert held == list(range(held[0], held[0] + len(held))) if held else not implants
+        if implants and implants[0].kind == "screws":
+            assert 2 <= len(implants) <= 3
+            assert all(one.level.startswith("L") for one in implants)
 
 
 def test_an_implant_far_from_the_plane_is_none() -> None:

@@ -156,6 +156,19 @@ def test_between_two_bands_the_ilium_is_the_mean_of_both() -> None:
     assert_allclose(depth[0, 0], half, atol=0.3)
 
 
+def test_within_its_box_but_beside_it_no_ilium_is_painted() -> None:
+    sacrum = _sacrum()
+    plane = _plane(sacrum.bodies[0].centre_mm[2])
+    front = sacrum.bodies[0].centre_mm[1] - 55 * sacrum.scale
+    window = plane.window((50.0, 70.0), (front, front + 20))
+    assert window is not None
+    part = plane.part(window)
+    assert sacrum.ilium_depth(part, 1) is not None
+    hu = np.full(part.x.shape, -100, np.float32)
+    paint_ilia(sacrum, SURFACE, part, hu)
+    assert (hu == -100).all()
+
+
 def test_far_from_the_pelvis_there_is_nothing() -> None:
     sacrum = _sacrum()
     far = _plane(sacrum.bodies[0].centre_mm[2] + 150)

@@ -13,7 +13,7 @@ import numpy as np
 
 from osteoscreen.phantom.bone import Bone, draw_bone, draw_sex_and_age
 from osteoscreen.phantom.field import SmoothField, draw_field
-from osteoscreen.phantom.implant import Implant, draw_cement, draw_screws
+from osteoscreen.phantom.implant import draw_implants
 from osteoscreen.phantom.person import Person, draw_person
 from osteoscreen.phantom.spine import (
     LUMBAR_COUNTS,
@@ -41,9 +41,6 @@ ROUGHNESS_BOX_MM = (170.0, 90.0, 80.0)
 ROUGHNESS_PITCH_MM = 7.0
 """The same for the field that varies the cortex."""
 
-SCREWED_SHARE, CEMENTED_SHARE = 0.05, 0.04
-"""Randomised patients with pedicle screws, and with cement in a body: chosen settings. Calibrated
-patients have neither."""
 LORDOSIS_LIMITS = (0.5, 1.5)
 """Beyond, the sacrum would be level and S3 no longer below S2: a chosen setting."""
 BODY_WALL = 0.5
@@ -135,7 +132,7 @@ def draw_patient(
     imaged = replace(bone, trabecular_hu=bone.trabecular_hu + tissues.marrow_shift_hu)
     spine = draw_spine(rngs["spine"], imaged, shape)
     if is_randomised:
-        spine = replace(spine, implants=_draw_implants(rngs["spine"], spine))
+        spine = replace(spine, implants=draw_implants(rngs["spine"], spine.vertebrae))
     fields = [draw_field(rngs["field"], pitch, FIELD_BOX_MM) for pitch in FIELD_PITCH_MM]
     return Patient(
         cohort_seed=cohort_seed,
@@ -173,18 +170,6 @@ def _draw_shape(
         wear=wear,
         lumbar_count=int(rng.choice(LUMBAR_COUNTS, p=LUMBAR_SHARES)),
     )
-
-
-def _draw_implants(rng: np.random.Generator, spine: Spine) -> tuple[Implant, ...]:
-    """A fusion of two or three neighbours, or cement, in a few of the randomised patients."""
-    chance = rng.random()
-    if chance < SCREWED_SHARE:
-        count = int(rng.integers(2, 4))
-        first = int(rng.integers(3, len(spine.vertebrae) - count + 1))
-        return draw_screws(rng, spine.vertebrae[first : first + count])
-    if chance < SCREWED_SHARE + CEMENTED_SHARE:
-        return (draw_cement(rng, spine.vertebrae[int(rng.integers(len(spine.vertebrae)))]),)
-    return ()
 
 
 def _randomise(rng: np.random.Generator, bone: Bone) -> Bone:

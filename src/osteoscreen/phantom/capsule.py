@@ -110,7 +110,7 @@ def union_depth(parts: tuple[Capsule, ...], frame: Frame, plane: Plane) -> Array
         far away; ``None`` if no part is near the plane.
     """
     depth = None
-    boxes = np.array([part.bounds() for part in parts]).reshape(-1, 3, 2)
+    boxes = np.array([part.bounds() for part in parts], np.float64).reshape(-1, 3, 2)
     boxes += np.array([-NEAR_MM, NEAR_MM])
     for part, low, high in zip(parts, *frame.limits(boxes)):
         if not low[2] < plane.z_mm < high[2]:

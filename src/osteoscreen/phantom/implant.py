@@ -15,6 +15,8 @@ TITANIUM_HU = 9000.0
 """Far above what twelve bits store: the scanner clips it, and its rays starve."""
 CEMENT_HU = (900.0, 2200.0)
 """Polymethyl methacrylate with barium: a chosen range."""
+SCREWED_SHARE, CEMENTED_SHARE = 0.05, 0.04
+"""Patients with pedicle screws, and with cement in a body: chosen settings."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +40,24 @@ class Implant:
     def depth(self, plane: Plane) -> Array | None:
         """Return the depth below its surface in mm, if it is near the plane."""
         return union_depth(self.parts, self.frame, plane)
+
+
+def draw_implants(rng: np.random.Generator, vertebrae: tuple[Vertebra, ...]) -> tuple[Implant, ...]:
+    """Draw the implants of a patient: in a few a fusion of two or three neighbours, or cement.
+
+    Args:
+        rng: Source of every draw.
+        vertebrae: T10 to the last lumbar vertebra; the lumbar ones are fused.
+    Returns: The implants, mostly none.
+    """
+    chance = rng.random()
+    if chance < SCREWED_SHARE:
+        count = int(rng.integers(2, 4))
+        first = int(rng.integers(3, len(vertebrae) - count + 1))
+        return draw_screws(rng, vertebrae[first : first + count])
+    if chance < SCREWED_SHARE + CEMENTED_SHARE:
+        return (draw_cement(rng, vertebrae[int(rng.integers(len(vertebrae)))]),)
+    return ()
 
 
 def draw_screws(rng: np.random.Generator, vertebrae: tuple[Vertebra, ...]) -> tuple[Implant, ...]:
