@@ -218,7 +218,11 @@ def draw_outline(
         back_mm=float(SPINOUS_MM * scale + LEAST_COVER_MM + 26 * plump * rng.uniform(0.5, 1.2)),
         roundness=(float(rng.uniform(2.05, 2.35)), float(rng.uniform(2.5, 3.1))),
         waves=tuple(
-            (order, float(rng.normal(0, 0.012)), float(rng.uniform(0, 2 * np.pi)))
+            (
+                order,
+                float(np.clip(rng.normal(0, 0.01), -0.017, 0.017)),
+                float(rng.uniform(0, 2 * np.pi)),
+            )
             for order in (2, 3, 4, 5)
         ),
         fat_mm=(

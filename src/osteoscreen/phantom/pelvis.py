@@ -166,13 +166,12 @@ def _bellies(wing: Wing, layers: Layers, sunk_mm: float) -> tuple[Array, Array, 
     thick = belly * (np.float32(MEDIUS_MM) * scale * grown + wavy) + wing.thick_mm
     medius = np.minimum(np.minimum(outer, thick - outer), under)
     # The greatest muscle lies over the middle one, from the sacrum outwards and down.
-    low = np.float32(np.clip((sunk_mm - 25) / 60, 0, 1))
-    reach = wing.along - 18 * scale
-    front = outer - np.maximum(reach, 0) * np.float32(0.55) - 4
-    maximus = np.minimum(
-        np.minimum(front, 30 * low - np.abs(reach) * np.float32(0.2)), 50 * low - outer + wavy
-    )
-    return iliacus, medius, np.asarray(np.minimum(maximus, under), np.float32)
+    low = np.float32(np.clip((sunk_mm - 25) / 60, 0.02, 1))
+    lengthwise = (wing.along - 22 * scale) / (56 * scale * low)
+    crosswise = (outer - 30 * scale * low) / (27 * scale * low)
+    maximus = (1 - np.hypot(lengthwise, crosswise)) * 27 * scale * low + wavy
+    maximus = np.minimum(np.minimum(maximus, outer - 4), under)
+    return iliacus, medius, np.asarray(maximus, np.float32)
 
 
 def draw_pelvic_organs(

@@ -125,7 +125,7 @@ def _paint_inside(
     inside = room > 0
     hu[inside] = cavity_fat(tissues, near)[inside]
     height = lung_height(trunk.thorax, near, plane.z_mm)
-    lung = (height > 0) & (room > 0)
+    lung = (height > 0) & (room > 0.7)
     muscle = muscle_hu(tissues, 0.3 * trunk.infiltration, near.grains)
     paint_abdomen(trunk.abdomen, tissues, near, np.where(height > -DIAPHRAGM_MM, -1, room), hu)
     diaphragm = (height > -DIAPHRAGM_MM) & ~lung & (room > 0)
