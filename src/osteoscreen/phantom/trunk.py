@@ -20,6 +20,7 @@ from osteoscreen.phantom.organ import draw_organs
 from osteoscreen.phantom.outline import SKIN_MM, Outline, draw_outline
 from osteoscreen.phantom.pelvis import (
     Pelvis,
+    bone_back,
     draw_pelvic_organs,
     inside_wings,
     paint_gluteals,
@@ -207,7 +208,8 @@ def draw_trunk(
     infiltration = float(np.clip(0.04 + 0.34 * (age - 40) / 50 + rng.normal(0, 0.07), 0.01, 0.6))
     pelvis = Pelvis(spine.sacrum, infiltration)
     margin = centres["L2"][2] + float(rng.normal(0, 8))
-    outline = draw_outline(rng, person, spine.column, (pelvis.crest_mm, margin))
+    heights = (pelvis.crest_mm, margin)
+    outline = draw_outline(rng, person, spine.column, heights, bone_back(spine.sacrum))
     sink = float(rng.normal(0, 22 if is_randomised else 12))
     bulk = float(
         np.clip(
