@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose
 from osteoscreen.phantom.anatomy import Mode, Patient, draw_patient
 from osteoscreen.phantom.column import Column
 from osteoscreen.phantom.outline import FOLLOW, SPINOUS_MM, Outline, draw_outline
+from osteoscreen.phantom.pelvis import bone_back
 from osteoscreen.phantom.person import Person
 from osteoscreen.phantom.plane import Plane
 from osteoscreen.phantom.section import SIN, layers
@@ -37,6 +38,14 @@ def test_spinous_processes_stay_under_the_skin(case: int) -> None:
         skin = patient.trunk.outline.section(z).place(np.pi / 2, 0.0)[1]
         # The furrow takes a few millimetres of the cover.
         assert skin - (y + 0.9 * SPINOUS_MM * patient.person.scale) > 5
+
+
+@pytest.mark.parametrize("case", range(8))
+def test_the_sacrum_stays_under_the_skin(case: int) -> None:
+    patient = draw_patient(14, case, Mode.COHORT)
+    for z, bone in bone_back(patient.spine.sacrum):
+        if z > -185:
+            assert patient.trunk.outline.section(z).place(np.pi / 2, 0.0)[1] > bone + 4
 
 
 def test_a_thin_person_has_tissue_over_the_spinous_processes() -> None:

@@ -43,6 +43,8 @@ person of 1.68 m."""
 
 PITCH_MM = 24.5
 """Distance of neighbouring loops of small bowel."""
+SHEAR_MM, SHEAR_PERIOD_MM = 9.0, 125.0
+"""Amplitude and length of the waves that bend the rows of loops."""
 STEPS = np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1]])
 
 
@@ -181,6 +183,7 @@ def _draw_loops(
 def _lattice(
     rng: np.random.Generator, outline: Outline, scale: float, slack: float
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    phases = rng.uniform(0, 2 * np.pi, 6)
     heights = np.arange(-185.0, 55.0, PITCH_MM * 0.95) * scale
     right, left, front, back = outline.section(-40.0).cavity_box()
     pitch = PITCH_MM * scale
@@ -195,7 +198,7 @@ def _lattice(
             y = front + 13 + j * pitch + (k % 2) * 0.3 * pitch
             for i in range(across):
                 x = middle + (i - (across - 1) / 2 + 0.25 * (j % 2)) * pitch
-                spot = np.array([x, y, float(z)]) + rng.normal(0, 4.5, 3)
+                spot = _sheared(np.array([x, y, float(z)]), phases) + rng.normal(0, 4.5, 3)
                 spots[k, j, i] = spot
                 share = (y - front) / (back - front)
                 beside = abs(x - middle) / half_width
@@ -206,3 +209,16 @@ def _lattice(
                 lost = slack * (0.55 + 0.8 * np.exp(-root * root))
                 free[k, j, i] = is_in and not is_high and rng.random() > lost
     return free, spots
+
+
+def _sheared(spot: NDArray[np.float64], phases: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Move a place of the lattice along waves across it: rows bend, and keep their distance."""
+    x, y, z = 2 * np.pi * spot / SHEAR_PERIOD_MM
+    waves = np.array(
+        [
+            np.sin(y + phases[0]) + np.sin(z + phases[1]),
+            np.sin(x + phases[2]) + np.sin(z + phases[3]),
+            np.sin(x + phases[4]) + np.sin(y + phases[5]),
+        ]
+    )
+    return np.asarray(spot + SHEAR_MM * waves)

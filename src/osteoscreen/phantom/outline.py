@@ -57,6 +57,7 @@ class Outline:
         navel_mm: Height of the navel.
         crest_mm, margin_mm: Heights of the iliac crest and of the lowest costal margin.
         scale: Size of the person.
+        bone_back_mm: How far the sacrum reaches back, by height: (z, y) rising; the skin covers it.
     """
 
     column: Column
@@ -72,6 +73,7 @@ class Outline:
     crest_mm: float
     margin_mm: float
     scale: float
+    bone_back_mm: tuple[tuple[float, float], ...] = ()
 
     @lru_cache(maxsize=64)  # noqa: B019 - an outline is small, and drawing asks often
     def section(self, z_mm: float) -> Section:
@@ -79,10 +81,15 @@ class Outline:
         column = self.column.at(z_mm)
         half_width = _along(self.half_width_mm, z_mm)
         back = self.back_mm + FOLLOW * column[1] + _along(((-190, 20), (-140, 10), (-85, 0)), z_mm)
+        deep = self.groove_mm * _along(
+            ((-180, 3.2), (-130, 1.6), (-60, 1), (60, 0.7), (150, 0.5)), z_mm
+        )
+        if self.bone_back_mm:
+            back = max(back, _along(self.bone_back_mm, z_mm) + LEAST_COVER_MM + deep)
         front = -_along(self.front_mm, z_mm)
         centre = (0.35 * column[0], front + 0.55 * (back - front))
         radius = self._radius(half_width, centre[1] - front, back - centre[1])
-        radius = self._dented(radius, z_mm, column[0] - centre[0])
+        radius = _furrowed(radius, deep, column[0] - centre[0])
         slope = np.gradient(
             np.concatenate([radius[-2:], radius, radius[:2]]), ANGLES[1] - ANGLES[0]
         )
@@ -114,21 +121,11 @@ class Outline:
             radius = radius * (1 + share * np.cos(order * ANGLES - phase) * (0.55 - 0.45 * SIN))
         return np.asarray(radius, np.float32)
 
-    def _dented(self, radius: Curve, z_mm: float, middle: float) -> Curve:
-        x = radius * COS - middle
-        deep = self.groove_mm * _along(
-            ((-180, 3.2), (-130, 1.6), (-60, 1), (60, 0.7), (150, 0.5)), z_mm
-        )
-        furrow = deep * np.exp(-((x / 11) ** 2)) - 0.4 * deep * np.exp(
-            -(((np.abs(x) - 42) / 20) ** 2)
-        )
-        return np.asarray(radius - np.where(SIN > 0, furrow, 0), np.float32)
-
     def _fat(self, z_mm: float, x: Curve, cover: float) -> Curve:
         side, front = self.fat_mm
         back = max(cover - self.scale * _along(COMPARTMENT_MM, z_mm) - SKIN_MM, 3.5)
         side *= _along(
-            ((-170, 1.7), (-110, 1.5), (-60, 1.25), (0, 1), (60, 0.75), (120, 0.6)), z_mm
+            ((-170, 1.35), (-110, 1.25), (-60, 1.2), (0, 1), (60, 0.75), (120, 0.6)), z_mm
         )
         front *= _along(((-150, 1.3), (-60, 1.1), (0, 1), (70, 0.75), (130, 0.6)), z_mm)
         to_front, to_back = np.maximum(-SIN, 0) ** 1.5, np.maximum(SIN, 0) ** 1.5
@@ -159,6 +156,14 @@ class Outline:
         return np.asarray(wall * (1 - below * _smooth((SIN + 0.45) / 0.25)), np.float32)
 
 
+def _furrowed(radius: Curve, deep: float, middle: float) -> Curve:
+    """Sink the skin over the spinous processes, between the swell of the muscles beside them."""
+    x = radius * COS - middle
+    beside = np.exp(-(((np.abs(x) - 42) / 20) ** 2))
+    furrow = deep * np.exp(-((x / 11) ** 2)) - 0.4 * deep * beside
+    return np.asarray(radius - np.where(SIN > 0, furrow, 0), np.float32)
+
+
 def _along(knots: tuple[tuple[float, float], ...], z_mm: float) -> float:
     """Interpolate smoothly between (height, value) knots that rise."""
     z, value = zip(*knots)
@@ -183,7 +188,11 @@ def _back_limit(z_mm: float) -> tuple[Curve, Curve]:
 
 
 def draw_outline(
-    rng: np.random.Generator, person: Person, column: Column, heights: tuple[float, float]
+    rng: np.random.Generator,
+    person: Person,
+    column: Column,
+    heights: tuple[float, float],
+    bone_back_mm: tuple[tuple[float, float], ...] = (),
 ) -> Outline:
     """Draw the outline of a person.
 
@@ -192,6 +201,7 @@ def draw_outline(
         person: Who.
         column: What the back follows.
         heights: Heights of the iliac crest and of the costal margin, mm.
+        bone_back_mm: How far the sacrum reaches back, by height.
     Returns: The outline.
     """
     scale, plump, is_woman = person.scale, person.plumpness, person.sex == "F"
@@ -218,7 +228,11 @@ def draw_outline(
         back_mm=float(SPINOUS_MM * scale + LEAST_COVER_MM + 26 * plump * rng.uniform(0.5, 1.2)),
         roundness=(float(rng.uniform(2.05, 2.35)), float(rng.uniform(2.5, 3.1))),
         waves=tuple(
-            (order, float(rng.normal(0, 0.012)), float(rng.uniform(0, 2 * np.pi)))
+            (
+                order,
+                float(np.clip(rng.normal(0, 0.01), -0.017, 0.017)),
+                float(rng.uniform(0, 2 * np.pi)),
+            )
             for order in (2, 3, 4, 5)
         ),
         fat_mm=(
@@ -234,4 +248,5 @@ def draw_outline(
         crest_mm=heights[0],
         margin_mm=heights[1],
         scale=scale,
+        bone_back_mm=bone_back_mm,
     )

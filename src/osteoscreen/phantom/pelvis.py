@@ -19,8 +19,10 @@ from osteoscreen.phantom.section import Layers
 from osteoscreen.phantom.solid import Blob, Cut
 from osteoscreen.phantom.tissue import Tissues
 
-ILIACUS_MM, MEDIUS_MM = 14.0, 34.0
+ILIACUS_MM, MEDIUS_MM = 14.0, 37.0
 """Thickest place of the muscles inside and outside the wing."""
+BACK_STEP_MM, BACK_FALL = 6.0, 0.6
+"""Step of the profile of the sacrum's back, and its slope beyond the bone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +41,31 @@ class Pelvis:
     def crest_mm(self) -> float:
         """Height of the iliac crests."""
         return self.sacrum.bodies[0].centre_mm[2] + ILIUM_MM[0][0] * self.sacrum.scale
+
+
+def bone_back(sacrum: Sacrum) -> tuple[tuple[float, float], ...]:
+    """Measure how far a sacrum reaches back at each height.
+
+    Args:
+        sacrum: The bones.
+    Returns: (z, y) in mm, rising; above and below the bone the values fall off gently, so that
+        skin drawn over it has no step.
+    """
+    x, y, z = sacrum.bodies[0].centre_mm
+    left, back = np.meshgrid(
+        np.arange(x - 24, x + 25, 4, dtype=np.float32), np.arange(y, y + 100, dtype=np.float32)
+    )
+    none = np.zeros_like(left)
+    found = []
+    for height in np.arange(z - 110, z + 30, BACK_STEP_MM):
+        depth = sacrum.depth(Plane(left, back, float(height), none, 1.0))
+        if depth is not None and (depth > 0).any():
+            found.append((float(height), float(back[depth > 0].max())))
+    heights = np.arange(z - 160, z + 100, BACK_STEP_MM)
+    return tuple(
+        (float(at), max(most - BACK_FALL * abs(float(at) - height) for height, most in found))
+        for at in heights
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,13 +193,12 @@ def _bellies(wing: Wing, layers: Layers, sunk_mm: float) -> tuple[Array, Array, 
     thick = belly * (np.float32(MEDIUS_MM) * scale * grown + wavy) + wing.thick_mm
     medius = np.minimum(np.minimum(outer, thick - outer), under)
     # The greatest muscle lies over the middle one, from the sacrum outwards and down.
-    low = np.float32(np.clip((sunk_mm - 25) / 60, 0, 1))
-    reach = wing.along - 18 * scale
-    front = outer - np.maximum(reach, 0) * np.float32(0.55) - 4
-    maximus = np.minimum(
-        np.minimum(front, 30 * low - np.abs(reach) * np.float32(0.2)), 50 * low - outer + wavy
-    )
-    return iliacus, medius, np.asarray(np.minimum(maximus, under), np.float32)
+    low = np.float32(np.clip((sunk_mm - 25) / 60, 0.02, 1))
+    lengthwise = (wing.along - 24 * scale) / (62 * scale * low)
+    crosswise = (outer - 32 * scale * low) / (30 * scale * low)
+    maximus = (1 - np.hypot(lengthwise, crosswise)) * 30 * scale * low + wavy
+    maximus = np.minimum(np.minimum(maximus, outer - 4), under)
+    return iliacus, medius, np.asarray(maximus, np.float32)
 
 
 def draw_pelvic_organs(

@@ -20,6 +20,7 @@ from osteoscreen.phantom.organ import draw_organs
 from osteoscreen.phantom.outline import SKIN_MM, Outline, draw_outline
 from osteoscreen.phantom.pelvis import (
     Pelvis,
+    bone_back,
     draw_pelvic_organs,
     inside_wings,
     paint_gluteals,
@@ -125,7 +126,7 @@ def _paint_inside(
     inside = room > 0
     hu[inside] = cavity_fat(tissues, near)[inside]
     height = lung_height(trunk.thorax, near, plane.z_mm)
-    lung = (height > 0) & (room > 0)
+    lung = (height > 0) & (room > 0.7)
     muscle = muscle_hu(tissues, 0.3 * trunk.infiltration, near.grains)
     paint_abdomen(trunk.abdomen, tissues, near, np.where(height > -DIAPHRAGM_MM, -1, room), hu)
     diaphragm = (height > -DIAPHRAGM_MM) & ~lung & (room > 0)
@@ -207,7 +208,8 @@ def draw_trunk(
     infiltration = float(np.clip(0.04 + 0.34 * (age - 40) / 50 + rng.normal(0, 0.07), 0.01, 0.6))
     pelvis = Pelvis(spine.sacrum, infiltration)
     margin = centres["L2"][2] + float(rng.normal(0, 8))
-    outline = draw_outline(rng, person, spine.column, (pelvis.crest_mm, margin))
+    heights = (pelvis.crest_mm, margin)
+    outline = draw_outline(rng, person, spine.column, heights, bone_back(spine.sacrum))
     sink = float(rng.normal(0, 22 if is_randomised else 12))
     bulk = float(
         np.clip(

@@ -13,8 +13,8 @@ BODY_FRONT_MM = 17.0
 FORK_MM = -40.0
 """Where the aorta divides: L4. The iliac veins join a little below."""
 ILIAC_MM = (
-    (-36.0, 4, -12), (-52.0, 14, -10), (-75.0, 26, -10), (-100.0, 37, -4), (-125.0, 46, 0),
-    (-150.0, 56, -14), (-190.0, 66, -38),
+    (-36.0, 4, -12), (-52.0, 14, -10), (-75.0, 26, -10), (-100.0, 33, -8), (-125.0, 39, -12),
+    (-150.0, 47, -22), (-190.0, 58, -42),
 )  # fmt: skip
 ILIAC_FOLLOWS_MM = -75.0
 """The iliac arteries: height, beside and behind the front of the column; and the height below which
