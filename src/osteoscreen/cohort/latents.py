@@ -1,7 +1,8 @@
 """What was drawn to make a synthetic patient: everything, by name, and a table of the cohort.
 
 The names are those of the phantom's own dataclasses, so that whatever the phantom draws stands
-here. Large arrays (textures and fields) are left out: they follow from the seed.
+here. Large arrays (textures and fields) and the shapes of organs, muscles, ribs and vessels, some
+megabytes a patient, are left out: they follow from the seed.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from osteoscreen.phantom import Patient, Scan
 SMALL = 16
 """Arrays of up to so many numbers, an affine say, are told."""
 
+SHAPES = ("abdomen", "muscles", "thorax", "pelvis")
+"""Fields of the trunk that hold thousands of points."""
+
 Plain = None | bool | int | float | str | list["Plain"] | dict[str, "Plain"]
 """What JSON holds."""
 
@@ -37,8 +41,16 @@ def latents_of(patient: Patient, scan: Scan, places: Sequence[Place]) -> dict[st
         each vertebra in the patient frame (x to the left, y to the back, z to the head, mm),
         ``scan`` and ``slices``.
     """
-    told = plain(patient)
-    assert isinstance(told, dict)
+    told = {
+        one.name: plain(getattr(patient, one.name))
+        for one in fields(patient)
+        if one.name != "trunk"
+    }
+    told["trunk"] = {
+        one.name: plain(getattr(patient.trunk, one.name))
+        for one in fields(patient.trunk)
+        if one.name not in SHAPES
+    }
     centres = {
         one.level: [float(number) for number in one.centre_mm] for one in patient.spine.bodies
     }
