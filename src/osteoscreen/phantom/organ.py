@@ -27,7 +27,7 @@ LIVER_LEFT: Rows = (
 """Height; centre and half axes as shares of the cavity, x from right -1 to left 1, y from front 0
 to back 1; turn."""
 
-SPLEEN_Z_MM = (68.0, 178.0)
+SPLEEN_Z_MM = (56.0, 176.0)
 
 
 @dataclass(frozen=True)
@@ -158,8 +158,8 @@ def _draw_spleen(rng: np.random.Generator, outline: Outline, scale: float, drop:
     for share in np.linspace(0, 1, 9):
         z = (low + share * (high - low)) * scale + drop
         swell = float(np.sin(np.pi * np.clip(0.04 + 0.92 * share, 0, 1)) ** 0.6)
-        x, y, _ = place(outline, 0.70 - 0.06 * share, 0.66 + 0.08 * share, z)
-        knots.append(Knot(z, x, y, 50 * size * swell, 21 * size * swell, 2.1))
+        x, y, _ = place(outline, 0.74 - 0.06 * share, 0.74 + 0.06 * share, z)
+        knots.append(Knot(z, x, y, 52 * size * swell, 23 * size * swell, 2.1))
     return Organ("spleen", (Loft(tuple(knots), bend_per_mm=-0.0045),), 8.0)
 
 
