@@ -32,6 +32,7 @@ ONE = CohortPlan(Preset.COHORT, cases=1, seed=5, slices=1)
         ({"thickness_mm": float("nan")}, "got nan mm"),
         ({"field_of_view_mm": 59.9}, "field of view must be 60 to 500 mm, got 59.9 mm"),
         ({"field_of_view_mm": 501.0}, "got 501 mm"),
+        ({"age": -1}, "age must be 22 to 92 years, got -1"),
         ({"scanner": "abacus"}, "the scanner must be one of ingenuity-ct, .*, got 'abacus'"),
         ({"preset": Preset.PAPER, "cases": 214}, "has 213 patients, got 214 cases"),
         ({"preset": Preset.PAPER, "scanner": "ingenuity-ct"}, "the paper's three scanners"),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
+from osteoscreen.errors import SettingsError
 from osteoscreen.findings import CONDITIONS, condition_of_t_score
 from osteoscreen.phantom.anatomy import (
     BODY_WALL,
@@ -109,3 +111,16 @@ def test_randomised_bone_spreads_wider_than_calibrated_bone() -> None:
         for mode in (Mode.COHORT, Mode.RANDOMISED)
     ]
     assert spreads[1] > spreads[0]
+
+
+def test_a_wanted_age_changes_the_age_and_no_other_draw_of_the_person() -> None:
+    drawn, young = draw_patient(5, 1), draw_patient(5, 1, age=25)
+    assert young.person == dataclasses.replace(drawn.person, age=25)
+    assert young.bone.t_score == drawn.bone.t_score
+    # Ageing at an unchanged T-score lowers the density.
+    assert young.bone.vbmd_mg_cm3 > drawn.bone.vbmd_mg_cm3
+
+
+def test_an_impossible_age_is_refused() -> None:
+    with pytest.raises(SettingsError, match="age must be 22 to 92 years, got -3"):
+        draw_patient(5, 1, age=-3)

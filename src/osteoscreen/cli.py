@@ -159,6 +159,7 @@ def phantom(  # noqa: PLR0913 - an option a setting
     fov: Annotated[
         float | None, typer.Option(metavar="MM", help="One field of view for all.")
     ] = None,
+    age: Annotated[int | None, typer.Option(metavar="YEARS", help="One age for all.")] = None,
     workers: Annotated[int, typer.Option(help="Processes.")] = 1,
 ) -> None:
     """Make a synthetic cohort: CT as DICOM, marks as DICOM SEG, a manifest, every latent value."""
@@ -180,6 +181,7 @@ def phantom(  # noqa: PLR0913 - an option a setting
             scanner=scanner,
             thickness_mm=thickness,
             field_of_view_mm=fov,
+            age=age,
         )
         with _progress() as progress:
             shown = _Patients(progress, cases)

@@ -80,7 +80,8 @@ def write_patient(
     if known is not None:
         return known
     mode = Mode.RANDOMISED if plan.preset is Preset.RANDOMISED else Mode.COHORT
-    patient, rngs = draw_patient(plan.seed, number, mode), streams(plan.seed, number)
+    patient = draw_patient(plan.seed, number, mode, age=plan.age)
+    rngs = streams(plan.seed, number)
     scan = _scan_of(patient, plan, rngs["scan"])
     places = slice_places(patient, scan, plan, rngs["slices"])
     images = []

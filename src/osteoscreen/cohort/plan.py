@@ -9,6 +9,7 @@ from osteoscreen.cohort.manifest import Split
 from osteoscreen.errors import CohortError, SettingsError
 from osteoscreen.phantom.anatomy import GENERATOR_VERSION
 from osteoscreen.phantom.fleet import PAPER_SCANNERS, SCANNERS
+from osteoscreen.phantom.person import check_age
 from osteoscreen.phantom.protocol import Protocol
 
 PAPER_TRAIN, PAPER_TEST = 50, 21
@@ -46,6 +47,7 @@ class CohortPlan:
         thickness_mm: Slice thickness for everybody, 0.4 to 10; ``None`` leaves it to the preset.
         field_of_view_mm: Side of the image for everybody, 60 to 500; ``None`` leaves it to the
             preset.
+        age: Years of everybody, 22 to 92; ``None`` leaves it to the bone condition.
     Raises: CohortError if a setting is impossible.
     """
 
@@ -57,6 +59,7 @@ class CohortPlan:
     scanner: str | None = None
     thickness_mm: float | None = None
     field_of_view_mm: float | None = None
+    age: int | None = None
 
     def __post_init__(self) -> None:
         for name, value, low in (
@@ -68,6 +71,8 @@ class CohortPlan:
                 raise CohortError(f"the {name} must be {low} or more, got {value}")
         try:
             self.protocol()
+            if self.age is not None:
+                check_age(self.age)
         except SettingsError as error:
             raise CohortError(str(error)) from error
         if self.scanner is not None and self.scanner not in SCANNERS:

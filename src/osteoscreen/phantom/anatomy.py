@@ -106,7 +106,12 @@ def streams(cohort_seed: int, case: int) -> Streams:
 
 
 def draw_patient(
-    cohort_seed: int, case: int, mode: Mode = Mode.COHORT, condition_index: int | None = None
+    cohort_seed: int,
+    case: int,
+    mode: Mode = Mode.COHORT,
+    condition_index: int | None = None,
+    *,
+    age: int | None = None,
 ) -> Patient:
     """Draw a patient; the same arguments give the same patient.
 
@@ -116,13 +121,14 @@ def draw_patient(
         mode: Calibrated or randomised.
         condition_index: 0 normal, 1 low bone mass, 2 osteoporosis; by default the classes take
             turns, so that a cohort is balanced.
+        age: Years, 22 to 92; by default drawn. The other draws do not depend on it.
     Returns: The patient; in the randomised mode the class says nothing about the attenuation.
     """
     rngs = streams(cohort_seed, case)
     wanted = case % 3 if condition_index is None else condition_index
-    sex, age = draw_sex_and_age(rngs["person"], wanted)
-    person = draw_person(rngs["person"], sex, age)
-    bone = draw_bone(rngs["bone"], wanted, age)
+    sex, drawn_age = draw_sex_and_age(rngs["person"], wanted)
+    person = draw_person(rngs["person"], sex, drawn_age if age is None else age)
+    bone = draw_bone(rngs["bone"], wanted, person.age)
     is_randomised = mode is Mode.RANDOMISED
     has_contrast = bool(is_randomised and rngs["tissue"].random() < 0.5)
     if is_randomised:

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from osteoscreen.errors import SettingsError
+from osteoscreen.phantom.bone import AGE_RANGE
+
 HEIGHT_M = {"F": (1.62, 0.065), "M": (1.755, 0.07)}
 """Mean and spread of the height of adults, rounded from European surveys; a chosen setting."""
 MEAN_HEIGHT_M = 1.68
@@ -24,12 +27,16 @@ class Person:
         age: Years.
         height_m: Height.
         bmi: Body-mass index, kg/m2.
+    Raises: SettingsError if the age is not that of an adult whom the model knows.
     """
 
     sex: str
     age: int
     height_m: float
     bmi: float
+
+    def __post_init__(self) -> None:
+        check_age(self.age)
 
     @property
     def scale(self) -> float:
@@ -40,6 +47,16 @@ class Person:
     def plumpness(self) -> float:
         """Fatness from 0 (BMI 18) over 0.5 (BMI 27) to 1 and more (BMI 36 and above)."""
         return max(self.bmi - 18.0, -0.5) / 18.0
+
+
+def check_age(age: int) -> None:
+    """Refuse an age that the model does not know.
+
+    Raises: SettingsError if it lies outside ``AGE_RANGE``.
+    """
+    youngest, oldest = AGE_RANGE
+    if not youngest <= age <= oldest:
+        raise SettingsError(f"age must be {youngest} to {oldest} years, got {age}")
 
 
 def draw_person(rng: np.random.Generator, sex: str, age: int) -> Person:
