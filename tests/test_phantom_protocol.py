@@ -80,7 +80,8 @@ def test_a_cohort_scan_is_routine(seed: int) -> None:
     assert scan.kvp == 120
     assert scan.bone_gain == 1
     assert scan.thickness_mm in (2.5, 3, 5)
-    assert 330 <= scan.field_of_view_mm <= 430
+    # 165 mm of half width is 330 mm of body.
+    assert 1.05 * 330 <= scan.field_of_view_mm <= 1.30 * 330
     assert scan.sharpening <= SOFT_SHARPENING
     assert scan.noise_hu <= 40
     assert scan.artefacts is None

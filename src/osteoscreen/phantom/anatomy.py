@@ -159,7 +159,7 @@ def draw_patient(
             body_wall=float(rngs["bone"].uniform(0.1, 1.0)) if is_randomised else BODY_WALL,
         ),
         has_contrast=has_contrast,
-        roll_deg=float(rngs["spine"].normal(0, 7 if is_randomised else 2.5)),
+        roll_deg=float(np.clip(rngs["spine"].normal(0, 7 if is_randomised else 2.5), -15, 15)),
         warps=(fields[0], fields[1], fields[2], fields[3]),
         grains=(fields[4], fields[5]),
     )

@@ -46,6 +46,10 @@ WIDE_THICKNESS_MM = {
 SPINE_VIEW_SHARE = 0.4
 """Randomised scans with a small, off-centre field around the spine: the study's weak point."""
 
+WIDE_VIEW_MM = (300.0, 500.0)
+VIEW_OF_WIDTH = (1.05, 1.30)
+"""Fields of view that hold the trunk, and their size against its width as routine scans have it."""
+
 LOW_DOSE_SHARE = 0.2
 ARTEFACT_SHARE, WIDE_PATIENT_ARTEFACT_SHARE, WIDE_PATIENT_MM = 0.3, 0.7, 190.0
 SMOOTHED_SHARE = 0.2
@@ -125,7 +129,7 @@ def draw_scan(
     wanted = protocol or Protocol()
     name = str(rng.choice(list(SCANNERS) if is_randomised else PAPER_SCANNERS))
     used = scanner or SCANNERS[name]
-    view_mm, centre = _draw_view(rng, is_randomised)
+    view_mm, centre = _draw_view(rng, is_randomised, trunk_half_width_mm)
     if wanted.field_of_view_mm is not None:
         view_mm = wanted.field_of_view_mm
         centre = SPINE_CENTRE_MM if view_mm < NARROW_VIEW_MM else centre
@@ -174,13 +178,19 @@ def _check(name: str, value: float | None, limits: tuple[float, float], unit: st
         )
 
 
-def _draw_view(rng: np.random.Generator, is_randomised: bool) -> tuple[float, tuple[float, float]]:
+def _draw_view(
+    rng: np.random.Generator, is_randomised: bool, half_width_mm: float
+) -> tuple[float, tuple[float, float]]:
     """Field of view and its centre: the whole trunk, or a small one around the spine."""
     if is_randomised and rng.random() < SPINE_VIEW_SHARE:
         size_mm = float(rng.uniform(140, NARROW_VIEW_MM))
         return size_mm, _scattered(rng, SPINE_CENTRE_MM, (15, 18))
-    limits = (300, 500) if is_randomised else (330, 430)
-    return float(rng.uniform(*limits)), _scattered(rng, BODY_CENTRE_MM, (10, 18))
+    size_mm = float(rng.uniform(*WIDE_VIEW_MM))
+    if not is_randomised:
+        share = (size_mm - WIDE_VIEW_MM[0]) / (WIDE_VIEW_MM[1] - WIDE_VIEW_MM[0])
+        fitted = 2 * half_width_mm * (VIEW_OF_WIDTH[0] + share * np.ptp(VIEW_OF_WIDTH))
+        size_mm = float(np.clip(fitted, *WIDE_VIEW_MM))
+    return size_mm, _scattered(rng, BODY_CENTRE_MM, (10, 18))
 
 
 def _scattered(
