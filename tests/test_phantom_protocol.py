@@ -80,8 +80,8 @@ def test_a_cohort_scan_is_routine(seed: int) -> None:
     assert scan.kvp == 120
     assert scan.bone_gain == 1
     assert scan.thickness_mm in (2.5, 3, 5)
-    # 165 mm of half width is 330 mm of body.
-    assert 1.05 * 330 <= scan.field_of_view_mm <= 1.30 * 330
+    # A half width of 160 mm is a body of 320 mm.
+    assert 1.05 * 320 <= scan.field_of_view_mm <= 1.30 * 320
     assert scan.sharpening <= SOFT_SHARPENING
     assert scan.noise_hu <= 40
     assert scan.artefacts is None
