@@ -147,7 +147,8 @@ def test_a_volume_is_frozen_and_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("low", "high"), [(-1024, 3071), (-3024, 1500), (-1000, 31000), (-200, -200), (-201, 40000)]
+    ("low", "high"),
+    [(-1024, 3071), (-3024, 1500), (-1000, 31000), (-200, -200), (-201, 40000), (-127, 604)],
 )
 def test_hounsfield_units_are_accepted(low: float, high: float) -> None:
     check_hounsfield(np.array([low, high], dtype=np.float32))
@@ -155,7 +156,7 @@ def test_hounsfield_units_are_accepted(low: float, high: float) -> None:
 
 @pytest.mark.parametrize(
     ("low", "high"),
-    [(0, 255), (0, 50), (0, 1), (0, 4095), (-199, 3000), (-1024, -201), (-1000, 40001)],
+    [(0, 255), (0, 50), (0, 1), (0, 4095), (-29, 3000), (-1024, -201), (-1000, 40001)],
 )
 def test_other_values_are_refused(low: float, high: float) -> None:
     with pytest.raises(InputError, match=f"got {low} to {high}") as caught:

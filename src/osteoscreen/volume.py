@@ -23,10 +23,10 @@ AXIAL_TOLERANCE_DEG = 30.0
 The disc planes of a lordotic spine reach about this angle to the table; beyond it the stack is
 closer to a coronal or sagittal one."""
 
-AIR_BELOW_HU = -200.0
-"""Every CT image holds air, in the lungs, the bowel or around the patient, near -1000 HU; fat, the
-lightest tissue, stays above about -150. Values that never fall below this are no Hounsfield units:
-stored values without their intercept, a picture, a label map."""
+FAT_BELOW_HU, TISSUE_ABOVE_HU = -30.0, -200.0
+"""Every CT of a body holds fat or air, below -30 HU, and tissue above -200 HU. A field of view
+inside the body need not hold air; grey values and unrescaled ones, which begin at 0, hold
+neither."""
 
 METAL_BELOW_HU = 40_000.0
 """The extended CT scale of metal ends near 31,000 HU (14 to 16 bits stored); above this, signed
@@ -96,17 +96,17 @@ def check_hounsfield(hu: NDArray[np.floating]) -> None:
     Args:
         hu: Values said to be HU, any shape, not empty.
     Raises:
-        InputError: If a value is not finite, the lowest one is above -200, the highest one is
+        InputError: If a value is not finite, the lowest one is above -30, the highest one is
             below -200, or above 40,000.
     """
     lowest, highest = float(hu.min()), float(hu.max())
     if not np.isfinite([lowest, highest]).all():
         raise InputError(RefusalCode.NOT_HU, "values must be finite HU, got infinity or NaN")
-    if lowest > AIR_BELOW_HU or not AIR_BELOW_HU <= highest <= METAL_BELOW_HU:
+    if lowest > FAT_BELOW_HU or not TISSUE_ABOVE_HU <= highest <= METAL_BELOW_HU:
         raise InputError(
             RefusalCode.NOT_HU,
-            f"values must be HU, with air below {AIR_BELOW_HU:g} and tissue above it, "
-            f"got {lowest:g} to {highest:g}",
+            f"values must be HU, with fat or air below {FAT_BELOW_HU:g} and tissue above "
+            f"{TISSUE_ABOVE_HU:g}, got {lowest:g} to {highest:g}",
         )
 
 
