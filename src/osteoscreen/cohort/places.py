@@ -19,6 +19,11 @@ PELVIS_MM = 45.0
 """How far below the middle of S1 the scattered slices begin: pelvis without a vertebra to mark."""
 
 
+LUMBOSACRAL_SHARE = 0.2
+"""Scattered slices that are drawn between S1 and L4, beside those that fall there by chance: steep
+endplates, and a sacrum that is not to be marked, are hard to tell."""
+
+
 @dataclass(frozen=True)
 class Place:
     """Where one slice lies.
@@ -51,8 +56,11 @@ def slice_places(
     if plan.preset is Preset.RANDOMISED:
         low = patient.spine.vertebra("S1").centre_mm[2] - PELVIS_MM
         high = patient.spine.vertebra("T10").centre_mm[2]
-        heights = np.sort(rng.uniform(low, high, plan.slices))[::-1]
-        return [Place(float(z)) for z in heights]
+        steep = patient.spine.vertebra("L4").centre_mm[2]
+        heights = rng.uniform(low, high, plan.slices)
+        again = rng.random(plan.slices) < LUMBOSACRAL_SHARE
+        heights[again] = rng.uniform(low + PELVIS_MM, steep, plan.slices)[again]
+        return [Place(float(z)) for z in np.sort(heights)[::-1]]
     places: list[Place] = []
     for index, level in enumerate(TARGET_LEVELS):
         count = len(range(index, plan.slices, len(TARGET_LEVELS)))

@@ -43,6 +43,9 @@ ROUGHNESS_PITCH_MM = 7.0
 
 LORDOSIS_LIMITS = (0.5, 1.5)
 """Beyond, the sacrum would be level and S3 no longer below S2: a chosen setting."""
+WORN_SHARE, DARK_SHARE, DENSE_SHARE = 0.3, 0.45, 0.1
+"""Randomised patients with heavy wear and dense endplates, with dark and with dense bone: a first
+network missed dark bodies between dense endplates in real CT."""
 BODY_WALL = 0.5
 """Cortex of the walls of a body against that of the patient's bones: the shell of a vertebral body
 is thinner than half a millimetre in life, and hardly shows in a routine CT."""
@@ -169,12 +172,16 @@ def _draw_shape(
     rng: np.random.Generator, scale: float, age: float, is_randomised: bool
 ) -> SpineShape:
     wear = float(np.clip((age - 35) / 60 + rng.normal(0, 0.2), 0, 1))
+    sclerosis = 1.0
+    if is_randomised and rng.random() < WORN_SHARE:
+        wear, sclerosis = float(rng.uniform(0.5, 1.6)), float(rng.uniform(1, 5))
     return SpineShape(
         scale=scale,
         lordosis=float(np.clip(rng.normal(1.0, 0.2), *LORDOSIS_LIMITS)),
         scoliosis_deg=float(abs(rng.normal(0, 5 if is_randomised else 3))),
         wear=wear,
         lumbar_count=int(rng.choice(LUMBAR_COUNTS, p=LUMBAR_SHARES)),
+        sclerosis=sclerosis,
     )
 
 
@@ -185,9 +192,17 @@ def _randomise(rng: np.random.Generator, bone: Bone) -> Bone:
         t_score=bone.t_score,
         vbmd_mg_cm3=bone.vbmd_mg_cm3,
         marrow_fat=bone.marrow_fat,
-        trabecular_hu=bone.trabecular_hu - float(rng.uniform(0, 90) * (rng.random() < 0.35)),
+        trabecular_hu=bone.trabecular_hu + _shift(rng),
         cortex_mm=float(np.clip(bone.cortex_mm * rng.uniform(0.6, 1.5), 0.3, 2.6)),
         cortex_hu=float(np.clip(bone.cortex_hu * rng.uniform(0.7, 1.3), 350, 1400)),
         coarseness=bone.coarseness,
         trabecular_sd_hu=float(rng.uniform(30, 170) if rng.random() < 0.4 else rng.uniform(6, 40)),
     )
+
+
+def _shift(rng: np.random.Generator) -> float:
+    """Bone as dark as a disc or darker in many, sclerotic or of a child in some."""
+    chance = rng.random()
+    if chance < DARK_SHARE:
+        return -float(rng.uniform(0, 120))
+    return float(rng.uniform(0, 150)) if chance < DARK_SHARE + DENSE_SHARE else 0.0

@@ -79,6 +79,7 @@ class SpineShape:
         scoliosis_deg: Largest side tilt.
         wear: 0 (young) to 1 (worn): thinner discs, osteophytes, sclerosis.
         lumbar_count: Number of lumbar vertebrae, 4 to 6.
+        sclerosis: Factor on the dense bone under the endplates.
     """
 
     scale: float
@@ -86,6 +87,7 @@ class SpineShape:
     scoliosis_deg: float
     wear: float
     lumbar_count: int = 5
+    sclerosis: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -294,7 +296,9 @@ class _Drawing:
             front_mm=float(front_mm + rng.normal(0, 0.3)),
             side_mm=float(rng.normal(0, 0.5)),
             thickness_mm=float(rng.uniform(0.5, 1.0) * thin),
-            sclerosis_hu=float(rng.uniform(10, 60) + 70 * self.shape.wear * rng.random()),
+            sclerosis_hu=float(
+                self.shape.sclerosis * (rng.uniform(10, 60) + 70 * self.shape.wear * rng.random())
+            ),
         )
 
     def _osteophytes(self) -> tuple[Osteophyte, ...]:
