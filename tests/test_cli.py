@@ -140,7 +140,7 @@ def test_a_synthetic_cohort_is_made_and_kept(tmp_path: Path) -> None:
         ("--seed 1 --cases 0", "the number of cases must be 1 or more, got 0"),
         ("--seed 1 --cases 2 --thickness 0", "slice thickness must be 0.4 to 10 mm"),
         ("--seed 1 --cases 2 --age -5", "age must be 22 to 92 years, got -5"),
-        ("--seed 1 --cases 2 --fov 50", "field of view must be 60 to 500 mm"),
+        ("--seed 1 --cases 2 --fov 50", "field of view must be 100 to 500 mm"),
         ("--seed 1 --cases 2 --scanner abacus", "the scanner must be one of ingenuity-ct, "),
         ("--seed 1 --cases 214 --preset paper", "has 213 patients, got 214 cases"),
         ("--seed 1 --cases 2 --workers 0", "the number of workers must be 1 or more"),

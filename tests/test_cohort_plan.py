@@ -30,7 +30,7 @@ ONE = CohortPlan(Preset.COHORT, cases=1, seed=5, slices=1)
         ({"thickness_mm": 0.0}, "slice thickness must be 0.4 to 10 mm, got 0 mm"),
         ({"thickness_mm": -3.0}, "got -3 mm"),
         ({"thickness_mm": float("nan")}, "got nan mm"),
-        ({"field_of_view_mm": 59.9}, "field of view must be 60 to 500 mm, got 59.9 mm"),
+        ({"field_of_view_mm": 99.9}, "field of view must be 100 to 500 mm, got 99.9 mm"),
         ({"field_of_view_mm": 501.0}, "got 501 mm"),
         ({"age": -1}, "age must be 22 to 92 years, got -1"),
         ({"scanner": "abacus"}, "the scanner must be one of ingenuity-ct, .*, got 'abacus'"),
@@ -45,7 +45,7 @@ def test_impossible_settings_are_refused(changes: dict[str, Any], reason: str) -
 
 
 def test_settings_at_the_limits_are_possible() -> None:
-    replace(ONE, thickness_mm=0.4, field_of_view_mm=60, scanner="brilliance-16")
+    replace(ONE, thickness_mm=0.4, field_of_view_mm=100, scanner="brilliance-16")
     replace(ONE, thickness_mm=10, field_of_view_mm=500)
     replace(ONE, preset=Preset.PAPER, cases=PAPER_CASES)
 

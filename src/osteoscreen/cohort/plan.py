@@ -45,7 +45,7 @@ class CohortPlan:
         is_series: A contiguous series from T12 to S1 instead of single slices.
         scanner: One of ``SCANNERS`` for everybody; ``None`` leaves it to the preset.
         thickness_mm: Slice thickness for everybody, 0.4 to 10; ``None`` leaves it to the preset.
-        field_of_view_mm: Side of the image for everybody, 60 to 500; ``None`` leaves it to the
+        field_of_view_mm: Side of the image for everybody, 100 to 500; ``None`` leaves it to the
             preset.
         age: Years of everybody, 22 to 92; ``None`` leaves it to the bone condition.
     Raises: CohortError if a setting is impossible.
