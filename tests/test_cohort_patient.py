@@ -57,6 +57,43 @@ def test_a_finished_patient_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert read_patient(tmp_path, ONE, 1) is None
 
 
+def test_a_damaged_patient_is_made_again(tmp_path: Path) -> None:
+    record = write_patient(tmp_path, ONE, 0)
+    home = tmp_path / "SYN-0005-000000"
+    truth = (home / "truth.json").read_bytes()
+    told = json.loads(truth)
+    texts = {
+        name: json.dumps({key: one for key, one in told.items() if key != name})
+        for name in ("made_by", "rows", "levels", "slices", "bone", "scan")
+    }
+    texts |= {
+        "cut short": truth.decode()[:-9],
+        "empty": "",
+        "foreign": "[1, 2]",
+        "no rows": json.dumps(told | {"rows": []}),
+        "of another patient": truth.decode().replace("000000", "000001"),
+    }
+    for name, text in texts.items():
+        (home / "truth.json").write_text(text)
+        assert read_patient(tmp_path, ONE, 0) is None, name
+    (home / "truth.json").write_bytes(b"\xff\xfe")
+    assert read_patient(tmp_path, ONE, 0) is None
+    assert write_patient(tmp_path, ONE, 0) == record
+    assert (home / "truth.json").read_bytes() == truth
+
+
+@pytest.mark.parametrize("file", ["ct/0001.dcm", "marks.dcm", "truth.json"])
+def test_a_patient_without_one_of_its_files_is_made_again(file: str, tmp_path: Path) -> None:
+    plan = replace(ONE, slices=2)
+    record = write_patient(tmp_path, plan, 0)
+    lost = tmp_path / "SYN-0005-000000" / file
+    before = lost.read_bytes()
+    lost.unlink()
+    assert read_patient(tmp_path, plan, 0) is None
+    assert write_patient(tmp_path, plan, 0) == record
+    assert lost.read_bytes() == before
+
+
 def test_another_plan_in_the_same_folder_leaves_no_image_of_the_old_one(tmp_path: Path) -> None:
     write_patient(tmp_path, replace(ONE, slices=2), 0)
     (tmp_path / "SYN-0005-000000.part").mkdir()  # what a stopped run leaves

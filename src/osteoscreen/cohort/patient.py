@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
 
 from osteoscreen.cohort.latents import Plain, latents_of
 from osteoscreen.cohort.manifest import Case
@@ -40,7 +41,7 @@ from osteoscreen.phantom.anatomy import GENERATOR_VERSION, streams
 from osteoscreen.phantom.protocol import scanner_named
 from osteoscreen.volume import Affine, Volume
 
-MARKS, TRUTH = "marks.dcm", "truth.json"
+CT, MARKS, TRUTH = "ct", "marks.dcm", "truth.json"
 
 STUDY_DATE = "20200101"
 """One fixed date: a synthetic patient has no history."""
@@ -102,15 +103,50 @@ def write_patient(
     return record
 
 
+class _Truth(BaseModel):
+    """What ``truth.json`` must hold to be a whole one; the rest depends on the generator."""
+
+    model_config = ConfigDict(extra="allow")
+
+    made_by: dict[str, object]
+    rows: tuple[Case, ...] = Field(min_length=1)
+    levels: dict[str, tuple[float, float, float]]
+    slices: tuple[Place, ...]
+
+
 def read_patient(folder: Path, plan: CohortPlan, number: int) -> Record | None:
-    """Read a patient that this plan has made already; ``None`` if there is none."""
-    truth = folder / patient_name(plan.seed, number) / TRUTH
-    if not truth.is_file():
+    """Read a patient that this plan has made already.
+
+    Args:
+        folder: Folder of the cohort.
+        plan: What is to be generated.
+        number: Number of the patient, from 0.
+    Returns: The patient; ``None`` if there is none, or if something damaged it: its truth cannot be
+        read, or a file that it names is gone.
+    """
+    name = patient_name(plan.seed, number)
+    try:
+        known = json.loads((folder / name / TRUTH).read_text(encoding="utf-8"))
+        truth = _Truth.model_validate(known)
+    except (OSError, ValueError):
         return None
-    known = json.loads(truth.read_text(encoding="utf-8"))
-    if known.pop("made_by") != plan.makes():
+    if truth.made_by != plan.makes() or not _is_whole(folder, name, truth):
         return None
-    return Record(tuple(Case.model_validate(row) for row in known.pop("rows")), known)
+    rest = {key: one for key, one in known.items() if key not in ("made_by", "rows")}
+    return Record(truth.rows, rest)
+
+
+def _is_whole(folder: Path, name: str, truth: _Truth) -> bool:
+    """Whether a truth is this patient's and tells all, and its images and marks are there."""
+    parts = {one.name for one in fields(Patient)} | {"scan"}
+    files = {path for row in truth.rows for path in (row.image, row.mask) if path}
+    images = list((folder / name / CT).glob("*.dcm"))
+    return (
+        parts <= (truth.model_extra or {}).keys()
+        and all(row.patient_id == name for row in truth.rows)
+        and all((folder / file).exists() for file in files)
+        and len(images) == len(truth.slices)
+    )
 
 
 def _dump(record: Record, plan: CohortPlan) -> str:
@@ -187,7 +223,7 @@ def _write_images(
     home: Path, header: SeriesHeader, scan: Scan, images: Sequence[SliceImage]
 ) -> tuple[MaskLabel, ...]:
     """Write CT and marks; slices through discs may have no mark, then there is no mask."""
-    files = write_ct_slices([slice_volume(scan, image) for image in images], header, home / "ct")
+    files = write_ct_slices([slice_volume(scan, image) for image in images], header, home / CT)
     marks, labels = number_marks(images)
     write_segmentation(
         marks,
@@ -236,7 +272,7 @@ def _rows(
 ) -> list[Case]:
     name = patient_name(plan.seed, patient.case)
     images: list[tuple[str, str, str | None]] = [
-        (f"{name}-{index}", f"{name}/ct/{index:04d}.dcm", place.level)
+        (f"{name}-{index}", f"{name}/{CT}/{index:04d}.dcm", place.level)
         for index, place in enumerate(places)
     ]
     return [
@@ -255,5 +291,5 @@ def _rows(
             scanner=scan.model,
             level=level,
         )
-        for case_id, image, level in ([(name, f"{name}/ct", None)] if plan.is_series else images)
+        for case_id, image, level in ([(name, f"{name}/{CT}", None)] if plan.is_series else images)
     ]
