@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from bundles import threshold_bundle
 from osteoscreen import __version__
 from osteoscreen.cli import REFUSED, WRONG_USAGE, _Patients, app
+from osteoscreen.cohort.lock import locked
 from osteoscreen.cohort.plan import CohortPlan, Preset
 
 runner = CliRunner()
@@ -163,6 +164,15 @@ def test_a_full_folder_is_refused_in_one_line(tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert "needs an empty folder" in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_a_second_run_is_refused_in_one_line(tmp_path: Path) -> None:
+    with locked(tmp_path):
+        result = runner.invoke(app, ["phantom", str(tmp_path), "--cases", "1", "--seed", "1"])
+    assert result.exit_code == 2
+    assert "another one is at work" in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert [one.name for one in tmp_path.iterdir()] == [".lock"]
 
 
 def test_the_paper_has_213_patients_of_12_slices_unless_told(tmp_path: Path) -> None:

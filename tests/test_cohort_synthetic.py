@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from osteoscreen.cohort import synthetic
+from osteoscreen.cohort.lock import locked
 from osteoscreen.cohort.manifest import Case, Manifest, Split, read_manifest
 from osteoscreen.cohort.plan import CohortPlan, Preset
 from osteoscreen.cohort.synthetic import write_cohort
@@ -61,8 +62,8 @@ def _copy(folder: Path, to: Path) -> Path:
 
 def test_a_cohort_holds_its_plan_its_tables_and_its_patients(three: Path) -> None:
     assert sorted(one.name for one in three.iterdir()) == [
-        "SYN-0005-000000", "SYN-0005-000001", "SYN-0005-000002", "cohort.json", "latents.csv",
-        "manifest.csv",
+        ".lock", "SYN-0005-000000", "SYN-0005-000001", "SYN-0005-000002", "cohort.json",
+        "latents.csv", "manifest.csv",
     ]  # fmt: skip
     known = json.loads((three / "cohort.json").read_text())
     assert known["cases"] == 3
@@ -157,6 +158,21 @@ def test_a_run_stopped_before_its_first_record_goes_on(tmp_path: Path) -> None:
     (tmp_path / "cohort.json.part").write_text("{")
     write_cohort(tmp_path, ONE)
     assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_second_run_in_one_folder_is_refused_before_any_work(three: Path, tmp_path: Path) -> None:
+    folder = _copy(three, tmp_path)
+    before = _contents(folder)
+    with locked(folder), pytest.raises(CohortError, match="another one is at work"):
+        write_cohort(folder, replace(THREE, cases=4))
+    assert _contents(folder) == before
+
+
+def test_a_run_stopped_right_after_its_lock_goes_on(tmp_path: Path) -> None:
+    with locked(tmp_path):
+        pass
+    write_cohort(tmp_path, ONE)
+    assert read_manifest(tmp_path / "manifest.csv").cases
 
 
 def test_a_cohort_of_another_plan_is_refused(three: Path, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from threading import Thread
 from time import monotonic
 
 from osteoscreen.cohort.latents import table_row, write_table
+from osteoscreen.cohort.lock import LOCK, locked
 from osteoscreen.cohort.manifest import Case, write_manifest
 from osteoscreen.cohort.patient import Record, read_patient, write_patient
 from osteoscreen.cohort.plan import CohortPlan
@@ -44,11 +45,22 @@ def write_cohort(
         done: Called with the number of finished patients, at first and after each one.
     Returns: The manifest; it and the table of latents list the finished patients, by number, while
         the cohort grows.
-    Raises: CohortError if the folder holds something else, or a process ended abruptly.
+    Raises: CohortError if the folder holds something else, another run writes to it, or a process
+        ended abruptly.
     """
     if workers < 1:
         raise CohortError(f"the number of workers must be 1 or more, got {workers}")
-    _claim(folder, plan)
+    _check_folder(folder, plan)
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder):
+        _claim(folder, plan)
+        _write_patients(folder, plan, workers, done)
+    return folder / MANIFEST
+
+
+def _write_patients(
+    folder: Path, plan: CohortPlan, workers: int, done: Callable[[int], None] | None
+) -> None:
     tables = _Tables(folder)
     missing = []
     for number in range(plan.cases):
@@ -66,22 +78,29 @@ def write_cohort(
         if done:
             done(len(tables))
     tables.write()
-    return folder / MANIFEST
 
 
 def _claim(folder: Path, plan: CohortPlan) -> None:
-    """Make the folder this plan's, or see that it is."""
+    """Make the folder this plan's; a run that has just ended may have made it another's."""
+    _check_folder(folder, plan)
+    write_record(
+        folder / COHORT, json.dumps({"cases": plan.cases, "made_by": plan.makes()}, indent=1)
+    )
+
+
+def _check_folder(folder: Path, plan: CohortPlan) -> None:
+    """See that the folder is this plan's or nobody's, and leave it as it is."""
     if folder.exists() and not folder.is_dir():
         raise CohortError(f"{folder}: a cohort needs a folder, it is a file")
     mark = folder / COHORT
     if mark.is_file():
         _check_claim(mark, plan)
-    elif folder.exists() and any(file.suffix != PART for file in folder.iterdir()):
+    elif folder.exists() and any(
+        file.suffix != PART and file.name != LOCK for file in folder.iterdir()
+    ):
         raise CohortError(
             f"{folder}: a new cohort needs an empty folder, it holds something that is no cohort"
         )
-    folder.mkdir(parents=True, exist_ok=True)
-    write_record(mark, json.dumps({"cases": plan.cases, "made_by": plan.makes()}, indent=1))
 
 
 def _check_claim(mark: Path, plan: CohortPlan) -> None:
