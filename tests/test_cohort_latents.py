@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from osteoscreen.cohort.latents import latents_of, plain, table_row, write_table
 from osteoscreen.cohort.places import Place
 from osteoscreen.phantom import Mode, Patient, Scan, draw_patient, draw_scan
 from osteoscreen.phantom.anatomy import streams
+from osteoscreen.phantom.bowel import Filling
 
 PLACES = [Place(30.5, "L2"), Place(-2.25, None)]
 
@@ -56,8 +57,65 @@ def test_every_vertebra_has_its_centre(drawn: tuple[Patient, Scan]) -> None:
 
 
 def test_the_truth_is_json_and_small(drawn: tuple[Patient, Scan]) -> None:
-    text = json.dumps(latents_of(*drawn, PLACES), allow_nan=False)
-    assert len(text) < 200_000
+    randomised = replace(drawn[0], trunk=draw_patient(5, 2, Mode.RANDOMISED).trunk)
+    for patient in (drawn[0], randomised):
+        text = json.dumps(latents_of(patient, drawn[1], PLACES), allow_nan=False, indent=1)
+        assert len(text) < 150_000
+        assert "points_mm" not in text
+        assert "knots" not in text
+
+
+def test_the_soft_tissue_is_told_but_for_its_shapes(drawn: tuple[Patient, Scan]) -> None:
+    patient, scan = drawn
+    trunk = json.loads(json.dumps(latents_of(patient, scan, PLACES)["trunk"]))
+    abdomen = patient.trunk.abdomen
+    assert trunk["abdomen"]["seam_mm"] == abdomen.seam_mm
+    assert trunk["thorax"]["slope_mm"] == patient.trunk.thorax.slope_mm
+    assert trunk["pelvis"] == {"infiltration": patient.trunk.pelvis.infiltration}
+    assert trunk["abdomen"]["vessels"]["plaques"] == [
+        asdict(one) for one in abdomen.vessels.plaques
+    ]
+    assert [len(one["cysts"]) for one in trunk["abdomen"]["kidneys"]] == [
+        len(one.cysts) for one in abdomen.kidneys
+    ]
+    assert [(one["name"], one["infiltration"]) for one in trunk["muscles"]] == [
+        (one.name, one.infiltration) for one in patient.trunk.muscles
+    ]
+    assert len(trunk["thorax"]["ribs"]) == len(patient.trunk.thorax.ribs)
+
+
+def test_the_content_of_the_gut_is_told_run_by_run(drawn: tuple[Patient, Scan]) -> None:
+    patient, scan = drawn
+    trunk = json.loads(json.dumps(latents_of(patient, scan, PLACES)["trunk"]))
+    for told, gut in zip(trunk["abdomen"]["gut"], patient.trunk.abdomen.gut, strict=True):
+        runs = told["content"]
+        assert told["wall_mm"] == gut.wall_mm
+        assert len(runs) < 40
+        balls = [(run["filling"], run["level_mm"]) for run in runs for _ in range(run["balls"])]
+        names = [Filling(one).name.lower() for one in gut.filling]
+        assert balls == list(zip(names, gut.level_mm, strict=True))
+
+
+def test_a_table_tells_of_each_marked_vertebra_and_counts_what_there_are_many_of(
+    drawn: tuple[Patient, Scan],
+) -> None:
+    patient, scan = drawn
+    body = replace(patient.spine.vertebra("L3"), height_loss=0.25)
+    bodies = tuple(body if one.level == "L3" else one for one in patient.spine.vertebrae)
+    told = latents_of(
+        replace(patient, spine=replace(patient.spine, vertebrae=bodies)), scan, PLACES
+    )
+    row = table_row("A", "train", told)
+    assert row["L3.height_loss"] == "0.25"
+    assert row["L3.trabecular_hu"] == repr(body.trabecular_hu)
+    assert {f"{one.level}.height_loss" for one in bodies} <= row.keys()
+    assert "S1.height_loss" not in row
+    assert row["spine.implants.count"] == row["trunk.surroundings.arms.count"] == "0"
+    assert row["trunk.abdomen.vessels.plaques.count"] == str(
+        len(patient.trunk.abdomen.vessels.plaques)
+    )
+    assert not {"spine.implants", "trunk.surroundings.arms", "trunk.surroundings.cables"} & set(row)
+    assert "" not in row.values()
 
 
 @dataclass(frozen=True)

@@ -64,12 +64,13 @@ def test_a_damaged_patient_is_made_again(tmp_path: Path) -> None:
     told = json.loads(truth)
     texts = {
         name: json.dumps({key: one for key, one in told.items() if key != name})
-        for name in ("made_by", "rows", "levels", "slices", "bone", "scan")
+        for name in ("made_by", "rows", "levels", "slices", "bone", "scan", "spine")
     }
     texts |= {
         "cut short": truth.decode()[:-9],
         "empty": "",
         "foreign": "[1, 2]",
+        "no vertebrae": json.dumps(told | {"spine": {}}),
         "no rows": json.dumps(told | {"rows": []}),
         "of another patient": truth.decode().replace("000000", "000001"),
     }

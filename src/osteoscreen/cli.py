@@ -162,7 +162,7 @@ def phantom(  # noqa: PLR0913 - an option a setting
     age: Annotated[int | None, typer.Option(metavar="YEARS", help="One age for all.")] = None,
     workers: Annotated[int, typer.Option(help="Processes.")] = 1,
 ) -> None:
-    """Make a synthetic cohort: CT as DICOM, marks as DICOM SEG, a manifest, every latent value."""
+    """Make a synthetic cohort: CT as DICOM, marks as DICOM SEG, a manifest, all that was drawn."""
     from osteoscreen.cohort.plan import PAPER_CASES, SLICES, CohortPlan, Preset
     from osteoscreen.cohort.synthetic import write_cohort
 

@@ -103,6 +103,12 @@ def write_patient(
     return record
 
 
+class _Spine(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    vertebrae: list[dict[str, object]]
+
+
 class _Truth(BaseModel):
     """What ``truth.json`` must hold to be a whole one; the rest depends on the generator."""
 
@@ -112,6 +118,7 @@ class _Truth(BaseModel):
     rows: tuple[Case, ...] = Field(min_length=1)
     levels: dict[str, tuple[float, float, float]]
     slices: tuple[Place, ...]
+    spine: _Spine
 
 
 def read_patient(folder: Path, plan: CohortPlan, number: int) -> Record | None:
@@ -138,7 +145,7 @@ def read_patient(folder: Path, plan: CohortPlan, number: int) -> Record | None:
 
 def _is_whole(folder: Path, name: str, truth: _Truth) -> bool:
     """Whether a truth is this patient's and tells all, and its images and marks are there."""
-    parts = {one.name for one in fields(Patient)} | {"scan"}
+    parts = {one.name for one in fields(Patient)} - {"spine"} | {"scan"}
     files = {path for row in truth.rows for path in (row.image, row.mask) if path}
     images = list((folder / name / CT).glob("*.dcm"))
     return (
