@@ -144,6 +144,11 @@ def test_a_synthetic_cohort_is_made_and_kept(tmp_path: Path) -> None:
         ("--seed 1 --cases 2 --fov 50", "field of view must be 100 to 500 mm"),
         ("--seed 1 --cases 2 --scanner abacus", "the scanner must be one of ingenuity-ct, "),
         ("--seed 1 --cases 214 --preset paper", "has 213 patients, got 214 cases"),
+        ("--seed 1 --cases 2 --series --slices 4", "as many slices as its thickness gives"),
+        ("--seed 1 --preset paper --series", "preset paper has single slices"),
+        ("--seed 1 --preset paper --age 60", "patients of every age, got 60 years"),
+        ("--seed 4294967296 --cases 2", "the seed must be 0 to 4294967295"),
+        ("--seed -1 --cases 2", "the seed must be 0 to 4294967295, got -1"),
         ("--seed 1 --cases 2 --workers 0", "the number of workers must be 1 or more"),
     ],
 )

@@ -213,16 +213,26 @@ def test_images_of_other_plans_have_identifiers_of_their_own(tmp_path: Path) -> 
         replace(ONE, slices=2),
         replace(ONE, scanner="ge"),
         replace(ONE, preset=Preset.RANDOMISED),
+        replace(ONE, age=60),
+        replace(ONE, age=61),
     )
-    series, studies = set(), []
+    series, studies, frames, names = set(), [], [], []
     for index, plan in enumerate(plans):
         case = write_patient(tmp_path / str(index), plan, 0).rows[0]
         image = pydicom.dcmread(tmp_path / str(index) / case.image)
         series.add(image.SeriesInstanceUID)
         studies.append(image.StudyInstanceUID)
-    assert len(series) == 4
-    # The same calibrated person, cut otherwise; the randomised one is somebody else.
-    assert studies[0] == studies[1] == studies[2] != studies[3]
+        frames.append(image.FrameOfReferenceUID)
+        names.append((str(image.PatientID), str(image.PatientName)))
+    assert len(series) == 6
+    # The same calibrated person, cut otherwise; the randomised one and those of another age are
+    # somebody else.
+    for known in (studies, frames):
+        assert known[0] == known[1] == known[2]
+        assert len(set(known)) == 4
+    assert names[0] == names[3] == ("SYN-0005-000000", "SYN-0005-000000^SYNTHETIC")
+    assert names[4] == ("SYN-0005-000000-60Y", "SYN-0005-000000-60Y^SYNTHETIC")
+    assert names[5] == ("SYN-0005-000000-61Y", "SYN-0005-000000-61Y^SYNTHETIC")
 
 
 def test_a_header_can_be_made_without_writing() -> None:
@@ -260,7 +270,7 @@ def test_dcentvfy_finds_one_patient_and_one_study_in_the_files(cohort_folder: Pa
 
 def test_a_series_is_read_as_one_regular_series(tmp_path: Path) -> None:
     steps: list[tuple[int, int]] = []
-    plan = replace(ONE, is_series=True, thickness_mm=10.0)
+    plan = replace(ONE, slices=None, is_series=True, thickness_mm=10.0)
     record = write_patient(tmp_path, plan, 2, done=lambda n, of: steps.append((n, of)))
     (case,) = record.rows
     series = read_series(find_series(tmp_path / case.image).series[0])

@@ -46,7 +46,11 @@ def test_twelve_slices_are_three_a_level_at_equal_distances() -> None:
 
 @pytest.mark.parametrize(
     "plan",
-    [replace(ONE, slices=6), replace(ONE, is_series=True), CohortPlan(Preset.RANDOMISED, 1, 5, 8)],
+    [
+        replace(ONE, slices=6),
+        replace(ONE, slices=None, is_series=True),
+        CohortPlan(Preset.RANDOMISED, 1, 5, 8),
+    ],
 )
 def test_slices_are_cut_from_the_head_down(plan: CohortPlan) -> None:
     heights = np.array([place.z_mm for place in _places(plan, 0)])

@@ -25,7 +25,9 @@ ONE = CohortPlan(Preset.COHORT, cases=1, seed=5, slices=1)
     ("changes", "reason"),
     [
         ({"cases": 0}, "the number of cases must be 1 or more, got 0"),
-        ({"seed": -1}, "the seed must be 0 or more, got -1"),
+        ({"seed": -1}, "the seed must be 0 to 4294967295, got -1"),
+        ({"seed": 2**32}, "the seed must be 0 to 4294967295, got 4294967296"),
+        ({"is_series": True}, "as many slices as its thickness gives, got 1 slices"),
         ({"slices": 0}, "the number of slices must be 1 or more, got 0"),
         ({"thickness_mm": 0.0}, "slice thickness must be 0.4 to 10 mm, got 0 mm"),
         ({"thickness_mm": -3.0}, "got -3 mm"),
@@ -36,6 +38,8 @@ ONE = CohortPlan(Preset.COHORT, cases=1, seed=5, slices=1)
         ({"scanner": "abacus"}, "the scanner must be one of ingenuity-ct, .*, got 'abacus'"),
         ({"preset": Preset.PAPER, "cases": 214}, "has 213 patients, got 214 cases"),
         ({"preset": Preset.PAPER, "scanner": "ingenuity-ct"}, "the paper's three scanners"),
+        ({"preset": Preset.PAPER, "slices": None, "is_series": True}, "got a series"),
+        ({"preset": Preset.PAPER, "age": 60}, "patients of every age, got 60 years"),
     ],
 )
 def test_impossible_settings_are_refused(changes: dict[str, Any], reason: str) -> None:
@@ -48,6 +52,22 @@ def test_settings_at_the_limits_are_possible() -> None:
     replace(ONE, thickness_mm=0.4, field_of_view_mm=100, scanner="brilliance-16")
     replace(ONE, thickness_mm=10, field_of_view_mm=500)
     replace(ONE, preset=Preset.PAPER, cases=PAPER_CASES)
+    replace(ONE, seed=0, age=22)
+    replace(ONE, seed=2**32 - 1, age=92)
+    replace(ONE, slices=None, is_series=True)
+
+
+def test_the_longest_identifier_fits_a_header() -> None:
+    # PS3.5 section 6.2: a long string has 64 characters; the name adds a word.
+    name = replace(ONE, seed=2**32 - 1, age=92).patient_name(999_999)
+    assert len(f"{name}^SYNTHETIC") <= 64
+
+
+def test_slices_that_are_not_asked_for_are_the_presets() -> None:
+    assert CohortPlan(Preset.COHORT, cases=1, seed=5).slices_each == 4
+    paper = CohortPlan(Preset.PAPER, cases=1, seed=5)
+    assert paper.slices_each == 12
+    assert paper.makes() == replace(paper, slices=12).makes()
 
 
 def test_every_split_holds_the_classes_alike() -> None:
@@ -71,12 +91,22 @@ def test_the_paper_preset_has_the_numbers_of_table_2() -> None:
     }
 
 
+def test_fewer_patients_of_the_paper_have_its_proportions() -> None:
+    for turns in range(1, 72):
+        tested = sum(split_of(Preset.PAPER, 3 * turn) is Split.TEST for turn in range(turns))
+        assert abs(tested - turns * 21 / 71) < 1
+
+
 def test_the_scanner_of_a_paper_patient_tells_neither_class_nor_split() -> None:
     plan = CohortPlan(Preset.PAPER, cases=PAPER_CASES, seed=1)
     seen = Counter((plan.scanner_of(number), number % 3) for number in range(PAPER_CASES))
     assert {scanner for scanner, _ in seen} == set(PAPER_SCANNERS) <= SCANNERS.keys()
     assert set(seen.values()) == {23, 24}
-    tested = Counter(plan.scanner_of(number) for number in range(150, PAPER_CASES))
+    tested = Counter(
+        plan.scanner_of(number)
+        for number in range(PAPER_CASES)
+        if split_of(Preset.PAPER, number) is Split.TEST
+    )
     assert set(tested.values()) == {21}
 
 
@@ -88,7 +118,7 @@ def test_a_wanted_scanner_is_everybodys() -> None:
 
 def test_a_patient_depends_on_everything_but_the_number_of_cases() -> None:
     assert ONE.makes() == replace(ONE, cases=9).makes()
-    for changes in ({"seed": 6}, {"slices": 2}, {"is_series": True}, {"scanner": "ge"},
-                    {"thickness_mm": 2.0}, {"field_of_view_mm": 300.0},
-                    {"preset": Preset.RANDOMISED}):  # fmt: skip
+    for changes in ({"seed": 6}, {"slices": 2}, {"slices": None, "is_series": True},
+                    {"scanner": "ge"}, {"thickness_mm": 2.0}, {"field_of_view_mm": 300.0},
+                    {"age": 60}, {"preset": Preset.RANDOMISED}):  # fmt: skip
         assert replace(ONE, **changes).makes() != ONE.makes()

@@ -139,31 +139,46 @@ def phantom(  # noqa: PLR0913 - an option a setting
     out: Annotated[
         Path, typer.Argument(help="Folder for the cohort: empty, or the same cohort to go on with.")
     ],
-    seed: Annotated[int, typer.Option(help="Seed of the cohort.")],
+    seed: Annotated[int, typer.Option(help="Seed of the cohort, 0 to 4294967295.")],
     cases: Annotated[
-        int | None, typer.Option(help="Number of patients; the paper's 213 with that preset.")
+        int | None,
+        typer.Option(
+            help="Number of patients, 1 or more; preset paper: up to 213, and by default."
+        ),
     ] = None,
     preset: Annotated[PresetName, typer.Option(help="What the cohort is for.")] = PresetName.COHORT,
     slices: Annotated[
-        int | None, typer.Option(help="Slices a patient; 4, or 12 with preset paper.")
+        int | None,
+        typer.Option(help="Slices a patient, 1 or more; by default 4, or 12 with preset paper."),
     ] = None,
     series: Annotated[
-        bool, typer.Option("--series", help="A contiguous series from T12 to S1 a patient.")
+        bool,
+        typer.Option(
+            "--series", help="A contiguous series from T12 to S1 a patient; not with --slices."
+        ),
     ] = False,
     scanner: Annotated[
-        str | None, typer.Option(metavar="PRESET", help="One scanner for all, such as siemens.")
+        str | None,
+        typer.Option(
+            metavar="PRESET",
+            help="One scanner for all: ingenuity-ct, ingenuity-flex, brilliance-16, siemens, ge, "
+            "ge-early or canon.",
+        ),
     ] = None,
     thickness: Annotated[
-        float | None, typer.Option(metavar="MM", help="One slice thickness for all.")
+        float | None,
+        typer.Option(metavar="MM", help="One slice thickness for all, 0.4 to 10."),
     ] = None,
     fov: Annotated[
-        float | None, typer.Option(metavar="MM", help="One field of view for all.")
+        float | None, typer.Option(metavar="MM", help="One field of view for all, 100 to 500.")
     ] = None,
-    age: Annotated[int | None, typer.Option(metavar="YEARS", help="One age for all.")] = None,
-    workers: Annotated[int, typer.Option(help="Processes.")] = 1,
+    age: Annotated[
+        int | None, typer.Option(metavar="YEARS", help="One age for all, 22 to 92.")
+    ] = None,
+    workers: Annotated[int, typer.Option(help="Processes, 1 or more.")] = 1,
 ) -> None:
     """Make a synthetic cohort: CT as DICOM, marks as DICOM SEG, a manifest, all that was drawn."""
-    from osteoscreen.cohort.plan import PAPER_CASES, SLICES, CohortPlan, Preset
+    from osteoscreen.cohort.plan import PAPER_CASES, CohortPlan, Preset
     from osteoscreen.cohort.synthetic import write_cohort
 
     wanted = Preset(preset.value)
@@ -176,7 +191,7 @@ def phantom(  # noqa: PLR0913 - an option a setting
             preset=wanted,
             cases=cases,
             seed=seed,
-            slices=SLICES[wanted] if slices is None else slices,
+            slices=slices,
             is_series=series,
             scanner=scanner,
             thickness_mm=thickness,

@@ -16,7 +16,7 @@ from osteoscreen.cohort.latents import Plain, latents_of
 from osteoscreen.cohort.manifest import Case
 from osteoscreen.cohort.mask_labels import MaskLabel, Part, format_mask_labels
 from osteoscreen.cohort.places import Place, slice_places
-from osteoscreen.cohort.plan import CohortPlan, Preset, patient_name, split_of
+from osteoscreen.cohort.plan import CohortPlan, Preset, split_of
 from osteoscreen.cohort.record import part_of
 from osteoscreen.dicom.header import read_header
 from osteoscreen.dicom.instance import (
@@ -76,7 +76,7 @@ def write_patient(
         done: Called with the slices made and the slices in all after each one.
     Returns: The patient; one that this plan has made already is left as it is.
     """
-    home = folder / patient_name(plan.seed, number)
+    home = folder / plan.patient_name(number)
     known = read_patient(folder, plan, number)
     if known is not None:
         return known
@@ -131,7 +131,7 @@ def read_patient(folder: Path, plan: CohortPlan, number: int) -> Record | None:
     Returns: The patient; ``None`` if there is none, or if something damaged it: its truth cannot be
         read, or a file that it names is gone.
     """
-    name = patient_name(plan.seed, number)
+    name = plan.patient_name(number)
     try:
         known = json.loads((folder / name / TRUTH).read_text(encoding="utf-8"))
         truth = _Truth.model_validate(known)
@@ -277,7 +277,7 @@ def _rows(
     places: Sequence[Place],
     labels: tuple[MaskLabel, ...],
 ) -> list[Case]:
-    name = patient_name(plan.seed, patient.case)
+    name = plan.patient_name(patient.case)
     images: list[tuple[str, str, str | None]] = [
         (f"{name}-{index}", f"{name}/{CT}/{index:04d}.dcm", place.level)
         for index, place in enumerate(places)

@@ -57,13 +57,13 @@ def slice_places(
         low = patient.spine.vertebra("S1").centre_mm[2] - PELVIS_MM
         high = patient.spine.vertebra("T10").centre_mm[2]
         steep = patient.spine.vertebra("L4").centre_mm[2]
-        heights = rng.uniform(low, high, plan.slices)
-        again = rng.random(plan.slices) < LUMBOSACRAL_SHARE
-        heights[again] = rng.uniform(low + PELVIS_MM, steep, plan.slices)[again]
+        heights = rng.uniform(low, high, plan.slices_each)
+        again = rng.random(plan.slices_each) < LUMBOSACRAL_SHARE
+        heights[again] = rng.uniform(low + PELVIS_MM, steep, plan.slices_each)[again]
         return [Place(float(z)) for z in np.sort(heights)[::-1]]
     places: list[Place] = []
     for index, level in enumerate(TARGET_LEVELS):
-        count = len(range(index, plan.slices, len(TARGET_LEVELS)))
+        count = len(range(index, plan.slices_each, len(TARGET_LEVELS)))
         places += _through(patient, level, count, rng)
     return sorted(places, key=lambda place: -place.z_mm)
 

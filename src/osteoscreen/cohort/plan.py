@@ -16,6 +16,12 @@ PAPER_TRAIN, PAPER_TEST = 50, 21
 """Patients a class in Table 2 of the paper."""
 PAPER_CASES = 3 * (PAPER_TRAIN + PAPER_TEST)
 """All patients of Table 2."""
+PAPER_PHASE = 32
+"""Where the even spread of test among train patients begins, of 0 to 70: one of the values that
+give every scanner a third of the test patients."""
+
+SEED_RANGE = (0, 2**32 - 1)
+"""Seeds that an identifier of 64 letters can hold, and more than anybody needs."""
 
 
 class Preset(StrEnum):
@@ -30,7 +36,7 @@ class Preset(StrEnum):
 
 
 SLICES = {Preset.COHORT: 4, Preset.RANDOMISED: 4, Preset.PAPER: 12}
-"""Slices a patient where none are asked for."""
+"""Slices a patient where none are asked for and no series is."""
 
 
 @dataclass(frozen=True)
@@ -40,21 +46,23 @@ class CohortPlan:
     Args:
         preset: What the cohort is for.
         cases: Number of patients, at least 1; at most 213 of the paper's.
-        seed: Seed of the cohort, not negative.
-        slices: Slices a patient, at least 1.
-        is_series: A contiguous series from T12 to S1 instead of single slices.
+        seed: Seed of the cohort, 0 to 2**32 - 1.
+        slices: Slices a patient, at least 1; ``None`` leaves it to the preset, and must be for a
+            series, whose thickness gives their number.
+        is_series: A contiguous series from T12 to S1 instead of single slices; not the paper's.
         scanner: One of ``SCANNERS`` for everybody; ``None`` leaves it to the preset.
         thickness_mm: Slice thickness for everybody, 0.4 to 10; ``None`` leaves it to the preset.
         field_of_view_mm: Side of the image for everybody, 100 to 500; ``None`` leaves it to the
             preset.
-        age: Years of everybody, 22 to 92; ``None`` leaves it to the bone condition.
+        age: Years of everybody, 22 to 92; ``None`` leaves it to the bone condition, as the paper
+            must.
     Raises: CohortError if a setting is impossible.
     """
 
     preset: Preset
     cases: int
     seed: int
-    slices: int = 4
+    slices: int | None = None
     is_series: bool = False
     scanner: str | None = None
     thickness_mm: float | None = None
@@ -62,13 +70,19 @@ class CohortPlan:
     age: int | None = None
 
     def __post_init__(self) -> None:
-        for name, value, low in (
-            ("number of cases", self.cases, 1),
-            ("seed", self.seed, 0),
-            ("number of slices", self.slices, 1),
+        for name, value in (
+            ("number of cases", self.cases),
+            ("number of slices", self.slices_each),
         ):
-            if value < low:
-                raise CohortError(f"the {name} must be {low} or more, got {value}")
+            if value < 1:
+                raise CohortError(f"the {name} must be 1 or more, got {value}")
+        low, high = SEED_RANGE
+        if not low <= self.seed <= high:
+            raise CohortError(f"the seed must be {low} to {high}, got {self.seed}")
+        if self.is_series and self.slices is not None:
+            raise CohortError(
+                f"a series has as many slices as its thickness gives, got {self.slices} slices"
+            )
         try:
             self.protocol()
             if self.age is not None:
@@ -90,6 +104,15 @@ class CohortPlan:
             raise CohortError(
                 f"preset paper images on the paper's three scanners by turns, got {self.scanner}"
             )
+        if self.is_series:
+            raise CohortError("preset paper has single slices as the paper, got a series")
+        if self.age is not None:
+            raise CohortError(f"preset paper has patients of every age, got {self.age} years")
+
+    @property
+    def slices_each(self) -> int:
+        """Slices a patient, where the plan is of slices."""
+        return SLICES[self.preset] if self.slices is None else self.slices
 
     def protocol(self) -> Protocol:
         """Return what the plan prescribes to every scan."""
@@ -109,24 +132,35 @@ class CohortPlan:
     def makes(self) -> dict[str, object]:
         """What a patient depends on, as JSON holds it; the size of the cohort is not part of it."""
         settings = {name: value for name, value in asdict(self).items() if name != "cases"}
-        return {"generator_version": GENERATOR_VERSION, **settings, "preset": self.preset.value}
+        own = {"preset": self.preset.value, "slices": self.slices_each}
+        return {"generator_version": GENERATOR_VERSION, **settings, **own}
 
+    def patient_name(self, number: int) -> str:
+        """Return the identifier of a patient, such as SYN-0002-000017.
 
-def patient_name(seed: int, number: int) -> str:
-    """Return the identifier of a synthetic patient, such as SYN-0002-000017."""
-    return f"SYN-{seed:04d}-{number:06d}"
+        Args:
+            number: Number of the patient, from 0. The same number at an age that is asked for is
+                somebody else, such as SYN-0002-000017-60Y.
+        """
+        name = f"SYN-{self.seed:04d}-{number:06d}"
+        return name if self.age is None else f"{name}-{self.age}Y"
 
 
 def split_of(preset: Preset, number: int) -> Split:
     """Return the split of a patient; three in a row, one of each class, share it.
 
     Args:
-        preset: ``PAPER`` gives the paper's Table 2 to the first 213 patients; otherwise 60, 10, 10
-            and 20 % of every 30 patients train, validate, calibrate and test.
+        preset: ``PAPER`` gives the paper's Table 2 to the first 213 patients, test spread evenly
+            among train, so that fewer patients have its proportions, too; otherwise 60, 10, 10 and
+            20 % of every 30 patients train, validate, calibrate and test.
         number: Number of the patient, from 0.
     """
     turn = number // 3
     if preset is Preset.PAPER:
-        return Split.TRAIN if turn < PAPER_TRAIN else Split.TEST
+        tested, tested_with_this = (
+            (PAPER_TEST * turns + PAPER_PHASE) // (PAPER_TRAIN + PAPER_TEST)
+            for turns in (turn, turn + 1)
+        )
+        return Split.TRAIN if tested == tested_with_this else Split.TEST
     order = (Split.TRAIN,) * 6 + (Split.VALIDATION, Split.CALIBRATION, Split.TEST, Split.TEST)
     return order[turn % len(order)]
