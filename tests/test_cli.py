@@ -123,6 +123,22 @@ def test_a_missing_manifest_is_wrong_usage(tmp_path: Path) -> None:
     assert "m.csv" in result.stderr
 
 
+def test_a_manifest_without_a_condition_trains_no_classifier(tmp_path: Path) -> None:
+    recipe = Path(__file__).parents[1] / "recipes" / "small" / "classifier.toml"
+    (tmp_path / "a.nii").touch()
+    manifest = tmp_path / "m.csv"
+    manifest.write_text("case_id,patient_id,image,split\nA,A,a.nii,train\n")
+    result = runner.invoke(
+        app,
+        ["train", "classifier", "--cohort", str(manifest), "--recipe", str(recipe), "--out",
+         str(tmp_path / "run")],
+    )  # fmt: skip
+    assert result.exit_code == WRONG_USAGE
+    assert "a classifier needs cases with a condition, the manifest has none" in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_synthetic_cohort_is_made_and_kept(tmp_path: Path) -> None:
     arguments = ["phantom", str(tmp_path / "c"), "--cases", "2", "--seed", "3", "--slices", "1"]
     first = runner.invoke(app, arguments)

@@ -14,7 +14,7 @@ import pydicom
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from osteoscreen.cohort.manifest import Manifest
+from osteoscreen.cohort.manifest import Manifest, read_manifest, write_manifest
 from osteoscreen.cohort.mask_labels import MaskLabel, Part
 from osteoscreen.cohort.patient import (
     number_marks,
@@ -120,6 +120,17 @@ def test_a_slice_without_a_vertebra_has_no_mask(tmp_path: Path) -> None:
     assert (case.mask, case.mask_labels) == ("", "")
     (one,) = read_slices(Manifest(tmp_path, (case,), ""), (case,))
     assert not one.vertebra.any()
+
+
+def test_a_randomised_patient_has_no_class_in_the_manifest(tmp_path: Path) -> None:
+    record = write_patient(tmp_path, replace(ONE, preset=Preset.RANDOMISED), 0)
+    (case,) = record.rows
+    assert (case.condition, case.t_score, case.vbmd_mg_cm3) == (None, None, None)
+    assert case.age is not None
+    assert isinstance(record.truth["bone"], dict)
+    assert "t_score" in record.truth["bone"]
+    write_manifest([case], tmp_path / "manifest.csv")
+    assert read_manifest(tmp_path / "manifest.csv").cases == (case,)
 
 
 def _is_below_the_spine(plan: CohortPlan, number: int) -> bool:

@@ -230,7 +230,10 @@ def train(
         settings = read_recipe(recipe)
         if settings.kind != kind.value:
             _stop(f"{recipe}: the recipe must be of a {kind.value}, got a {settings.kind}'s")
-        run = fit(settings, read_manifest(cohort), out, source=cohort)
+        manifest = read_manifest(cohort)
+        if kind is NetworkKind.CLASSIFIER and not any(case.condition for case in manifest.cases):
+            _stop(f"{cohort}: a classifier needs cases with a condition, the manifest has none")
+        run = fit(settings, manifest, out, source=cohort)
     except OsteoscreenError as error:
         _stop(error)
     typer.echo(f"Run: {run.folder}")

@@ -278,6 +278,8 @@ def _rows(
     labels: tuple[MaskLabel, ...],
 ) -> list[Case]:
     name = plan.patient_name(patient.case)
+    # Wide bone has no class: what it was drawn from stands in the truth, not in the manifest.
+    bone = None if plan.preset is Preset.RANDOMISED else patient.bone
     images: list[tuple[str, str, str | None]] = [
         (f"{name}-{index}", f"{name}/{CT}/{index:04d}.dcm", place.level)
         for index, place in enumerate(places)
@@ -289,10 +291,10 @@ def _rows(
             image=image,
             mask=f"{name}/{MARKS}" if labels else "",
             mask_labels=format_mask_labels(labels),
-            condition=CONDITIONS[patient.bone.condition_index],
+            condition=None if bone is None else CONDITIONS[bone.condition_index],
             split=split_of(plan.preset, patient.case),
-            t_score=patient.bone.t_score,
-            vbmd_mg_cm3=patient.bone.vbmd_mg_cm3,
+            t_score=None if bone is None else bone.t_score,
+            vbmd_mg_cm3=None if bone is None else bone.vbmd_mg_cm3,
             age=patient.person.age,
             sex="F" if patient.person.sex == "F" else "M",
             scanner=scan.model,
