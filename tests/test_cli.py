@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import typer
 from rich.progress import Progress
 from typer.testing import CliRunner
 
@@ -15,7 +17,10 @@ from bundles import threshold_bundle
 from osteoscreen import __version__
 from osteoscreen.cli import REFUSED, WRONG_USAGE, _Patients, app
 from osteoscreen.cohort.lock import locked
-from osteoscreen.cohort.plan import CohortPlan, Preset
+from osteoscreen.cohort.plan import PAPER_CASES, SEED_RANGE, CohortPlan, Preset
+from osteoscreen.phantom.bone import AGE_RANGE
+from osteoscreen.phantom.fleet import SCANNERS
+from osteoscreen.phantom.protocol import FIELD_OF_VIEW_RANGE_MM, THICKNESS_RANGE_MM
 
 runner = CliRunner()
 
@@ -49,6 +54,33 @@ def test_every_command_has_help(command: str) -> None:
     result = runner.invoke(app, [command, "--help"])
     assert result.exit_code == 0
     assert "--" in result.output
+
+
+def test_help_and_docs_state_the_ranges_that_a_cohort_is_checked_against() -> None:
+    def text(limits: tuple[float, float]) -> str:
+        return f"{limits[0]:g} to {limits[1]:g}" if limits[1] < 1e6 else "{} to {}".format(*limits)
+
+    page = Path(__file__).parents[1] / "docs" / "phantom.md"
+    rows = dict(re.findall(r"^\| `(--[a-z]+)[^|]*\| (.*) \|$", page.read_text(), re.MULTILINE))
+    command = typer.main.get_command(app)
+    assert isinstance(command, typer.core.TyperGroup)
+    helps = {one.opts[0]: getattr(one, "help", "") for one in command.commands["phantom"].params}
+    stated = {
+        "--seed": text(SEED_RANGE),
+        "--thickness": text(THICKNESS_RANGE_MM),
+        "--fov": text(FIELD_OF_VIEW_RANGE_MM),
+        "--age": text(AGE_RANGE),
+        "--cases": f"up to {PAPER_CASES}",
+        "--slices": "1 or more",
+        "--workers": "1 or more",
+        "--series": "from T12 to S1",
+    }
+    for option, words in stated.items():
+        assert words in rows[option], option
+        assert words in helps[option], option
+    for name in SCANNERS:
+        assert f"`{name}`" in rows["--scanner"]
+        assert re.search(rf"\b{name}[,.]", helps["--scanner"])
 
 
 def test_help_loads_no_heavy_library() -> None:

@@ -154,7 +154,8 @@ def phantom(  # noqa: PLR0913 - an option a setting
     series: Annotated[
         bool,
         typer.Option(
-            "--series", help="A contiguous series from T12 to S1 a patient; not with --slices."
+            "--series",
+            help="A contiguous series from T12 to S1 a patient; not with --slices or preset paper.",
         ),
     ] = False,
     scanner: Annotated[
@@ -162,7 +163,7 @@ def phantom(  # noqa: PLR0913 - an option a setting
         typer.Option(
             metavar="PRESET",
             help="One scanner for all: ingenuity-ct, ingenuity-flex, brilliance-16, siemens, ge, "
-            "ge-early or canon.",
+            "ge-early, canon.",
         ),
     ] = None,
     thickness: Annotated[
