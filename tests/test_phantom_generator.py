@@ -414,30 +414,51 @@ def test_the_phantom_needs_no_pytorch() -> None:
 
 
 ELSEWHERE = """
-import sys
-from pathlib import Path
+import dataclasses, sys
 import numpy as np
-from osteoscreen.phantom import draw_patient, draw_scan, render_slice
+from osteoscreen.phantom import Mode, draw_patient, draw_scan, render_slice
 from osteoscreen.phantom.anatomy import streams
+from osteoscreen.phantom.artefact import ORDINARY
 
-patient, rngs = draw_patient(55, 1), streams(55, 1)
-scan = draw_scan(rngs["scan"], is_randomised=False, trunk_half_width_mm=160.0)
-image = render_slice(patient, scan, 3.0, rngs["noise"])
-np.savez(sys.argv[1], hu=image.hu, labels=image.labels)
+arrays = {}
+for case, mode in enumerate(Mode):
+    patient, rngs = draw_patient(55, case, mode), streams(55, case)
+    scan = draw_scan(
+        rngs["scan"], is_randomised=mode is Mode.RANDOMISED, trunk_half_width_mm=160.0
+    )
+    if mode is Mode.RANDOMISED:
+        scan = dataclasses.replace(scan, artefacts=ORDINARY)
+    image = render_slice(patient, scan, 3.0, rngs["noise"])
+    arrays |= {f"{mode}_hu": image.hu, f"{mode}_labels": image.labels}
+np.savez(sys.argv[1], **arrays)
 """
-"""Imaged in a process of its own."""
+"""Imaged in a process of its own: one calibrated slice, and one with artefacts."""
+
+
+def _imaged_with(changes: dict[str, str], file: Path) -> dict[str, NDArray[np.float32]]:
+    command = [sys.executable, "-W", "ignore", "-c", ELSEWHERE, str(file)]
+    subprocess.run(command, check=True, env=os.environ | changes)
+    with np.load(file) as arrays:
+        return dict(arrays)
+
+
+def test_bytes_do_not_depend_on_the_number_of_threads(tmp_path: Path) -> None:
+    one, two = (
+        _imaged_with({"OMP_NUM_THREADS": n, "OPENBLAS_NUM_THREADS": n}, tmp_path / f"{n}.npz")
+        for n in ("1", "2")
+    )
+    assert one.keys() == two.keys()
+    for name, values in one.items():
+        assert_array_equal(values, two[name])
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="switches off features of x86_64")
 def test_another_machine_gives_the_same_marks_and_nearly_the_same_image(tmp_path: Path) -> None:
     plain = {"OPENBLAS_CORETYPE": "Nehalem", "NPY_DISABLE_CPU_FEATURES": "AVX2 FMA3"}
-    found = []
-    for name, changes in (("here", {}), ("elsewhere", plain)):
-        file = tmp_path / f"{name}.npz"
-        command = [sys.executable, "-W", "ignore", "-c", ELSEWHERE, str(file)]
-        subprocess.run(command, check=True, env=os.environ | changes)
-        found.append(np.load(file))
-    assert_array_equal(found[0]["labels"], found[1]["labels"])
-    # A last digit may decide on which side of an edge a pixel lies, in a few of a million.
-    apart = np.abs(found[0]["hu"] - found[1]["hu"]) > 1
-    assert apart.mean() < 1e-4
+    here = _imaged_with({}, tmp_path / "here.npz")
+    elsewhere = _imaged_with(plain, tmp_path / "elsewhere.npz")
+    for mode in Mode:
+        assert_array_equal(here[f"{mode}_labels"], elsewhere[f"{mode}_labels"])
+        # A last digit may decide on which side of an edge a pixel lies, in a few of a million.
+        apart = np.abs(here[f"{mode}_hu"] - elsewhere[f"{mode}_hu"]) > 1
+        assert apart.mean() < 1e-4
