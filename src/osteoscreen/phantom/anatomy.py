@@ -137,7 +137,7 @@ def draw_patient(
     if is_randomised:
         bone = _randomise(rngs["bone"], bone)
     shape = _draw_shape(rngs["spine"], person.scale, person.age, is_randomised)
-    tissues = draw_tissues(rngs["tissue"], contrast=has_contrast)
+    tissues = draw_tissues(rngs["tissue"], has_contrast=has_contrast)
     imaged = replace(bone, trabecular_hu=bone.trabecular_hu + tissues.marrow_shift_hu)
     spine = draw_spine(rngs["spine"], imaged, shape)
     if is_randomised:
