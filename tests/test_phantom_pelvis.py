@@ -28,7 +28,7 @@ def _plane(z_mm: float) -> Plane:
     """A grid that is symmetric about the middle of the pelvis."""
     middle = np.float32(_patient().trunk.pelvis.sacrum.bodies[0].centre_mm[0])
     x, y = np.meshgrid(np.arange(-219, 221, 2.0), np.arange(-220, 150, 2.0))
-    x = x.astype(np.float32) - 0
+    x = x.astype(np.float32)
     return Plane(x - x.mean() + middle, y.astype(np.float32), z_mm, np.zeros_like(x), 2.0)
 
 
