@@ -242,7 +242,7 @@ def _is_in_body(vertebra: Vertebra, place: tuple[float, float, float]) -> bool:
         swell += size * np.cos(order * np.arctan2(v, u) + phase)
     for spur in vertebra.osteophytes:
         turn = (np.arctan2(v, u) - spur.angle + np.pi) % (2 * np.pi) - np.pi
-        rim = vertebra.height_mm / 2 * (1 if spur.upper else -1)
+        rim = vertebra.height_mm / 2 * (1 if spur.is_upper else -1)
         size = spur.size_mm * np.exp(-((turn / 0.35) ** 2) - ((w - rim) / 3.0) ** 2)
         swell += size / max(np.hypot(u, v), 8)
     relative /= swell

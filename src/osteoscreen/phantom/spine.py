@@ -18,9 +18,9 @@ from osteoscreen.phantom.sacrum import Sacrum, draw_sacrum
 from osteoscreen.phantom.vertebra import (
     TEXTURE_PITCH_MM,
     TEXTURE_STRETCH,
+    BodyOutline,
     Endplate,
     Osteophyte,
-    Outline,
     Vertebra,
 )
 
@@ -264,13 +264,13 @@ class _Drawing:
             texture=self._texture(),
         )
 
-    def _outline(self, width: float, depth: float) -> Outline:
+    def _outline(self, width: float, depth: float) -> BodyOutline:
         rng, place = self.rng, float(np.clip(self.position, -0.5, 1))
         waves = tuple(
             (float(abs(rng.normal(0, 0.016)) / (1 + 0.3 * order)), float(rng.uniform(0, 2 * np.pi)))
             for order in range(5)
         )
-        return Outline(
+        return BodyOutline(
             width_mm=width,
             depth_mm=depth,
             exponent=float(rng.uniform(2.1, 2.55)),
