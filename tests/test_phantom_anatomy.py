@@ -7,11 +7,12 @@ import functools
 
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
 from osteoscreen.errors import SettingsError
 from osteoscreen.findings import CONDITIONS, condition_of_t_score
 from osteoscreen.phantom.anatomy import (
+    ARCH_ABOVE_HU,
     BODY_WALL,
     LORDOSIS_LIMITS,
     STREAMS,
@@ -119,6 +120,15 @@ def test_a_wanted_age_changes_the_age_and_no_other_draw_of_the_person() -> None:
     assert young.bone.t_score == drawn.bone.t_score
     # Ageing at an unchanged T-score lowers the density.
     assert young.bone.vbmd_mg_cm3 > drawn.bone.vbmd_mg_cm3
+
+
+def test_arches_show_the_attenuation_of_the_bodies_only_roughly() -> None:
+    mean, spread = ARCH_ABOVE_HU
+    patients = [_patient(case) for case in range(12)]
+    above = [one.surface.cancellous_hu - one.bone.trabecular_hu for one in patients]
+    # Three standard errors of the mean and of the spread of twelve normal draws.
+    assert_allclose(np.mean(above), mean, atol=3 * spread / np.sqrt(12))
+    assert_allclose(np.std(above, ddof=1), spread, atol=3 * spread / np.sqrt(2 * 11))
 
 
 def test_an_impossible_age_is_refused() -> None:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
+from osteoscreen.errors import SettingsError
 from osteoscreen.findings import CONDITIONS, condition_of_t_score
 from osteoscreen.phantom.bone import (
     AGE_OF_CLASS,
@@ -203,7 +204,7 @@ def test_bone_attenuates_more_at_a_lower_tube_voltage() -> None:
 
 @pytest.mark.parametrize("kvp", [79, 141])
 def test_no_gain_is_made_up_outside_the_known_voltages(kvp: float) -> None:
-    with pytest.raises(ValueError, match="80 to 140 kVp"):
+    with pytest.raises(SettingsError, match="80 to 140 kVp"):
         bone_gain(kvp)
 
 

@@ -10,7 +10,6 @@ from numpy.testing import assert_allclose
 
 from osteoscreen.phantom.bowel import (
     GAS_HU,
-    ORAL_CONTRAST_HU,
     Filling,
     Gut,
     fill,
@@ -21,7 +20,7 @@ from osteoscreen.phantom.plane import Plane
 from osteoscreen.phantom.solid import Tube, smooth_tube
 from osteoscreen.phantom.tissue import draw_tissues
 
-TISSUES = draw_tissues(np.random.default_rng(0), contrast=False)
+TISSUES = draw_tissues(np.random.default_rng(0), has_contrast=False)
 STEP_MM = 0.5
 
 
@@ -66,7 +65,7 @@ def test_a_level_is_horizontal_though_the_patient_lies_turned() -> None:
 def test_the_wall_has_its_thickness() -> None:
     hu, depth = _paint(Filling.CONTRAST, -1e3, _plane())
     assert_allclose(hu[(depth > 0) & (depth < 1.9)], TISSUES.bowel_wall)
-    assert_allclose(hu[depth > 2.1], ORAL_CONTRAST_HU)
+    assert_allclose(hu[depth > 2.1], TISSUES.oral_contrast)
 
 
 def test_collapsed_bowel_holds_no_gas() -> None:

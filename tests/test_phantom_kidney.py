@@ -49,7 +49,9 @@ def test_the_sinus_opens_towards_the_midline_and_the_front() -> None:
 def test_the_cortex_shows_in_the_arterial_phase() -> None:
     rng = np.random.default_rng(0)
     tissues = next(
-        one for _ in range(99) if (one := draw_tissues(rng, contrast=True)).phase is Phase.ARTERIAL
+        one
+        for one in (draw_tissues(rng, has_contrast=True) for _ in range(99))
+        if one.phase is Phase.ARTERIAL
     )
     depth = np.array([[1.0, CORTEX_MM + 5]], np.float32)
     none = np.zeros_like(depth)

@@ -57,7 +57,7 @@ def test_the_psoas_grows_from_l1_to_l5() -> None:
 
 def test_fat_in_a_muscle_lowers_its_attenuation_without_black_dots() -> None:
     rng = np.random.default_rng(0)
-    tissues = draw_tissues(rng, contrast=False)
+    tissues = draw_tissues(rng, has_contrast=False)
     grains = (
         rng.standard_normal((80, 80)).astype(np.float32),
         rng.standard_normal((80, 80)).astype(np.float32),

@@ -19,7 +19,7 @@ from osteoscreen.phantom.noise import (
     expected_noise_hu,
     plan_noise,
 )
-from osteoscreen.phantom.projection import SCAN_FIELD_MM, WATER_PER_MM, frame_of
+from osteoscreen.phantom.projection import SCAN_FIELD_MM, WATER_PER_MM, scan_grid
 
 SOFT = Kernel("soft", 0.5, 0.0)
 AXIS = ((np.arange(100) - 49.5) * 5).astype(np.float32)
@@ -41,8 +41,8 @@ def _ellipse(half_width_mm: float, half_depth_mm: float) -> Array:
 
 
 def _plan(half_width_mm: float, half_depth_mm: float) -> NoisePlan:
-    frame = frame_of(AXIS, AXIS, (0.0, 0.0), GRID_PIXELS)
-    return plan_noise(_ellipse(half_width_mm, half_depth_mm), frame)
+    placed = scan_grid(AXIS, AXIS, (0.0, 0.0), GRID_PIXELS)
+    return plan_noise(_ellipse(half_width_mm, half_depth_mm), placed)
 
 
 def test_the_reference_scan_has_the_reference_noise() -> None:

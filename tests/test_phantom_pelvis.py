@@ -28,7 +28,7 @@ def _plane(z_mm: float) -> Plane:
     """A grid that is symmetric about the middle of the pelvis."""
     middle = np.float32(_patient().trunk.pelvis.sacrum.bodies[0].centre_mm[0])
     x, y = np.meshgrid(np.arange(-219, 221, 2.0), np.arange(-220, 150, 2.0))
-    x = x.astype(np.float32) - 0
+    x = x.astype(np.float32)
     return Plane(x - x.mean() + middle, y.astype(np.float32), z_mm, np.zeros_like(x), 2.0)
 
 
@@ -97,9 +97,9 @@ def test_gluteal_muscle_lies_outside_the_wing_and_under_the_fat() -> None:
         assert (near.fascia[wing.window][flesh] > 0).all()
 
 
-def test_a_woman_has_a_womb_behind_her_bladder() -> None:
+def test_a_woman_has_a_uterus_behind_her_bladder() -> None:
     outline = _patient().trunk.outline
-    for sex, names in (("F", ["bladder", "womb"]), ("M", ["bladder"])):
+    for sex, names in (("F", ["bladder", "uterus"]), ("M", ["bladder"])):
         organs = draw_pelvic_organs(np.random.default_rng(0), outline, Person(sex, 40, 1.7, 24))
         assert [organ.name for organ in organs] == names
     assert place(outline, 0.0, 0.0, -150.0)[1] < place(outline, 0.0, 1.0, -150.0)[1]

@@ -12,8 +12,8 @@ from osteoscreen.phantom.projection import (
     APERTURE,
     SCAN_FIELD_MM,
     Projector,
-    frame_of,
     projector,
+    scan_grid,
 )
 
 WATER = 0.0193
@@ -90,15 +90,15 @@ def test_nothing_in_gives_nothing_out(beam: Projector) -> None:
 def test_an_image_on_the_grid_keeps_its_mass() -> None:
     axis = ((np.arange(200) - 99.5) * 1.1).astype(np.float32)
     image = np.random.default_rng(1).random((200, 200)).astype(np.float32)
-    frame = frame_of(axis + 20, axis - 10, (5.0, 8.0), 64)
-    grid = frame.onto_grid(image, np.zeros((64, 64), np.float32))
+    placed = scan_grid(axis + 20, axis - 10, (5.0, 8.0), 64)
+    grid = placed.onto_grid(image, np.zeros((64, 64), np.float32))
     assert_allclose(grid.sum() * (SCAN_FIELD_MM / 64) ** 2, image.sum() * 1.1**2, rtol=1e-4)
 
 
 def test_what_the_image_does_not_reach_is_taken_from_around() -> None:
     axis = ((np.arange(100) - 49.5) * 2).astype(np.float32)
-    frame = frame_of(axis, axis, (0.0, 0.0), 50)
-    grid = frame.onto_grid(np.full((100, 100), 3, np.float32), np.full((50, 50), 7, np.float32))
+    placed = scan_grid(axis, axis, (0.0, 0.0), 50)
+    grid = placed.onto_grid(np.full((100, 100), 3, np.float32), np.full((50, 50), 7, np.float32))
     assert_allclose(grid[15:35, 15:35], 3, rtol=1e-4)
     assert_allclose(grid[:15], 7, rtol=1e-4)
     assert_allclose(grid[:, 35:], 7, rtol=1e-4)
@@ -107,7 +107,7 @@ def test_what_the_image_does_not_reach_is_taken_from_around() -> None:
 def test_a_slope_on_the_grid_is_the_same_slope_on_the_image() -> None:
     y = ((np.arange(64) - 31.5) * 3 + 30).astype(np.float32)
     x = ((np.arange(64) - 31.5) * 3 - 40).astype(np.float32)
-    frame = frame_of(y, x, (10.0, 20.0), 80)
+    placed = scan_grid(y, x, (10.0, 20.0), 80)
     steps = (np.arange(80) - 39.5) * SCAN_FIELD_MM / 80
     grid = (2 * (steps[None, :] + 10) + (steps[:, None] + 20)).astype(np.float32)
-    assert_allclose(frame.onto_image(grid), 2 * x[None, :] + y[:, None], atol=1e-2)
+    assert_allclose(placed.onto_image(grid), 2 * x[None, :] + y[:, None], atol=1e-2)

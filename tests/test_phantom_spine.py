@@ -9,10 +9,14 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from osteoscreen.phantom.bone import Bone, draw_bone
+from osteoscreen.phantom.bone import Bone, draw_bone, draw_sex_and_age
 from osteoscreen.phantom.field import Array
 from osteoscreen.phantom.spine import (
     COMPRESSED_DENSER,
+    FRACTURE_LEAST_HU,
+    FRACTURE_LOGIT,
+    FRACTURE_LOGIT_PER_HU,
+    FRACTURE_MIDDLE_HU,
     LUMBAR_SIZE_MM,
     LUMBAR_TILT_DEG,
     SACRAL_TILT_DEG,
@@ -27,8 +31,10 @@ from osteoscreen.phantom.vertebra import Vertebra
 
 SEEDS = range(8)
 SHAPE = SpineShape(scale=1.0, lordosis=1.0, scoliosis_deg=3.0, wear=0.5)
-BONE = dataclasses.replace(draw_bone(np.random.default_rng(1), 1, 60), t_score=3.0)
-"""Bone of low mass that hardly ever breaks."""
+BONE = dataclasses.replace(draw_bone(np.random.default_rng(1), 1, 60), trabecular_hu=250.0)
+"""Bone so dense that it hardly ever breaks."""
+FRAIL = dataclasses.replace(BONE, trabecular_hu=60.0)
+"""Bone that breaks as often as any does."""
 
 
 def _spine(seed: int = 0, bone: Bone = BONE, /, **shape: float) -> Spine:
@@ -196,21 +202,42 @@ def test_no_arch_reaches_beyond_what_the_painter_looks_at() -> None:
 
 def test_fractures_follow_their_log_odds() -> None:
     shares = []
-    for t_score in (0.0, -2.5, -5.0):
-        bone = dataclasses.replace(BONE, t_score=t_score)
+    for hu in (170.0, 114.0, 60.0, 0.0):
+        bone = dataclasses.replace(BONE, trabecular_hu=hu)
         spines = [_spine(seed, bone) for seed in range(60)]
         broken = [one.height_loss > 0 for spine in spines for one in spine.vertebrae]
         shares.append(np.mean(broken))
         assert all(one.height_loss == 0 for spine in spines for one in spine.sacrum.bodies)
-    # 1 / (1 + exp(5.6 + 0.75 T)), within three standard errors of 480 vertebrae.
+    # 1 / (1 + exp(5.6 + 0.033 (HU - 170))), within three standard errors of 480 vertebrae.
     assert shares[0] < 0.015
-    assert_allclose(shares[1], 0.0235, atol=0.021)
-    assert_allclose(shares[2], 0.136, atol=0.047)
+    assert_allclose(shares[1], 0.0229, atol=0.021)
+    assert_allclose(shares[2], 0.1224, atol=0.045)
+    assert shares[3] == shares[2]
+
+
+def test_fractures_are_as_frequent_in_each_class_as_they_are_said_to_be() -> None:
+    rng = np.random.default_rng(0)
+    for index, expected in enumerate((0.013, 0.067, 0.212)):
+        ages = [draw_sex_and_age(rng, index)[1] for _ in range(1500)]
+        hu = np.array([draw_bone(rng, index, age).trabecular_hu for age in ages])
+        logit = FRACTURE_LOGIT + FRACTURE_LOGIT_PER_HU * (
+            np.maximum(hu, FRACTURE_LEAST_HU) - FRACTURE_MIDDLE_HU
+        )
+        found = 1 - (1 + np.exp(logit)) ** -4.0
+        # Three standard errors of a mean over 1500 patients.
+        assert_allclose(found.mean(), expected, atol=3 * found.std() / np.sqrt(1500) + 0.001)
+
+
+def test_fractures_do_not_depend_on_the_class() -> None:
+    """What a fracture tells, the attenuation has told: else it would leak the T-score."""
+    other = dataclasses.replace(FRAIL, t_score=3.0, condition_index=0, vbmd_mg_cm3=200.0)
+    for seed in range(25):
+        pairs = zip(_spine(seed, FRAIL).vertebrae, _spine(seed, other).vertebrae)
+        assert all(one.height_loss == two.height_loss for one, two in pairs)
 
 
 def test_a_broken_body_is_lower_and_denser() -> None:
-    bone = dataclasses.replace(BONE, t_score=-6.0)
-    found = [one for seed in range(25) for one in _spine(seed, bone).vertebrae]
+    found = [one for seed in range(25) for one in _spine(seed, FRAIL).vertebrae]
     broken = [one for one in found if one.height_loss > 0]
     assert len(broken) > 15
     for one in broken:
@@ -219,16 +246,16 @@ def test_a_broken_body_is_lower_and_denser() -> None:
         front = one.upper.front_mm + one.lower.front_mm
         dip = one.upper.concavity_mm + one.lower.concavity_mm
         assert max(front, dip) > 0.6 * one.height_loss * one.height_mm - 1.5
-    gain = [one.trabecular_hu / BONE.trabecular_hu - 1 for one in broken]
-    expected = [COMPRESSED_DENSER * one.height_loss for one in broken]
-    # Vertebrae of one patient differ by 5 HU.
-    assert_allclose(gain, expected, atol=4 * 5 / BONE.trabecular_hu)
+    hu = np.array([one.trabecular_hu for one in broken])
+    expected = [60.0 * (1 + COMPRESSED_DENSER * one.height_loss) for one in broken]
+    # Vertebrae of one patient differ by 5 HU, which crushing spreads to 6 at most.
+    assert_allclose(hu, expected, atol=4 * 6)
+    assert_allclose(np.mean(hu - expected), 0, atol=3 * 6 / np.sqrt(len(broken)))
 
 
 def test_the_front_wall_of_a_wedge_is_as_low_as_its_loss() -> None:
     """Measured where the endplates meet the wall, in the mid-sagittal plane."""
-    bone = dataclasses.replace(BONE, t_score=-6.0)
-    found = [one for seed in range(40) for one in _spine(seed, bone).vertebrae]
+    found = [one for seed in range(40) for one in _spine(seed, FRAIL).vertebrae]
     for one in found:
         low = np.array([[0.0, -one.depth_mm / 2, 0.0], [0.0, one.depth_mm / 2, 0.0]])
         local = tuple(np.array(axis, np.float32) for axis in low.T)

@@ -26,7 +26,7 @@ UNTOUCHED_HU = -5000.0
 SURFACE = BoneSurface(
     1.0, 800.0, 170.0, draw_field(np.random.default_rng(2), 7.0, (170.0, 90.0, 80.0)), 0.5
 )
-TISSUES = draw_tissues(np.random.default_rng(3), contrast=False)
+TISSUES = draw_tissues(np.random.default_rng(3), has_contrast=False)
 
 
 @functools.cache

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.testing import assert_allclose
 
 from osteoscreen.phantom.bone import CONTRAST_SHIFT_HU
-from osteoscreen.phantom.tissue import Phase, Tissues, draw_tissues
+from osteoscreen.phantom.tissue import ORAL_CONTRAST_HU, Phase, Tissues, draw_tissues
 
 
 def _mean(phase: Phase, name: str) -> float:
@@ -15,11 +15,11 @@ def _mean(phase: Phase, name: str) -> float:
 
 def _drawn() -> list[Tissues]:
     rng = np.random.default_rng(0)
-    return [draw_tissues(rng, contrast=number % 4 > 0) for number in range(400)]
+    return [draw_tissues(rng, has_contrast=number % 4 > 0) for number in range(400)]
 
 
 def test_there_is_no_phase_without_an_agent() -> None:
-    tissues = draw_tissues(np.random.default_rng(1), contrast=False)
+    tissues = draw_tissues(np.random.default_rng(1), has_contrast=False)
     assert tissues.phase is Phase.NONE
     assert_allclose([tissues.aorta, tissues.portal], tissues.blood)
     assert_allclose(tissues.medulla, tissues.kidney)
@@ -58,3 +58,12 @@ def test_an_agent_raises_marrow_as_published() -> None:
 def test_an_agent_always_parts_the_aorta_from_the_veins() -> None:
     for one in _drawn():
         assert (one.aorta == one.blood) == (one.phase is Phase.NONE)
+
+
+def test_an_oral_agent_is_diluted_otherwise_in_every_patient() -> None:
+    lowest, highest = ORAL_CONTRAST_HU
+    drawn = np.array([one.oral_contrast for one in _drawn()])
+    assert lowest <= drawn.min() < lowest + 10
+    assert highest - 10 < drawn.max() <= highest
+    # Three standard errors of the mean of 400 uniform draws.
+    assert_allclose(drawn.mean(), (lowest + highest) / 2, atol=3 * 380 / np.sqrt(12 * 400))

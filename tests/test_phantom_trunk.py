@@ -8,6 +8,7 @@ import functools
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import ndimage
 
 from osteoscreen.phantom.anatomy import Mode, Patient, draw_patient
 from osteoscreen.phantom.field import Array
@@ -62,14 +63,10 @@ def test_the_area_is_that_of_the_outline(case: int, z_mm: float) -> None:
     patient = _patient(case)
     section = patient.trunk.outline.section(z_mm)
     expected = 0.5 * float((section.skin**2).sum()) * 2 * np.pi / len(section.skin)
-    lung_or_gas = 0.0
-    painted = _paint(patient, z_mm)
-    plane = _plane(z_mm)
-    dx, dy = plane.x - section.centre_mm[0], plane.y - section.centre_mm[1]
-    index = ((np.arctan2(dy, dx) + np.pi) / (2 * np.pi) * len(section.skin)).astype(int)
-    within = np.hypot(dx, dy) < section.skin[np.minimum(index, len(section.skin) - 1)]
-    assert (painted[~within] <= AIR_HU + 50).mean() > 0.995
-    assert_allclose(within.sum() * STEP_MM**2 + lung_or_gas, expected, rtol=0.01)
+    # Half way from air to skin; lung and gas in the bowel are holes.
+    within = ndimage.binary_fill_holes(_paint(patient, z_mm) > AIR_HU / 2)
+    # Pixels of 2 mm on an edge of 900 mm: 0.3 % of 50,000 mm2 where they err by chance.
+    assert_allclose(within.sum() * STEP_MM**2, expected, rtol=0.01)
 
 
 @pytest.mark.parametrize("case", CASES)

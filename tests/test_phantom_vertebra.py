@@ -20,16 +20,16 @@ from osteoscreen.phantom.vertebra import (
     TEXTURE_STRETCH,
     VEIN_HU,
     VEIN_SHARE,
+    BodyOutline,
     Endplate,
     Local,
     Osteophyte,
-    Outline,
     Vertebra,
 )
 
 STEP_MM = 0.25
 FLAT = Endplate(concavity_mm=0.0, front_mm=0.0, side_mm=0.0, thickness_mm=0.8, sclerosis_hu=0.0)
-OUTLINE = Outline(width_mm=44.0, depth_mm=32.0, exponent=2.4, notch=0.0, waist=0.0)
+OUTLINE = BodyOutline(width_mm=44.0, depth_mm=32.0, exponent=2.4, notch=0.0, waist=0.0)
 
 
 def _texture(spreads: tuple[float, ...] = (0.0, 0.0, 0.0)) -> tuple[Array, ...]:
@@ -80,7 +80,7 @@ def _area_mm2(vertebra: Vertebra, w: float = 0.0) -> float:
     return float(_inside(vertebra, w).sum() * STEP_MM**2)
 
 
-def _superellipse_mm2(outline: Outline) -> float:
+def _superellipse_mm2(outline: BodyOutline) -> float:
     """Area of a superellipse of the body's width and depth."""
     n = outline.exponent
     gammas = math.gamma(1 + 1 / n) ** 2 / math.gamma(1 + 2 / n)
@@ -179,7 +179,7 @@ def test_concave_endplates_take_their_share_of_the_volume() -> None:
 
 
 def test_a_spur_grows_at_its_rim_and_on_its_side() -> None:
-    spur = Osteophyte(angle=-math.pi / 2, size_mm=5.0, upper=True)
+    spur = Osteophyte(angle=-math.pi / 2, size_mm=5.0, is_upper=True)
     vertebra = dataclasses.replace(PLAIN, osteophytes=(spur,))
     grown = _inside(vertebra, 13.0) - _inside(PLAIN, 13.0)
     rows, columns = np.nonzero(grown)

@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose
 from osteoscreen.phantom.anatomy import Mode, Patient, draw_patient
 from osteoscreen.phantom.column import Column
 from osteoscreen.phantom.plane import Plane
+from osteoscreen.phantom.solid import Loft
 from osteoscreen.phantom.vasculature import FORK_MM, draw_vessels
 from osteoscreen.phantom.vessel import Plaque, Vessels, draw_plaques, plaque_hu
 
@@ -45,7 +46,13 @@ def test_the_aorta_lies_in_front_of_the_bodies_and_left_of_the_cava() -> None:
         for level in ("L1", "L2", "L3"):
             body = patient.spine.vertebra(level)
             aorta = vessels.aorta.at(body.centre_mm[2])
+            cava = vessels.others[0].solid
+            assert isinstance(cava, Loft)
+            beside = cava.at(body.centre_mm[2])
             assert aorta is not None
+            assert beside is not None
+            # Left is up: their middles are at least the smaller radius of the aorta apart.
+            assert aorta.x_mm > beside.x_mm + min(aorta.rx_mm, aorta.ry_mm)
             assert aorta.y_mm + 0.5 * aorta.ry_mm < body.centre_mm[1] - 0.35 * body.depth_mm
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 
 import numpy as np
@@ -64,7 +65,26 @@ def test_an_agent_is_brighter_by_its_own_gain_and_the_tissue_below_it_stays() ->
     for name, agent in patient.tissues.agent_hu.items():
         plain = getattr(patient.tissues, name) - agent
         assert_allclose(getattr(other.tissues, name), plain + 1.6 * agent)
+    assert_allclose(other.tissues.oral_contrast, 1.6 * patient.tissues.oral_contrast)
     assert other.tissues.fat == patient.tissues.fat
+
+
+def test_the_agent_in_the_marrow_is_brighter_by_the_gain_of_the_agent() -> None:
+    patient = draw_patient(5, 1, Mode.RANDOMISED)
+    body = dataclasses.replace(
+        patient.spine.vertebrae[0], trabecular_hu=120.0 * (1 + 0.6 * 0.25), height_loss=0.25
+    )
+    enhanced = dataclasses.replace(
+        patient,
+        tissues=dataclasses.replace(patient.tissues, marrow_shift_hu=20.0),
+        surface=dataclasses.replace(patient.surface, cancellous_hu=140.0),
+        spine=dataclasses.replace(patient.spine, vertebrae=(body,)),
+    )
+    other = at_voltage(enhanced, 1.24, 1.6)
+    # 20 HU of agent and 16 without mineral; the crushed body has 1.15 times as much agent.
+    assert_allclose(other.surface.cancellous_hu, 16 + 1.24 * (140 - 20 - 16) + 1.6 * 20)
+    expected = 16 + 1.24 * (138 - 23 - 16) + 1.6 * 23
+    assert_allclose(other.spine.vertebrae[0].trabecular_hu, expected)
 
 
 def test_soft_tissue_shape_and_bone_without_mineral_stay() -> None:

@@ -24,6 +24,9 @@ KIDNEY_CLAIM_MM, CAPSULE_CLAIM_MM = 60.0, 24.0
 """Added to the depth where things touch: who claims more yields less."""
 SEAM_MM = 1.0
 """Half the width of the fat between two organs of a lean person."""
+FASCIA_HU, SEPTUM_HU = 48.0, 22.0
+"""How much brighter than perirenal fat its fascia and its septa are, thinner than a pixel: chosen
+to look right beside public CT."""
 
 Fill = Callable[[Window, Array], Array]
 """Attenuation inside, from a window and the depth there."""
@@ -178,7 +181,7 @@ def _organ_fill(organ: Organ, tissues: Tissues, layers: Layers) -> Fill:
             return lambda window, depth: np.asarray(
                 tissues.pancreas + 5 * layers.grains[0][window] + 4 * layers.grains[1][window]
             )
-        case "adrenal" | "womb":
+        case "adrenal" | "uterus":
             return _flat(tissues.pancreas + 8, layers)
         case _:
             return _flat(getattr(tissues, organ.name), layers)
@@ -207,8 +210,8 @@ def _capsule_fill(tissues: Tissues, layers: Layers) -> Fill:
 
     def values(window: Window, depth: Array) -> Array:
         fine, coarse = _grains(layers, window)
-        fascia = (depth < 1.0) * np.clip(0.8 + 0.5 * coarse, 0, 1) * np.float32(48)
-        septum = np.clip(1 - np.abs(coarse - 0.3) / np.float32(0.08), 0, 1) * np.float32(22)
+        fascia = (depth < 1.0) * np.clip(0.8 + 0.5 * coarse, 0, 1) * np.float32(FASCIA_HU)
+        septum = np.clip(1 - np.abs(coarse - 0.3) / np.float32(0.08), 0, 1) * np.float32(SEPTUM_HU)
         return np.asarray(tissues.fat - 2 + 3 * fine + fascia + septum, np.float32)
 
     return values

@@ -50,6 +50,10 @@ BODY_WALL = 0.5
 """Cortex of the walls of a body against that of the patient's bones: the shell of a vertebral body
 is thinner than half a millimetre in life, and hardly shows in a routine CT."""
 
+ARCH_ABOVE_HU = (40.0, 10.0)
+"""Mean and spread of how much denser arches, ribs and pelvis are inside than the bodies: a chosen
+setting. The spread keeps them from showing the patient's attenuation better than the bodies do."""
+
 Streams = dict[str, np.random.Generator]
 
 
@@ -137,11 +141,13 @@ def draw_patient(
     if is_randomised:
         bone = _randomise(rngs["bone"], bone)
     shape = _draw_shape(rngs["spine"], person.scale, person.age, is_randomised)
-    tissues = draw_tissues(rngs["tissue"], contrast=has_contrast)
+    tissues = draw_tissues(rngs["tissue"], has_contrast=has_contrast)
     imaged = replace(bone, trabecular_hu=bone.trabecular_hu + tissues.marrow_shift_hu)
     spine = draw_spine(rngs["spine"], imaged, shape)
     if is_randomised:
         spine = replace(spine, implants=draw_implants(rngs["spine"], spine.vertebrae))
+    body_wall = float(rngs["bone"].uniform(0.1, 1.0)) if is_randomised else BODY_WALL
+    arch_above_hu = float(rngs["bone"].normal(*ARCH_ABOVE_HU))
     fields = [draw_field(rngs["field"], pitch, FIELD_BOX_MM) for pitch in FIELD_PITCH_MM]
     return Patient(
         cohort_seed=cohort_seed,
@@ -157,9 +163,9 @@ def draw_patient(
         surface=BoneSurface(
             cortex_mm=bone.cortex_mm,
             cortex_hu=bone.cortex_hu,
-            cancellous_hu=imaged.trabecular_hu + 40,
+            cancellous_hu=imaged.trabecular_hu + arch_above_hu,
             roughness=draw_field(rngs["field"], ROUGHNESS_PITCH_MM, ROUGHNESS_BOX_MM),
-            body_wall=float(rngs["bone"].uniform(0.1, 1.0)) if is_randomised else BODY_WALL,
+            body_wall=body_wall,
         ),
         has_contrast=has_contrast,
         roll_deg=float(np.clip(rngs["spine"].normal(0, 7 if is_randomised else 2.5), -15, 15)),

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
+from osteoscreen.errors import SettingsError
 from osteoscreen.findings import NORMAL_T, OSTEOPOROSIS_T
 
 T_SCORE_OF_CLASS = ((0.5, 1.0), (-1.75, 0.35), (-3.5, 0.6))
@@ -205,9 +206,11 @@ def bone_gain(kvp: float) -> float:
     Returns: The factor, linear between the voltages of ``HU_GAIN_OF_KVP``.
 
     Raises:
-        ValueError: If no factor is known at that voltage.
+        SettingsError: If no factor is known at that voltage.
     """
     known = sorted(HU_GAIN_OF_KVP)
     if not known[0] <= kvp <= known[-1]:
-        raise ValueError(f"the tube voltage must lie in {known[0]} to {known[-1]} kVp, got {kvp}")
+        raise SettingsError(
+            f"the tube voltage must lie in {known[0]} to {known[-1]} kVp, got {kvp}"
+        )
     return float(np.interp(kvp, known, [HU_GAIN_OF_KVP[one] for one in known]))

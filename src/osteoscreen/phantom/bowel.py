@@ -20,9 +20,7 @@ GAS_HU = -950.0
 STOOL_HU = 25.0
 STOOL_GAS_HU = -700.0
 FOOD_HU = 45.0
-ORAL_CONTRAST_HU = 230.0
-"""Contents that do not differ between patients: chosen settings; oral contrast is diluted to
-120 to 500 HU."""
+"""Contents that do not differ between patients: chosen settings."""
 
 
 class Filling(IntEnum):
@@ -104,7 +102,7 @@ def gut_hu(
     hu = tissues.bowel + 7 * fine + 5 * coarse
     hu = np.where(filling == Filling.STOOL, _stool(fine, coarse), hu)
     hu = np.where(filling == Filling.FOOD, FOOD_HU + 22 * fine + 16 * coarse, hu)
-    hu = np.where(filling == Filling.CONTRAST, np.float32(ORAL_CONTRAST_HU), hu)
+    hu = np.where(filling == Filling.CONTRAST, np.float32(tissues.oral_contrast), hu)
     mucosa = tissues.bowel_wall + 4 * coarse
     limp = mucosa - 14 * np.clip(depth / np.maximum(radius, 1) - 0.35, 0, 1)
     hu = np.where(filling == Filling.COLLAPSED, limp, hu)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -42,19 +43,36 @@ class SmoothField:
         along_z = self._weights(np.array([z_mm], np.float32), self.origin_mm[0], depth)
         along_y = self._weights(y_mm, self.origin_mm[1], rows)
         along_x = self._weights(x_mm, self.origin_mm[2], columns)
-        flat = np.tensordot(along_z[0], self.lattice, axes=1)
-        return np.asarray(along_y @ flat @ along_x.T / SPLINE_SD, dtype=np.float32)
+        layers = self.lattice[along_z.indices] * along_z.data[:, None, None]  # (4, rows, columns)
+        return weigh(along_y, layers.sum(axis=0), along_x) / np.float32(SPLINE_SD)
 
-    def _weights(self, at_mm: Array, origin_mm: float, count: int) -> Array:
+    def _weights(self, at_mm: Array, origin_mm: float, count: int) -> sparse.csr_array:
         position = np.clip((at_mm - origin_mm) / self.pitch_mm, 1.0, count - 2.001)
         cell = position.astype(np.int64)
         t = (position - cell).astype(np.float32)
         splines = np.stack(
             [(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3], axis=1
         )
-        weights = np.zeros((len(at_mm), count), np.float32)
-        np.put_along_axis(weights, cell[:, None] + np.arange(-1, 3), splines / 6, axis=1)
-        return weights
+        near = cell[:, None] + np.arange(-1, 3)
+        rows = np.arange(0, splines.size + 1, 4)
+        shape = (len(at_mm), count)
+        return sparse.csr_array(((splines / 6).ravel(), near.ravel(), rows), shape=shape)
+
+
+def weigh(along_y: sparse.csr_array, values: Array, along_x: sparse.csr_array) -> Array:
+    """Return weighted sums of an image along both axes.
+
+    Sparse products run in one fixed order, where those of dense matrices depend on the number of
+    threads: a patient has the same bytes on any number of cores.
+
+    Args:
+        along_y: Weights of the rows, float32, shape (new rows, rows).
+        values: Float32, shape (rows, columns).
+        along_x: Weights of the columns, float32, shape (new columns, columns).
+    Returns: Float32, shape (new rows, new columns).
+    """
+    narrow = along_x @ np.ascontiguousarray(values.T)  # (new columns, rows)
+    return np.asarray(along_y @ np.ascontiguousarray(narrow.T), dtype=np.float32)
 
 
 def draw_field(

@@ -69,7 +69,7 @@ class Convention:
 
     @property
     def padding_hu(self) -> float:
-        """What a reader that ignores padding takes the padding for; air if none is named."""
+        """What a reader that ignores padding takes the padding for; -1024 if none is named."""
         if self.padding_value is None:
             return STORED_RANGE_HU[0]
         return float(self.padding_value + self.intercept_hu)

@@ -14,8 +14,6 @@ from osteoscreen.phantom.solid import Blob, Cut, Knot, Loft
 from osteoscreen.phantom.tissue import Tissues
 
 CORTEX_MM = 6.5
-FASCIA_HU_SHARE = 0.35
-"""How far the thin fascia around the perirenal fat rises from fat to muscle."""
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from osteoscreen.phantom.kernel import Kernel
 from osteoscreen.phantom.projection import (
     SCAN_FIELD_MM,
     WATER_PER_MM,
-    Frame,
     Projector,
+    ScanGrid,
     projector,
 )
 
@@ -93,12 +93,12 @@ def expected_noise_hu(
     )
 
 
-def plan_noise(per_mm: Array, frame: Frame) -> NoisePlan:
+def plan_noise(per_mm: Array, grid: ScanGrid) -> NoisePlan:
     """Follow the rays through a slice.
 
     Args:
         per_mm: Linear attenuation on the grid of the scan field, shape (64, 64).
-        frame: Where the image lies on that grid.
+        grid: Where the image lies on that grid.
     Returns: The plan for the image.
     """
     beam = projector(GRID_PIXELS, GRID_VIEWS)
@@ -114,7 +114,7 @@ def plan_noise(per_mm: Array, frame: Frame) -> NoisePlan:
     sine = 2 * float(np.mean(of_view * np.sin(2 * beam.angles_rad)))
     size = np.hypot(cosine, sine)
     shrink = min(1.0, MAX_DIRECTION / size) if size > 0 else 1.0
-    strength = np.sqrt(np.maximum(frame.onto_image(local), MIN_STRENGTH**2))
+    strength = np.sqrt(np.maximum(grid.onto_image(local), MIN_STRENGTH**2))
     return NoisePlan(strength, cosine * shrink, sine * shrink)
 
 

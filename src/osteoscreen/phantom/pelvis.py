@@ -204,7 +204,7 @@ def _bellies(wing: Wing, layers: Layers, sunk_mm: float) -> tuple[Array, Array, 
 def draw_pelvic_organs(
     rng: np.random.Generator, outline: Outline, person: Person
 ) -> tuple[Organ, ...]:
-    """Draw bladder and womb; how full the bladder is decides how high it stands.
+    """Draw bladder and uterus; how full the bladder is decides how high it stands.
 
     Args:
         rng: Source of every draw.
@@ -222,6 +222,6 @@ def draw_pelvic_organs(
     if person.sex == "F":
         spot = place(outline, float(rng.normal(0, 0.05)), 0.62, low + 8)
         size = float(rng.uniform(0.7, 1.1)) * scale
-        womb = Blob(spot, (32 * size, 26 * size, 48 * size), float(rng.normal(0, 0.3)))
-        organs.append(Organ("womb", (womb,), 10.0))
+        uterus = Blob(spot, (32 * size, 26 * size, 48 * size), float(rng.normal(0, 0.3)))
+        organs.append(Organ("uterus", (uterus,), 10.0))
     return tuple(organs)

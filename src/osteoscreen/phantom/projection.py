@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage, sparse
 
-from osteoscreen.phantom.field import Array
+from osteoscreen.phantom.field import Array, weigh
 
 SCAN_FIELD_MM = 500.0
 """Diameter of the scanned circle of a whole-body scanner."""
@@ -139,7 +139,7 @@ def _ramp(bins: int) -> Array:
 
 
 @dataclass(frozen=True, eq=False)
-class Frame:
+class ScanGrid:
     """Where an image lies on the grid of the scan field.
 
     Args:
@@ -148,10 +148,10 @@ class Frame:
         up_y, up_x: Weights of linear interpolation back, shape (image, grid).
     """
 
-    along_y: Array
-    along_x: Array
-    up_y: Array
-    up_x: Array
+    along_y: sparse.csr_array
+    along_x: sparse.csr_array
+    up_y: sparse.csr_array
+    up_x: sparse.csr_array
 
     def onto_grid(self, image: Array, outside: Array) -> Array:
         """Average an image over the pixels of the grid.
@@ -162,15 +162,15 @@ class Frame:
         Returns: Shape (grid, grid).
         """
         covered = np.outer(self.along_y.sum(1), self.along_x.sum(1))
-        mean = self.along_y @ image @ self.along_x.T
+        mean = weigh(self.along_y, image, self.along_x)
         return np.asarray(mean + (1 - covered) * outside, dtype=np.float32)
 
     def onto_image(self, grid: Array) -> Array:
         """Interpolate a grid at the pixels of the image; beyond the grid its edge goes on."""
-        return np.asarray(self.up_y @ grid @ self.up_x.T, dtype=np.float32)
+        return weigh(self.up_y, grid, self.up_x)
 
 
-def frame_of(y_mm: Array, x_mm: Array, centre_mm: tuple[float, float], pixels: int) -> Frame:
+def scan_grid(y_mm: Array, x_mm: Array, centre_mm: tuple[float, float], pixels: int) -> ScanGrid:
     """Lay an image into the scan field.
 
     Args:
@@ -183,20 +183,21 @@ def frame_of(y_mm: Array, x_mm: Array, centre_mm: tuple[float, float], pixels: i
     pitch = SCAN_FIELD_MM / pixels
     y = (y_mm - centre_mm[1]) / pitch + pixels / 2  # in grid pixels, from the grid's edge
     x = (x_mm - centre_mm[0]) / pitch + pixels / 2
-    return Frame(_overlap(y, pixels), _overlap(x, pixels), _linear(y, pixels), _linear(x, pixels))
+    return ScanGrid(
+        _overlap(y, pixels), _overlap(x, pixels), _linear(y, pixels), _linear(x, pixels)
+    )
 
 
-def _overlap(at: Array, pixels: int) -> Array:
+def _overlap(at: Array, pixels: int) -> sparse.csr_array:
     """Share of every grid cell that each image pixel covers."""
     half = abs(float(at[1] - at[0])) / 2
     cells = np.arange(pixels)[:, None]
     covered = np.minimum(cells + 1, at + half) - np.maximum(cells, at - half)
-    return np.asarray(np.clip(covered, 0, None), dtype=np.float32)
+    return sparse.csr_array(np.clip(covered, 0, None).astype(np.float32))
 
 
-def _linear(at: Array, pixels: int) -> Array:
+def _linear(at: Array, pixels: int) -> sparse.csr_array:
     """Weights of linear interpolation between the centres of the grid cells."""
     place = np.clip(at - 0.5, 0, pixels - 1)
-    return np.asarray(
-        np.clip(1 - np.abs(place[:, None] - np.arange(pixels)), 0, None), dtype=np.float32
-    )
+    weights = np.clip(1 - np.abs(place[:, None] - np.arange(pixels)), 0, None)
+    return sparse.csr_array(weights.astype(np.float32))

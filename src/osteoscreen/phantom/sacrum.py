@@ -12,9 +12,10 @@ from osteoscreen.phantom.field import Array
 from osteoscreen.phantom.plane import Plane
 from osteoscreen.phantom.vertebra import Vertebra
 
-Knot = tuple[tuple[float, float, float], ...]
+Band = tuple[tuple[float, float, float], ...]
+"""Points of one height: left, back and half of the thickness there, mm."""
 
-ILIUM_MM: tuple[tuple[float, Knot], ...] = (
+ILIUM_MM: tuple[tuple[float, Band], ...] = (
     (56.0, ((80, 34, 2), (87, 25, 3), (93, 15, 3), (98, 6, 2))),
     (42.0, ((62, 42, 4), (82, 23, 4.5), (101, -2, 4), (114, -24, 4))),
     (22.0, ((50, 48, 7), (72, 21, 5.5), (103, -14, 3.5), (124, -46, 5))),

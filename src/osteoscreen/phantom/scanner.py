@@ -15,7 +15,7 @@ from osteoscreen.phantom.bone import HU_GAIN_OF_KVP, bone_gain
 from osteoscreen.phantom.field import Array
 from osteoscreen.phantom.fleet import PLAIN, STORED_RANGE_HU, Convention
 from osteoscreen.phantom.kernel import noise_power, transfer
-from osteoscreen.phantom.projection import SCAN_FIELD_MM, Frame, frame_of
+from osteoscreen.phantom.projection import SCAN_FIELD_MM, ScanGrid, scan_grid
 from osteoscreen.phantom.tissue import AIR_HU
 
 BODY_CENTRE_MM = (0.0, -45.0)
@@ -128,9 +128,9 @@ def acquire(scan: Scan, rng: np.random.Generator, hu: Array) -> Array:
     image = _reconstruct(scan, rng, hu)
     artefacts = scan.artefacts or (artefact.ORDINARY if has_metal(hu) else None)
     if artefacts is not None:
-        frame = _frame(scan, artefact.GRID_PIXELS)
+        grid = _grid(scan, artefact.GRID_PIXELS)
         around = _around(scan, artefact.GRID_PIXELS)
-        image += frame.onto_image(beam_error_hu(artefacts, rng, frame.onto_grid(hu, around)))
+        image += grid.onto_image(beam_error_hu(artefacts, rng, grid.onto_grid(hu, around)))
     # Water is off by the offset, air is not, and what lies above water has an error of its own.
     image += scan.offset_hu * np.maximum(1 - image / AIR_HU, 0) + scan.gain * np.maximum(image, 0)
     image = np.clip(np.rint(image), *STORED_RANGE_HU)
@@ -146,9 +146,9 @@ def _reconstruct(scan: Scan, rng: np.random.Generator, hu: Array) -> Array:
     filters = _filters(size, scan.pixel_mm, scan.blur_mm, scan.sharpening)
     spectrum = fft.rfft2(np.pad(hu, (sides, sides), mode="edge")) * filters.signal
     if scan.noise_hu > 0:
-        frame = _frame(scan, noise.GRID_PIXELS)
-        on_grid = frame.onto_grid(hu, _around(scan, noise.GRID_PIXELS))
-        plan = noise.plan_noise(attenuation_per_mm(on_grid), frame)
+        grid = _grid(scan, noise.GRID_PIXELS)
+        on_grid = grid.onto_grid(hu, _around(scan, noise.GRID_PIXELS))
+        plan = noise.plan_noise(attenuation_per_mm(on_grid), grid)
         white = rng.standard_normal((size, size), dtype=np.float32) * np.float32(scan.noise_hu)
         white *= np.pad(plan.strength, (sides, sides), mode="edge")
         power = 1 + np.float32(plan.cosine) * filters.cosine + np.float32(plan.sine) * filters.sine
@@ -212,8 +212,8 @@ def _isocentre(scan: Scan) -> tuple[float, float]:
     return BODY_CENTRE_MM if scan.isocentre_mm is None else scan.isocentre_mm
 
 
-def _frame(scan: Scan, pixels: int) -> Frame:
-    return frame_of(*scan.axes_mm(), _isocentre(scan), pixels)
+def _grid(scan: Scan, pixels: int) -> ScanGrid:
+    return scan_grid(*scan.axes_mm(), _isocentre(scan), pixels)
 
 
 def _around(scan: Scan, pixels: int) -> Array:

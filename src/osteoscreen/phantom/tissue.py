@@ -91,6 +91,11 @@ LEAST_AGENT_HU = 8.0
 """The least that an agent adds to a tissue it reaches at all: phases stay recognisable."""
 
 
+ORAL_CONTRAST_HU = (120.0, 500.0)
+"""Lowest and highest attenuation of an oral agent in the bowel at 120 kVp: positive agents are
+diluted to this range (a chosen setting)."""
+
+
 @dataclass(frozen=True)
 class Tissues:
     """Attenuation of each tissue of one patient in HU, and the phase that they were imaged in.
@@ -105,6 +110,7 @@ class Tissues:
         portal: Portal vein and the veins that feed it.
         bowel: Fluid inside the bowel.
         bile: Fluid inside the gallbladder.
+        oral_contrast: What a patient holds in the bowel who drank an agent.
     """
 
     phase: Phase
@@ -130,18 +136,19 @@ class Tissues:
     lung: float
     cartilage: float
     plaque: float
+    oral_contrast: float
 
 
-def draw_tissues(rng: np.random.Generator, *, contrast: bool) -> Tissues:
+def draw_tissues(rng: np.random.Generator, *, has_contrast: bool) -> Tissues:
     """Draw the tissues of one patient.
 
     Args:
         rng: Source of every draw.
-        contrast: Whether an intravenous agent was given; the phase is then drawn.
+        has_contrast: Whether an intravenous agent was given; the phase is then drawn.
     Returns: The tissues; without an agent the aorta is as dense as the other blood.
     """
     phase = Phase.NONE
-    if contrast:
+    if has_contrast:
         agents = (Phase.ARTERIAL, Phase.PORTAL_VENOUS, Phase.DELAYED)
         phase = agents[int(rng.choice(3, p=[0.25, 0.55, 0.2]))]
     drawn = {
@@ -160,8 +167,9 @@ def draw_tissues(rng: np.random.Generator, *, contrast: bool) -> Tissues:
     values = {one.name: drawn[one.name] for one in fields(Tissues) if one.name in drawn}
     return Tissues(
         phase=phase,
-        marrow_shift_hu=max(float(shift), 0.0) if contrast else 0.0,
+        marrow_shift_hu=max(float(shift), 0.0) if has_contrast else 0.0,
         agent_hu=agent,
+        oral_contrast=float(rng.uniform(*ORAL_CONTRAST_HU)),
         **values,
     )
 

@@ -38,12 +38,12 @@ class Osteophyte:
     Args:
         angle: Where on the rim, radians from left (0) to back (pi / 2).
         size_mm: How far it stands out.
-        upper: Whether it grows on the upper endplate.
+        is_upper: Whether it grows on the upper endplate.
     """
 
     angle: float
     size_mm: float
-    upper: bool
+    is_upper: bool
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Endplate:
     Args:
         concavity_mm: Dip in the middle.
         front_mm: Loss of height at the front wall, linear to none at the back: a wedge.
-        side_mm: Loss of height at the left wall and gain at the right one.
+        side_mm: Height that the right wall has more than the left one: half of it at each.
         thickness_mm: Thickness of its compact bone.
         sclerosis_hu: Extra attenuation right under it.
     """
@@ -66,7 +66,7 @@ class Endplate:
 
 
 @dataclass(frozen=True)
-class Outline:
+class BodyOutline:
     """Outline of a body in its own axial plane.
 
     Args:
@@ -105,7 +105,7 @@ class Vertebra:
 
     level: str
     frame: Frame
-    outline: Outline
+    outline: BodyOutline
     height_mm: float
     upper: Endplate
     lower: Endplate
@@ -164,7 +164,7 @@ class Vertebra:
 
     def _spur(self, spur: Osteophyte, angle: Array, w: Array) -> Array:
         turn = (angle - np.float32(spur.angle) + np.pi) % (2 * np.pi) - np.pi
-        rim = self.height_mm / 2 if spur.upper else -self.height_mm / 2
+        rim = self.height_mm / 2 if spur.is_upper else -self.height_mm / 2
         return np.asarray(
             spur.size_mm * np.exp(-((turn / 0.35) ** 2) - ((w - rim) / RIM_MM) ** 2), np.float32
         )

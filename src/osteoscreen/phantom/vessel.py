@@ -35,7 +35,7 @@ class Plaque:
         z_mm, half_height_mm: Where along the aorta.
         angle, half_angle: Where around it, radians.
         thickness_mm: How deep.
-        hu: Attenuation against that of ``Tissues.plaque``, a factor.
+        density_share: Attenuation against that of ``Tissues.plaque``, 1 the same.
     """
 
     z_mm: float
@@ -43,7 +43,7 @@ class Plaque:
     angle: float
     half_angle: float
     thickness_mm: float
-    hu: float
+    density_share: float
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,9 @@ def plaque_hu(vessels: Vessels, tissues: Tissues, part: Plane, depth: Array, hu:
         away = np.abs((angle - np.float32(one.angle) + np.pi) % (2 * np.pi) - np.pi)
         thick = one.thickness_mm * lift * np.clip(1.3 - away / (one.half_angle * lift + 0.01), 0, 1)
         hu = np.where(
-            (depth > 0.2) & (depth < 0.2 + thick), np.float32(tissues.plaque * one.hu), hu
+            (depth > 0.2) & (depth < 0.2 + thick),
+            np.float32(tissues.plaque * one.density_share),
+            hu,
         )
     return np.asarray(hu, np.float32)
 
@@ -109,7 +111,7 @@ def draw_plaques(rng: np.random.Generator, age: float) -> tuple[Plaque, ...]:
             angle=float(rng.uniform(-np.pi, np.pi)),
             half_angle=float(rng.uniform(0.15, 0.7)),
             thickness_mm=float(rng.uniform(0.9, 2.6)),
-            hu=float(rng.uniform(0.45, 1.4)),
+            density_share=float(rng.uniform(0.45, 1.4)),
         )
         for _ in range(min(count, 40))
     )
