@@ -10,7 +10,6 @@ from osteoscreen.phantom.fleet import (
     DRIFT_SD_HU,
     GAIN_SD,
     MANUFACTURER,
-    PAPER_MODELS,
     PAPER_SCANNERS,
     SCANNERS,
     SESSION_SD_HU,
@@ -22,7 +21,8 @@ from osteoscreen.phantom.kernel import transfer
 
 
 def test_the_papers_scanners_are_there() -> None:
-    assert PAPER_MODELS == ("Ingenuity CT", "Ingenuity Flex", "Brilliance16")
+    models = tuple(SCANNERS[name].model for name in PAPER_SCANNERS)
+    assert models == ("Ingenuity CT", "Ingenuity Flex", "Brilliance16")
     assert set(PAPER_SCANNERS) < set(SCANNERS)
     assert {SCANNERS[name].convention.vendor for name in PAPER_SCANNERS} == {"Philips"}
 

@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose
 from osteoscreen.errors import OsteoscreenError, SettingsError
 from osteoscreen.phantom import Scan, draw_scan
 from osteoscreen.phantom.fleet import (
-    PAPER_MODELS,
+    PAPER_SCANNERS,
     SCANNERS,
     SESSION_SD_HU,
     SOFT_SHARPENING,
@@ -76,7 +76,7 @@ def test_a_drawn_scan_is_one_that_a_scanner_could_do(
 @given(seed=st.integers(0, 2**32))
 def test_a_cohort_scan_is_routine(seed: int) -> None:
     scan = _drawn(seed)
-    assert scan.model in PAPER_MODELS
+    assert scan.model in {SCANNERS[name].model for name in PAPER_SCANNERS}
     assert scan.kvp == 120
     assert scan.bone_gain == 1
     assert scan.thickness_mm in (2.5, 3, 5)

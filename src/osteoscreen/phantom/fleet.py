@@ -193,8 +193,6 @@ SCANNERS = {
 PAPER_SCANNERS = ("ingenuity-ct", "ingenuity-flex", "brilliance-16")
 """The three scanners of the paper (section 3.1): the calibrated cohorts come from these."""
 
-PAPER_MODELS = tuple(SCANNERS[name].model for name in PAPER_SCANNERS)
-
 
 @dataclass(frozen=True)
 class Drift:
