@@ -40,8 +40,9 @@ def draw_vessels(
     """
     scale, age = who
     radius = float(np.clip(rng.normal(8.6 + 0.035 * (age - 55), 1.0), 6.5, 13)) * scale
-    aside = float(rng.normal(6, 3)) * scale
-    aorta = _aorta(column, scale, radius, aside)
+    aside = float(rng.normal(6, 4)) * scale
+    gap = float(rng.uniform(0, 3)) * scale
+    aorta = _aorta(column, scale, radius, (aside, gap))
     others = [Vessel("blood", _cava(rng, column, scale))]
     others += _iliacs(column, scale, radius)
     others += _branches(rng, column, scale, hila)
@@ -60,13 +61,20 @@ def _front(column: Column, z: float, scale: float) -> tuple[float, float]:
     return x, y - BODY_FRONT_MM * scale
 
 
-def _aorta(column: Column, scale: float, radius: float, aside: float) -> Loft:
+def _aorta(column: Column, scale: float, radius: float, where: tuple[float, float]) -> Loft:
+    """Draw the aorta: before the lumbar column, left of the thoracic one and close to it.
+
+    ``where`` tells how far left of the middle and how far before the column it lies, mm.
+    """
+    aside, gap = where
     knots = []
     for z in np.arange(FORK_MM, 211.0, 8.0) * scale:
         x, y = _front(column, float(z), scale)
         grown = radius * float(np.interp(z / scale, [-40, 60, 160], [0.92, 1.05, 1.25]))
-        high = float(np.interp(z / scale, [80, 190], [0.0, 1.0]))
-        knots.append(Knot(float(z), x + aside + 8 * high, y - grown - 1.5 + 5 * high, grown, grown))
+        high = float(np.interp(z / scale, [40, 140], [0.0, 1.0])) * scale
+        knots.append(
+            Knot(float(z), x + aside + 14 * high, y - grown - gap + 14 * high, grown, grown)
+        )
     return Loft(tuple(knots))
 
 

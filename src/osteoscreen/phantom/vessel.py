@@ -95,6 +95,13 @@ def plaque_hu(vessels: Vessels, tissues: Tissues, part: Plane, depth: Array, hu:
     return np.asarray(hu, np.float32)
 
 
+PLAQUES_A_YEAR, PLAQUES_FROM_YEARS = 0.8, 42
+"""Mean number of patches for each year beyond that age."""
+PLAQUES_SHAPE = 0.7
+"""Shape of the gamma law between patients: many have few, and some a shell of lime around an aorta
+that the agent makes as bright as cancellous bone (a chosen setting)."""
+
+
 def draw_plaques(rng: np.random.Generator, age: float) -> tuple[Plaque, ...]:
     """Draw the calcified patches of an aorta.
 
@@ -103,15 +110,16 @@ def draw_plaques(rng: np.random.Generator, age: float) -> tuple[Plaque, ...]:
         age: Years: before 42 there are none.
     Returns: The patches, most of them low.
     """
-    count = int(rng.poisson(max(age - 42, 0) * 0.30 * rng.gamma(1.2, 0.8)))
+    burden = rng.gamma(PLAQUES_SHAPE, 1 / PLAQUES_SHAPE)
+    count = int(rng.poisson(max(age - PLAQUES_FROM_YEARS, 0) * PLAQUES_A_YEAR * burden))
     return tuple(
         Plaque(
-            z_mm=float(rng.beta(1.0, 1.8) * 210 - 42),
-            half_height_mm=float(rng.uniform(2, 11)),
+            z_mm=float(rng.beta(1.0, 1.4) * 240 - 42),
+            half_height_mm=float(rng.uniform(2, 14)),
             angle=float(rng.uniform(-np.pi, np.pi)),
-            half_angle=float(rng.uniform(0.15, 0.7)),
-            thickness_mm=float(rng.uniform(0.9, 2.6)),
-            density_share=float(rng.uniform(0.45, 1.4)),
+            half_angle=float(rng.uniform(0.15, 1.1)),
+            thickness_mm=float(rng.uniform(0.9, 3.2)),
+            density_share=float(rng.uniform(0.45, 1.5)),
         )
-        for _ in range(min(count, 40))
+        for _ in range(count)
     )
