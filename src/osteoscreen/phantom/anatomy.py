@@ -46,6 +46,9 @@ LORDOSIS_LIMITS = (0.5, 1.5)
 WORN_SHARE, DARK_SHARE, DENSE_SHARE = 0.3, 0.45, 0.1
 """Randomised patients with heavy wear and dense endplates, with dark and with dense bone: a first
 network missed dark bodies between dense endplates in real CT."""
+BRIDGING_SHARE = 0.3
+"""Randomised patients whose spurs bridge the discs: a network took such discs for bodies, and a
+limy aorta before them."""
 BODY_WALL = 0.5
 """Cortex of the walls of a body against that of the patient's bones: the shell of a vertebral body
 is thinner than half a millimetre in life, and hardly shows in a routine CT."""
@@ -181,14 +184,18 @@ def _draw_shape(
     sclerosis = 1.0
     if is_randomised and rng.random() < WORN_SHARE:
         wear, sclerosis = float(rng.uniform(0.5, 1.6)), float(rng.uniform(1, 5))
-    return SpineShape(
+    shape = SpineShape(
         scale=scale,
         lordosis=float(np.clip(rng.normal(1.0, 0.2), *LORDOSIS_LIMITS)),
-        scoliosis_deg=float(abs(rng.normal(0, 5 if is_randomised else 3))),
+        scoliosis_deg=float(abs(rng.normal(0, 8 if is_randomised else 3))),
         wear=wear,
         lumbar_count=int(rng.choice(LUMBAR_COUNTS, p=LUMBAR_SHARES)),
         sclerosis=sclerosis,
     )
+    if not is_randomised:
+        return shape
+    bridging = float(rng.uniform(0.2, 1)) if rng.random() < BRIDGING_SHARE else 0.0
+    return replace(shape, uneven_deg=float(rng.uniform(1, 4.5)), bridging=bridging)
 
 
 def _randomise(rng: np.random.Generator, bone: Bone) -> Bone:

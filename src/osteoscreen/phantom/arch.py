@@ -14,6 +14,9 @@ from osteoscreen.phantom.capsule import Capsule, Place
 PEDICLE_WIDTH_MM = (7.5, 7.0, 8.0, 9.5, 11.5, 14.5)
 """Pedicle width at T12 and from the first lumbar vertebra to the last; in between by position.
 Chosen to look right beside public CT."""
+CORONAL_BELOW = -0.3
+"""Position up to which joints lie in the coronal plane: T10 and T11. The lower joints of T12 are
+lumbar."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,8 @@ def _draw_side(rng: np.random.Generator, size: _Size, side: int) -> tuple[Capsul
     facet = size.facet * rng.normal(1, 0.07)
     pillar = (side * (root + 0.5), back + 0.62 * deep, 0.10 * height)
     isthmus = (side * (root - 0.25 * size.pedicle), back + 0.92 * deep, -0.30 * height)
+    # Thoracic laminae overlap like tiles.
+    tall = rng.uniform(0.26, 0.34) * (1.45 if size.is_thoracic else 1.0)
     return (
         # Pedicle, from the upper half of the body.
         Capsule(
@@ -125,7 +130,7 @@ def _draw_side(rng: np.random.Generator, size: _Size, side: int) -> tuple[Capsul
         # Pars between the joints.
         Capsule(pillar, isthmus, (0.85 * facet, 0.8 * facet, 0.2 * height)),
         # Lamina.
-        Capsule(isthmus, size.ridge, (size.lamina, size.lamina, rng.uniform(0.26, 0.34) * height)),
+        Capsule(isthmus, size.ridge, (size.lamina, size.lamina, tall * height)),
         *_draw_joints(rng, size, side, facet),
         _draw_transverse(rng, size, side),
     )
@@ -136,7 +141,7 @@ def _draw_joints(
 ) -> tuple[Capsule, ...]:
     """The articular processes: oblique plates, the upper ones outside and in front of the lower.
 
-    The joints turn from nearly sagittal high up to nearly coronal at the sacrum.
+    From T12 on the joints turn from nearly sagittal to nearly coronal at the sacrum.
     """
     back, deep, height, root = size.back, size.canal_deep, size.height, size.root
     aside = (2.0 + 5.0 * max(size.position, 0)) * size.scale + rng.normal(0, 0.8)
@@ -145,6 +150,8 @@ def _draw_joints(
         (side * inner, back + 0.48 * deep, 0.58 * height),
         (side * (inner + aside), back + 1.02 * deep, 0.55 * height),
     )
+    if size.position < CORONAL_BELOW:
+        return _coronal_joints(size, side, facet, aside)
     inner -= 0.95 * facet
     lower = (
         (side * inner, back + 0.74 * deep, -0.66 * height),
@@ -156,10 +163,25 @@ def _draw_joints(
     )
 
 
+def _coronal_joints(size: _Size, side: int, facet: float, aside: float) -> tuple[Capsule, ...]:
+    """Joints of T10 and T11: plates that face front and back, the upper one in front."""
+    deep, height = size.canal_deep, size.height
+    near, far = side * (0.75 * size.canal_half), side * (size.root + aside)
+    upper, lower = size.back + 0.72 * deep, size.back + 0.98 * deep
+    thin = (0.72 * facet, 0.5 * facet, 0.28 * height)
+    return (
+        Capsule((near, upper, 0.58 * height), (far, upper - 1.0, 0.55 * height), thin),
+        Capsule((near, lower, -0.62 * height), (far, lower - 1.0, -0.60 * height), thin),
+    )
+
+
 def _draw_transverse(rng: np.random.Generator, size: _Size, side: int) -> Capsule:
     start = (side * (size.root + 0.5), size.back + 0.3 * size.canal_deep, 0.14 * size.height)
     if size.is_thoracic:
-        reach, behind, thick = rng.uniform(9, 15), rng.uniform(12, 17), (4.5, 4.0, 5.5)
+        # Long and swept back at T10, a stub at T12.
+        share = float(np.interp(size.position, (-0.75, -0.25), (1.0, 0.4)))
+        reach, behind = share * rng.uniform(9, 15), share * rng.uniform(12, 17)
+        thick = (4.5, 4.0, 5.5)
     elif size.position > 0.95:
         reach, behind, thick = rng.uniform(17, 23), rng.uniform(5, 9), (5.0, 6.0, 8.5)
     else:

@@ -58,6 +58,9 @@ LUMBAR_TILT_DEG = (-9.0, -5.0, 0.0, 8.0, 19.0)
 SACRAL_TILT_DEG = {"S1": 36.0, "S2": 48.0, "S3": 58.0}
 """Tilt of the bodies against the axial plane at average lordosis; positive faces forward."""
 
+BRIDGE_ANGLE = -2.1
+"""Mean place of bridging spurs: between front (-pi / 2) and right (pi)."""
+
 FRACTURE_LOGIT, FRACTURE_LOGIT_PER_HU = -5.6, -0.033
 FRACTURE_MIDDLE_HU, FRACTURE_LEAST_HU = 170.0, 60.0
 """Log odds of a compressed vertebra at the middle, for each HU that the patient's trabecular bone
@@ -85,6 +88,9 @@ class SpineShape:
         wear: 0 (young) to 1 (worn): thinner discs, osteophytes, sclerosis.
         lumbar_count: Number of lumbar vertebrae, 4 to 6.
         sclerosis: Factor on the dense bone under the endplates.
+        uneven_deg: Spread of the tilt of each body around the curve.
+        bridging: 0 (none) to 1: broad, dense spurs that bridge the discs, as in diffuse
+            idiopathic skeletal hyperostosis.
     """
 
     scale: float
@@ -93,6 +99,8 @@ class SpineShape:
     wear: float
     lumbar_count: int = 5
     sclerosis: float = 1.0
+    uneven_deg: float = 1.5
+    bridging: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,7 +200,7 @@ def _frames(
     phase = rng.uniform(0, 2 * np.pi)
     axes = {}
     for index, level in enumerate(levels):
-        tilt = np.radians(float(tilts[level][0]) * shape.lordosis + rng.normal(0, 1.5))
+        tilt = np.radians(float(tilts[level][0]) * shape.lordosis + rng.normal(0, shape.uneven_deg))
         side = np.radians(shape.scoliosis_deg * np.sin(index * 0.75 + phase) + rng.normal(0, 0.8))
         turn = 0.6 * side + np.radians(rng.normal(0, 1.0))
         matrix = _turn((1, 2), tilt) @ _turn((0, 2), side) @ _turn((0, 1), turn)
@@ -309,11 +317,28 @@ class _Drawing:
 
     def _osteophytes(self) -> tuple[Osteophyte, ...]:
         rng, wear = self.rng, self.shape.wear
-        return tuple(
+        plain = tuple(
             Osteophyte(
                 float(rng.uniform(-np.pi, 0.6)), float(rng.uniform(1, 1 + 6 * wear)), bool(up)
             )
             for up in rng.integers(0, 2, rng.poisson(2.5 * wear))
+        )
+        return plain + self._bridges() if self.shape.bridging else plain
+
+    def _bridges(self) -> tuple[Osteophyte, ...]:
+        """Spurs of a bridging spine, most of them right of the front: the aorta keeps the left."""
+        rng, much, disc = self.rng, self.shape.bridging, float(self.size[3])
+        return tuple(
+            Osteophyte(
+                angle=float(rng.normal(BRIDGE_ANGLE, 0.7)),
+                size_mm=float(rng.uniform(2, 3 + 8 * much)),
+                is_upper=bool(up),
+                breadth=float(rng.uniform(0.25, 0.6)),
+                tall_mm=float(rng.uniform(3, 9)),
+                lip_mm=float(rng.uniform(0.2, 0.8) * disc),
+                dense_hu=float(rng.uniform(0, 500)),
+            )
+            for up in rng.integers(0, 2, rng.poisson(5 * much))
         )
 
     def _texture(self) -> tuple[Array, ...]:

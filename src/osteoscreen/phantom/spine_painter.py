@@ -26,6 +26,8 @@ CANAL_MM = 8.5
 """Distance of the middle of the canal from the back wall of the body."""
 ARCH_SHELL = 1.3
 """Cortex of the arches against that of the patient's bones."""
+SPURS_MM = 20.0
+"""The spurs of a body reach no farther out, many as they are."""
 ANNULUS_HU = 25.0
 """How much denser the rim of a disc is than its middle."""
 
@@ -214,8 +216,9 @@ def _paint_arches(arches: dict[int, Array], surface: BoneSurface, plane: Plane, 
 def _paint_body(
     vertebra: Vertebra, arch: Array | None, surface: BoneSurface, plane: Plane, hu: Array
 ) -> NDArray[np.bool_] | None:
-    half = vertebra.width_mm / 2 + 8
-    tall = vertebra.height_mm / 2 + 2
+    beside, above = vertebra.margins_mm
+    half = vertebra.width_mm / 2 + max(8.0, min(beside, SPURS_MM))
+    tall = vertebra.height_mm / 2 + 2 + above
     window = vertebra.frame.window(((-half, half), (-half, half), (-tall, tall)), plane)
     if window is None:
         return None

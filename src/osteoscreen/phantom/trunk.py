@@ -45,6 +45,8 @@ from osteoscreen.phantom.vasculature import draw_vessels
 RIB_SHELL, RIB_MARROW_HU = 0.8, 60.0
 """Cortex of a rib against that of the patient's bones, and how much less dense its marrow is."""
 DIAPHRAGM_MM = 2.2
+LIMY_SHARE = 0.35
+"""Randomised patients whose aorta is as wide, limy and close to the column as in a few of life."""
 MARGIN_MM = 14.0
 """Room around the skin for cloth and cables."""
 
@@ -255,6 +257,13 @@ def _draw_abdomen(
         ),
         kidneys=kidneys,
         gut=gut,
-        vessels=draw_vessels(rng, outline.column, (scale, person.age), hila, targets),
+        vessels=draw_vessels(
+            rng,
+            outline.column,
+            (scale, person.age),
+            hila,
+            targets,
+            is_limy=bool(is_randomised and rng.random() < LIMY_SHARE),
+        ),
         seam_mm=float(SEAM_MM * (0.6 + 2.4 * plump) * rng.uniform(0.8, 1.2)),
     )

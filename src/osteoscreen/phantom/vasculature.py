@@ -10,6 +10,8 @@ from osteoscreen.phantom.vessel import Vessel, Vessels, draw_plaques
 
 BODY_FRONT_MM = 17.0
 """From the centre of a lumbar body to its front, person of 1.68 m."""
+LIMY_YEARS = 65.0
+"""A limy aorta is at least as old as this."""
 FORK_MM = -40.0
 """Where the aorta divides: L4. The iliac veins join a little below."""
 ILIAC_MM = (
@@ -27,6 +29,8 @@ def draw_vessels(
     who: tuple[float, float],
     hila: tuple[Place, Place],
     targets: tuple[Place, ...],
+    *,
+    is_limy: bool = False,
 ) -> Vessels:
     """Draw the vessels.
 
@@ -36,12 +40,18 @@ def draw_vessels(
         who: Size of the person and age in years.
         hila: Where the vessels of the right and the left kidney end.
         targets: Places on the bowel that mesenteric vessels run to.
+        is_limy: Whether the aorta is wide, in a shell of lime, and touches the column.
     Returns: The vessels.
     """
     scale, age = who
     radius = float(np.clip(rng.normal(8.6 + 0.035 * (age - 55), 1.0), 6.5, 13)) * scale
     aside = float(rng.normal(6, 4)) * scale
     gap = float(rng.uniform(0, 3)) * scale
+    lime = 1.0
+    if is_limy:
+        age, lime = max(age, LIMY_YEARS), float(rng.uniform(2, 6))
+        gap = float(rng.uniform(-1.5, 1.5)) * scale
+        radius *= float(rng.uniform(1.0, 1.35))
     aorta = _aorta(column, scale, radius, (aside, gap))
     others = [Vessel("blood", _cava(rng, column, scale))]
     others += _iliacs(column, scale, radius)
@@ -49,7 +59,7 @@ def draw_vessels(
     small = _mesentery(rng, column, scale, targets)
     return Vessels(
         aorta=aorta,
-        plaques=draw_plaques(rng, age),
+        plaques=draw_plaques(rng, age, lime),
         others=tuple(others + small),
         hepatic=_hepatic(rng, column, scale),
     )

@@ -14,8 +14,8 @@ from scipy import ndimage
 from osteoscreen.phantom.capsule import Capsule, Frame
 from osteoscreen.phantom.field import Array
 
-RIM_MM = 3.0
-"""Height over which an osteophyte fades away from the endplate."""
+LIP_FROM, LIP_OVER = 0.72, 0.2
+"""Relative radius at which the lip of a spur begins to rise, and the way to its full height."""
 SUBCHONDRAL_MM = 2.5
 """Decay of the dense bone under an endplate."""
 TEXTURE_PITCH_MM = (9.0, 2.6, 1.2)
@@ -39,11 +39,19 @@ class Osteophyte:
         angle: Where on the rim, radians from left (0) to back (pi / 2).
         size_mm: How far it stands out.
         is_upper: Whether it grows on the upper endplate.
+        breadth: Over which angle it fades to the sides, radians.
+        tall_mm: Over which height it fades away from the endplate.
+        lip_mm: How far it grows over the endplate towards the next vertebra.
+        dense_hu: How much denser its bone is than the inside of the body.
     """
 
     angle: float
     size_mm: float
     is_upper: bool
+    breadth: float = 0.35
+    tall_mm: float = 3.0
+    lip_mm: float = 0.0
+    dense_hu: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -131,6 +139,12 @@ class Vertebra:
         """Depth of the body at its endplates."""
         return self.outline.depth_mm
 
+    @property
+    def margins_mm(self) -> tuple[float, float]:
+        """How far spurs reach beyond the rim at most: sideways, and towards the next vertebra."""
+        spurs = self.osteophytes
+        return sum(one.size_mm for one in spurs), max((one.lip_mm for one in spurs), default=0.0)
+
     def wall(self, local: Local) -> tuple[Array, Array]:
         """Measure where points lie between the axis of the body and its side wall.
 
@@ -163,11 +177,21 @@ class Vertebra:
         return relative, distance * (1 / np.maximum(relative, nearest) - 1)
 
     def _spur(self, spur: Osteophyte, angle: Array, w: Array) -> Array:
-        turn = (angle - np.float32(spur.angle) + np.pi) % (2 * np.pi) - np.pi
         rim = self.height_mm / 2 if spur.is_upper else -self.height_mm / 2
-        return np.asarray(
-            spur.size_mm * np.exp(-((turn / 0.35) ** 2) - ((w - rim) / RIM_MM) ** 2), np.float32
-        )
+        fade = np.exp(-(((w - rim) / spur.tall_mm) ** 2))
+        return np.asarray(spur.size_mm * fade * _beside(spur, angle), np.float32)
+
+    def _lip(self, relative: Array, local: Local, *, is_upper: bool) -> Array:
+        """Return how much higher spurs make the rim of an endplate, mm."""
+        u, v, _ = local
+        total = np.zeros_like(relative)
+        grown = [one for one in self.osteophytes if one.lip_mm and one.is_upper == is_upper]
+        if grown:
+            angle = np.arctan2(v, u)
+            rise = np.clip((relative - np.float32(LIP_FROM)) / np.float32(LIP_OVER), 0, 1)
+            for spur in grown:
+                total = np.maximum(total, np.float32(spur.lip_mm) * rise * _beside(spur, angle))
+        return total
 
     def plate_depth(self, plate: Endplate, relative: Array, local: Local) -> Array:
         """Return the depth below an endplate at the upper end in mm; negative in the disc.
@@ -190,7 +214,10 @@ class Vertebra:
         u, v, w = local
         relative, wall = self.wall(local)
         upper = self.plate_depth(self.upper, relative, local)
-        return relative, wall, upper, self.plate_depth(self.lower, relative, (u, v, -w))
+        lower = self.plate_depth(self.lower, relative, (u, v, -w))
+        upper += self._lip(relative, local, is_upper=True)
+        lower += self._lip(relative, local, is_upper=False)
+        return relative, wall, upper, lower
 
     def inside_hu(self, local: Local, plate_depths: tuple[Array, Array]) -> Array:
         """Return the attenuation of the cancellous bone.
@@ -203,10 +230,25 @@ class Vertebra:
         hu = np.float32(self.trabecular_hu) + self.grain(local)
         for plate, depth in zip((self.upper, self.lower), plate_depths):
             hu += plate.sclerosis_hu * np.exp(-np.maximum(depth, 0) / SUBCHONDRAL_MM)
+        hu += self._spur_hu(local)
         vein = self.vein(local)
         return np.asarray(
             hu + vein * (np.float32(VEIN_HU) - hu) * np.float32(VEIN_SHARE), np.float32
         )
+
+    def _spur_hu(self, local: Local) -> Array:
+        """Return what dense spurs add: all of it beyond the plain rim, less just inside."""
+        u, v, w = local
+        total = np.zeros(u.shape, np.float32)
+        dense = [one for one in self.osteophytes if one.dense_hu]
+        if dense:
+            angle = np.arctan2(v, u)
+            rim = np.hypot(2 * u / np.float32(self.width_mm), 2 * v / np.float32(self.depth_mm))
+            outer = np.clip((rim - np.float32(0.75)) / np.float32(0.2), 0, 1)
+            for spur in dense:
+                share = self._spur(spur, angle, w) / np.float32(spur.size_mm)
+                total = np.maximum(total, np.float32(spur.dense_hu) * outer * np.sqrt(share))
+        return total
 
     def vein(self, local: Local) -> Array:
         """Return the share of each point in the basivertebral vein, 0 to 1.
@@ -244,3 +286,9 @@ class Vertebra:
             ]
             total += ndimage.map_coordinates(lattice, index, order=1, mode="nearest")
         return total
+
+
+def _beside(spur: Osteophyte, angle: Array) -> Array:
+    """Share of a spur that is left at an angle: 1 in its middle."""
+    turn = (angle - np.float32(spur.angle) + np.pi) % (2 * np.pi) - np.pi
+    return np.asarray(np.exp(-((turn / spur.breadth) ** 2)), np.float32)

@@ -102,22 +102,23 @@ PLAQUES_SHAPE = 0.7
 that the agent makes as bright as cancellous bone (a chosen setting)."""
 
 
-def draw_plaques(rng: np.random.Generator, age: float) -> tuple[Plaque, ...]:
+def draw_plaques(rng: np.random.Generator, age: float, lime: float = 1.0) -> tuple[Plaque, ...]:
     """Draw the calcified patches of an aorta.
 
     Args:
         rng: Source of every draw.
         age: Years: before 42 there are none.
+        lime: Factor on their number; above 1 they reach farther around, too.
     Returns: The patches, most of them low.
     """
     burden = rng.gamma(PLAQUES_SHAPE, 1 / PLAQUES_SHAPE)
-    count = int(rng.poisson(max(age - PLAQUES_FROM_YEARS, 0) * PLAQUES_A_YEAR * burden))
+    count = int(rng.poisson(max(age - PLAQUES_FROM_YEARS, 0) * PLAQUES_A_YEAR * burden * lime))
     return tuple(
         Plaque(
             z_mm=float(rng.beta(1.0, 1.4) * 240 - 42),
             half_height_mm=float(rng.uniform(2, 14)),
             angle=float(rng.uniform(-np.pi, np.pi)),
-            half_angle=float(rng.uniform(0.15, 1.1)),
+            half_angle=float(rng.uniform(0.15, 1.1 if lime <= 1 else 1.9)),
             thickness_mm=float(rng.uniform(0.9, 3.2)),
             density_share=float(rng.uniform(0.45, 1.5)),
         )
