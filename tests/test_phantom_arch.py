@@ -11,8 +11,8 @@ from osteoscreen.phantom.arch import PEDICLE_WIDTH_MM, ArchPlan, draw_arch
 from osteoscreen.phantom.capsule import Capsule
 from osteoscreen.phantom.field import Array
 
-POSITIONS = (-0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0)
-"""T11 to L5."""
+POSITIONS = (-0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0)
+"""T10 to L5."""
 DEPTH_MM, HEIGHT_MM = 32.0, 27.0
 SPINOUS = 2
 """The first parts of an arch are the spinous process; both sides follow."""
@@ -116,3 +116,21 @@ def test_wear_thickens_the_joints() -> None:
 def test_the_same_numbers_give_the_same_arch() -> None:
     assert _arch(7) == _arch(7)
     assert _arch(7) != _arch(8)
+
+
+def test_thoracic_joints_lie_in_the_coronal_plane_and_lumbar_ones_do_not() -> None:
+    """The joints are the fourth and fifth part of a side, behind pedicle, pars and lamina."""
+    for position, is_coronal in ((-0.75, True), (-0.5, True), (-0.25, False), (0.0, False)):
+        for part in _arch(1, position)[SPINOUS + 3 : SPINOUS + 5]:
+            run = np.abs(np.array(part.end) - np.array(part.start))
+            assert (run[0] > 4 * run[1]) == is_coronal
+
+
+def test_the_transverse_process_is_long_at_t10_and_a_stub_at_t12() -> None:
+    reach = [
+        np.mean([np.ptp([part.start[0], part.end[0]]) for seed in range(20)
+                 for part in [_arch(seed, position)[-1]]])
+        for position in (-0.75, -0.5, -0.25)
+    ]  # fmt: skip
+    # 12 mm on average, of which 0.4 is left at T12.
+    assert_allclose(reach, [12, 8.4, 4.8], rtol=0.12)

@@ -177,6 +177,20 @@ def test_the_same_numbers_give_the_same_spine() -> None:
         assert_array_equal(one.texture[1], other.texture[1])
 
 
+def test_bridging_adds_broad_spurs_that_grow_over_the_disc() -> None:
+    plain, bridged = (_spine(4, bridging=much) for much in (0.0, 1.0))
+    assert not any(spur.lip_mm for one in plain.bodies for spur in one.osteophytes)
+    lips = [(spur.lip_mm, one.disc_mm) for one in bridged.vertebrae for spur in one.osteophytes]
+    grown = [lip / disc for lip, disc in lips if lip]
+    # Eight vertebrae with five each on average.
+    assert len(grown) > 20
+    assert 0.2 <= min(grown) < max(grown) <= 0.8
+    # Nothing else of the spine moves.
+    for one, other in zip(plain.bodies, bridged.bodies):
+        assert one.centre_mm == other.centre_mm
+        assert one.arch == other.arch
+
+
 def test_wear_thins_the_discs_and_grows_spurs_and_sclerosis() -> None:
     young = [_spine(seed, wear=0.0) for seed in SEEDS]
     worn = [_spine(seed, wear=1.0) for seed in SEEDS]

@@ -194,6 +194,31 @@ def test_a_spur_grows_at_its_rim_and_on_its_side() -> None:
     assert_allclose(_area_mm2(vertebra, -13.0), _area_mm2(PLAIN, -13.0), rtol=1e-3)
 
 
+def test_a_lip_raises_the_rim_of_its_endplate_alone() -> None:
+    """Full height where the spur is, none in the middle, at the back or below."""
+    spur = Osteophyte(-math.pi / 2, 5.0, is_upper=True, lip_mm=4.0)
+    vertebra = dataclasses.replace(PLAIN, osteophytes=(spur,))
+    v = np.array([-19.0, 0.0, 15.5])
+    _, _, upper, lower = vertebra.depths(_at(0.0, v, 13.5))
+    assert_allclose(upper, [4.0, 0.0, 0.0], atol=1e-3)
+    assert_allclose(lower, 27.0, atol=1e-4)
+    beside, above = vertebra.margins_mm
+    assert (beside, above) == (5.0, 4.0)
+    assert PLAIN.margins_mm == (0.0, 0.0)
+
+
+def test_a_dense_spur_is_dense_at_its_rim_and_not_in_the_middle() -> None:
+    spur = Osteophyte(-math.pi / 2, 5.0, is_upper=True, dense_hu=400.0)
+    vertebra = dataclasses.replace(PLAIN, osteophytes=(spur,))
+    far = np.full(4, 20.0, np.float32)
+    hu = vertebra.inside_hu(
+        _at(0.0, np.array([-18.0, -8.0, 15.0, -18.0]), [13.5] * 3 + [0.0]), (far, far)
+    )
+    # At w = 0 the spur has faded by exp(-(13.5 / 3)^2), and its density by the root of that.
+    assert_allclose(hu[:3], [530, 130, 130], atol=0.5)
+    assert hu[3] < 130 + 1
+
+
 def test_sclerosis_decays_away_from_its_endplate() -> None:
     vertebra = dataclasses.replace(PLAIN, upper=dataclasses.replace(FLAT, sclerosis_hu=80.0))
     depth = np.array([0.0, 2.5, 5.0, -1.0])
