@@ -22,7 +22,9 @@ from osteoscreen.phantom.vertebra import (
     VEIN_SHARE,
     BodyOutline,
     Endplate,
+    Lesion,
     Local,
+    Node,
     Osteophyte,
     Vertebra,
 )
@@ -227,6 +229,41 @@ def test_sclerosis_decays_away_from_its_endplate() -> None:
     )
     expected = 130 + 80 * np.exp(-np.maximum(depth, 0) / SUBCHONDRAL_MM)
     assert_allclose(hu, expected, atol=0.1)
+
+
+def test_leaning_sclerosis_is_all_on_one_side() -> None:
+    plate = dataclasses.replace(FLAT, sclerosis_hu=80.0, sclerosis_mm=5.0, lean=(1.0, 0.0))
+    vertebra = dataclasses.replace(PLAIN, upper=plate)
+    depth, far = np.full(3, 5.0, np.float32), np.full(3, 50.0, np.float32)
+    hu = vertebra.inside_hu(_at(np.array([-22.0, 0.0, 22.0]), -12.0, 8.5), (depth, far))
+    assert_allclose(hu, 130 + np.array([0, 80, 160]) * np.exp(-1), atol=0.2)
+
+
+def test_a_leaning_plate_never_thins_the_bone() -> None:
+    plate = dataclasses.replace(FLAT, sclerosis_hu=80.0, lean=(-2.0, 1.0))
+    vertebra = dataclasses.replace(PLAIN, upper=plate)
+    u, v = np.meshgrid(np.linspace(-20, 20, 21), np.linspace(-14, 14, 15))
+    near, far = np.ones(u.shape, np.float32), np.full(u.shape, 50.0, np.float32)
+    assert vertebra.inside_hu(_at(u, v, 12.5), (near, far)).min() > 130 - 0.1
+
+
+def test_a_node_dips_into_its_endplate_at_its_place() -> None:
+    node = Node(u_mm=6.0, v_mm=-4.0, radius_mm=4.0, depth_mm=5.0)
+    vertebra = dataclasses.replace(PLAIN, lower=dataclasses.replace(FLAT, nodes=(node,)))
+    heights = [_height_mm(vertebra, 6.0, -4.0), _height_mm(vertebra, 10.0, -4.0)]
+    assert_allclose(heights, [22.0, 27 - 5 * math.exp(-1)], atol=1e-4)
+    assert_allclose(_height_mm(vertebra, -12.0, 8.0), 27, atol=1e-3)
+
+
+def test_a_lesion_changes_the_bone_in_its_ball_and_nowhere_else() -> None:
+    lesion = Lesion(centre_mm=(10.0, 0.0, 3.0), radius_mm=5.0, change_hu=400.0)
+    vertebra = dataclasses.replace(PLAIN, lesions=(lesion,))
+    far = np.full(5, 20.0, np.float32)
+    u = np.array([10.0, 14.4, 15.0, 15.6, 4.0])
+    hu = vertebra.inside_hu(_at(u, 0.0, 3.0), (far, far)) - PLAIN.inside_hu(
+        _at(u, 0.0, 3.0), (far, far)
+    )
+    assert_allclose(hu, [400, 400, 200, 0, 0], atol=10)
 
 
 def test_the_vein_is_nothing_at_the_front_wall_and_strongest_at_the_back() -> None:

@@ -12,6 +12,7 @@ from enum import StrEnum
 import numpy as np
 
 from osteoscreen.phantom.bone import Bone, draw_bone, draw_sex_and_age
+from osteoscreen.phantom.disease import with_disease
 from osteoscreen.phantom.field import SmoothField, draw_field
 from osteoscreen.phantom.implant import draw_implants
 from osteoscreen.phantom.person import Person, draw_person
@@ -31,6 +32,7 @@ GENERATOR_VERSION = 2
 
 STREAMS = (
     "person", "bone", "spine", "tissue", "trunk", "organ", "field", "scan", "noise", "slices",
+    "disease",
 )  # fmt: skip
 """Names of the random streams, in the order in which they are spawned: append only."""
 
@@ -149,6 +151,7 @@ def draw_patient(
     spine = draw_spine(rngs["spine"], imaged, shape)
     if is_randomised:
         spine = replace(spine, implants=draw_implants(rngs["spine"], spine.vertebrae))
+        spine = with_disease(rngs["disease"], spine)
     body_wall = float(rngs["bone"].uniform(0.1, 1.0)) if is_randomised else BODY_WALL
     arch_above_hu = float(rngs["bone"].normal(*ARCH_ABOVE_HU))
     fields = [draw_field(rngs["field"], pitch, FIELD_BOX_MM) for pitch in FIELD_PITCH_MM]

@@ -12,6 +12,7 @@ from osteoscreen.phantom.arch import ArchPlan, draw_arch
 from osteoscreen.phantom.bone import Bone
 from osteoscreen.phantom.capsule import Frame
 from osteoscreen.phantom.column import Column
+from osteoscreen.phantom.disc import Disc
 from osteoscreen.phantom.field import Array
 from osteoscreen.phantom.implant import Implant
 from osteoscreen.phantom.sacrum import Sacrum, draw_sacrum
@@ -113,6 +114,7 @@ class Spine:
         sacrum: The sacrum; painted, but not marked.
         column: The line through the centres of all bodies.
         implants: Screws, rods and cement.
+        discs: What wear has left in each disc, from the head down; none for plain discs.
     """
 
     shape: SpineShape
@@ -120,6 +122,7 @@ class Spine:
     sacrum: Sacrum
     column: Column
     implants: tuple[Implant, ...] = field(default=())
+    discs: tuple[Disc, ...] = field(default=())
 
     @property
     def bodies(self) -> tuple[Vertebra, ...]:

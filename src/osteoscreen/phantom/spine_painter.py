@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from osteoscreen.phantom.capsule import union_depth
+from osteoscreen.phantom.disc import PLAIN, paint_disc
 from osteoscreen.phantom.field import Array
 from osteoscreen.phantom.ilium import SACROILIAC_GAP_MM
 from osteoscreen.phantom.plane import Plane, Window
@@ -28,8 +29,6 @@ ARCH_SHELL = 1.3
 """Cortex of the arches against that of the patient's bones."""
 SPURS_MM = 20.0
 """The spurs of a body reach no farther out, many as they are."""
-ANNULUS_HU = 25.0
-"""How much denser the rim of a disc is than its middle."""
 
 Marks = NDArray[np.uint8]
 
@@ -50,8 +49,9 @@ def paint_spine(
     """
     arches = _arches(spine, plane)
     _paint_canal(spine, tissues, plane, hu, arches)
-    for above, below in pairwise(spine.bodies):
-        _paint_disc(above, below, plane, hu, tissues.disc)
+    discs = spine.discs or (PLAIN,) * (len(spine.bodies) - 1)
+    for disc, bodies in zip(discs, pairwise(spine.bodies)):
+        paint_disc(disc, bodies, plane, hu, tissues.disc)
     mark = _paint_arches(arches, surface, plane, hu)
     for index, vertebra in enumerate(spine.bodies):
         arch = arches.get(min(index, len(spine.vertebrae)))
@@ -166,32 +166,6 @@ def _canal_window(above: Vertebra, below: Vertebra, plane: Plane) -> Window | No
         for i in range(2)
     )
     return rows, columns
-
-
-def _paint_disc(above: Vertebra, below: Vertebra, plane: Plane, hu: Array, disc_hu: float) -> None:
-    frame, half = above.frame, above.width_mm / 2 + 6
-    reach = -above.height_mm / 2
-    box = ((-half, half), (-half, half), (reach - above.disc_mm - 12, reach + 6))
-    window = frame.window(box, plane)
-    if window is None:
-        return
-    part = plane.part(window)
-    local_above, local_below = frame.local(part), below.frame.local(part)
-    between = (
-        (local_above[2] < 0) & (local_below[2] > 0) & (np.hypot(*local_above[:2]) < 1.4 * half)
-    )
-    if not between.any():
-        return
-    u, v, w = (axis[between] for axis in local_above)
-    relative_above, wall_above = above.wall((u, v, w))
-    u, v, w = (axis[between] for axis in local_below)
-    relative_below, wall_below = below.wall((u, v, w))
-    # The ring bulges a little beyond both rims.
-    cover = covered(np.minimum(wall_above, wall_below) + np.float32(0.7), plane.pixel_mm)
-    core = np.float32(0.5) * (relative_above + relative_below)
-    values = np.float32(disc_hu) + np.float32(ANNULUS_HU) * (core - np.float32(0.6))
-    view = hu[window]
-    view[between] += cover * (values - view[between])
 
 
 def _paint_arches(arches: dict[int, Array], surface: BoneSurface, plane: Plane, hu: Array) -> Marks:

@@ -18,6 +18,8 @@ LIP_FROM, LIP_OVER = 0.72, 0.2
 """Relative radius at which the lip of a spur begins to rise, and the way to its full height."""
 SUBCHONDRAL_MM = 2.5
 """Decay of the dense bone under an endplate."""
+LESION_EDGE_MM = 1.0
+"""Over which a lesion fades into the bone around it."""
 TEXTURE_PITCH_MM = (9.0, 2.6, 1.2)
 """Patches of marrow, then the coarse and the fine grain of trabeculae as clinical CT shows them."""
 TEXTURE_STRETCH = 2.2
@@ -55,6 +57,50 @@ class Osteophyte:
 
 
 @dataclass(frozen=True)
+class Node:
+    """A Schmorl's node: the disc has pushed into the endplate.
+
+    Args:
+        u_mm, v_mm: Where, from the axis of the body.
+        radius_mm: Distance from its middle at which a share of 1/e of the dip is left.
+        depth_mm: Dip in its middle.
+    """
+
+    u_mm: float
+    v_mm: float
+    radius_mm: float
+    depth_mm: float
+
+    def dip(self, u: Array, v: Array) -> Array:
+        """Return how much lower the endplate is at each place, mm."""
+        away = (u - np.float32(self.u_mm)) ** 2 + (v - np.float32(self.v_mm)) ** 2
+        dip = np.float32(self.depth_mm) * np.exp(-away / np.float32(self.radius_mm**2))
+        return np.asarray(dip, np.float32)
+
+
+@dataclass(frozen=True)
+class Lesion:
+    """A ball of denser or thinner bone inside a body, such as a bone island.
+
+    Args:
+        centre_mm: Its middle in local coordinates (u, v, w).
+        radius_mm: Its radius.
+        change_hu: How much denser it is than the bone around it, at 120 kVp.
+    """
+
+    centre_mm: tuple[float, float, float]
+    radius_mm: float
+    change_hu: float
+
+    def added_hu(self, local: Local) -> Array:
+        """Return what it adds at each point."""
+        squared = [(axis - np.float32(mid)) ** 2 for axis, mid in zip(local, self.centre_mm)]
+        depth = np.float32(self.radius_mm) - np.sqrt(squared[0] + squared[1] + squared[2])
+        share = np.clip(depth / np.float32(LESION_EDGE_MM) + np.float32(0.5), 0, 1)
+        return np.asarray(np.float32(self.change_hu) * share, np.float32)
+
+
+@dataclass(frozen=True)
 class Endplate:
     """One endplate as a height field over the body.
 
@@ -64,6 +110,10 @@ class Endplate:
         side_mm: Height that the right wall has more than the left one: half of it at each.
         thickness_mm: Thickness of its compact bone.
         sclerosis_hu: Extra attenuation right under it.
+        sclerosis_mm: Depth at which a share of 1/e of that is left.
+        lean: How much more of it there is at the left and at the back rim than in the middle,
+            shares; as much less at the other rim, but never less than none.
+        nodes: Schmorl's nodes.
     """
 
     concavity_mm: float
@@ -71,6 +121,9 @@ class Endplate:
     side_mm: float
     thickness_mm: float
     sclerosis_hu: float
+    sclerosis_mm: float = SUBCHONDRAL_MM
+    lean: tuple[float, float] = (0.0, 0.0)
+    nodes: tuple[Node, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -109,6 +162,7 @@ class Vertebra:
         arch: Posterior elements.
         osteophytes: Spurs on the rims.
         texture: Variation of the attenuation in local coordinates: patches, coarse, fine grain.
+        lesions: Balls of denser or thinner bone.
     """
 
     level: str
@@ -123,6 +177,7 @@ class Vertebra:
     arch: tuple[Capsule, ...]
     osteophytes: tuple[Osteophyte, ...]
     texture: tuple[Array, ...]
+    lesions: tuple[Lesion, ...] = ()
 
     @property
     def centre_mm(self) -> tuple[float, float, float]:
@@ -207,6 +262,8 @@ class Vertebra:
         )
         height -= plate.front_mm * np.clip(0.5 - v / np.float32(self.depth_mm), 0, 1)
         height -= plate.side_mm * np.clip(u / np.float32(self.width_mm), -0.5, 0.5)
+        for node in plate.nodes:
+            height -= node.dip(u, v)
         return np.asarray(height - w, np.float32)
 
     def depths(self, local: Local) -> tuple[Array, Array, Array, Array]:
@@ -229,12 +286,23 @@ class Vertebra:
         """
         hu = np.float32(self.trabecular_hu) + self.grain(local)
         for plate, depth in zip((self.upper, self.lower), plate_depths):
-            hu += plate.sclerosis_hu * np.exp(-np.maximum(depth, 0) / SUBCHONDRAL_MM)
+            hu += self._sclerosis(plate, local) * np.exp(-np.maximum(depth, 0) / plate.sclerosis_mm)
         hu += self._spur_hu(local)
+        for lesion in self.lesions:
+            hu += lesion.added_hu(local)
         vein = self.vein(local)
         return np.asarray(
             hu + vein * (np.float32(VEIN_HU) - hu) * np.float32(VEIN_SHARE), np.float32
         )
+
+    def _sclerosis(self, plate: Endplate, local: Local) -> Array | float:
+        """Return the extra attenuation right under an endplate at each place."""
+        left, back = plate.lean
+        if left == back == 0:
+            return plate.sclerosis_hu
+        u, v, _ = local
+        more = np.float32(2 * left / self.width_mm) * u + np.float32(2 * back / self.depth_mm) * v
+        return np.asarray(plate.sclerosis_hu * np.maximum(1 + more, 0), np.float32)
 
     def _spur_hu(self, local: Local) -> Array:
         """Return what dense spurs add: all of it beyond the plain rim, less just inside."""

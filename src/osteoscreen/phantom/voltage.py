@@ -88,4 +88,5 @@ def _vertebra(vertebra: Vertebra, marrow: _Marrow) -> Vertebra:
         upper=replace(upper, sclerosis_hu=upper.sclerosis_hu * gain),
         lower=replace(lower, sclerosis_hu=lower.sclerosis_hu * gain),
         texture=tuple(lattice * gain for lattice in vertebra.texture),
+        lesions=tuple(replace(one, change_hu=one.change_hu * gain) for one in vertebra.lesions),
     )

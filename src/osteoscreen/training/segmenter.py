@@ -93,6 +93,7 @@ def segmenter_loss(
         logits: MS-Net before the sigmoid.
         target: 1 on the vertebra, else 0.
     """
+    logits = logits.float()  # sums over a batch lose their digits in half precision
     marks = torch.sigmoid(logits)
     if name == "mae":
         return nn.functional.l1_loss(marks, target)
