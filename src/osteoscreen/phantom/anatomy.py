@@ -51,6 +51,9 @@ network missed dark bodies between dense endplates in real CT."""
 BRIDGING_SHARE = 0.3
 """Randomised patients whose spurs bridge the discs: a network took such discs for bodies, and a
 limy aorta before them."""
+CROOKED_SHARE, CROOKED_DEG = 0.35, 9.0
+"""Randomised patients whose bodies tilt unevenly, and the largest spread of their tilts: in a worn
+real spine an axial slice cut two bodies and the gas between them."""
 BODY_WALL = 0.5
 """Cortex of the walls of a body against that of the patient's bones: the shell of a vertebral body
 is thinner than half a millimetre in life, and hardly shows in a routine CT."""
@@ -189,7 +192,7 @@ def _draw_shape(
         wear, sclerosis = float(rng.uniform(0.5, 1.6)), float(rng.uniform(1, 5))
     shape = SpineShape(
         scale=scale,
-        lordosis=float(np.clip(rng.normal(1.0, 0.2), *LORDOSIS_LIMITS)),
+        lordosis=float(np.clip(rng.normal(1.0, 0.3 if is_randomised else 0.2), *LORDOSIS_LIMITS)),
         scoliosis_deg=float(abs(rng.normal(0, 8 if is_randomised else 3))),
         wear=wear,
         lumbar_count=int(rng.choice(LUMBAR_COUNTS, p=LUMBAR_SHARES)),
@@ -198,7 +201,10 @@ def _draw_shape(
     if not is_randomised:
         return shape
     bridging = float(rng.uniform(0.2, 1)) if rng.random() < BRIDGING_SHARE else 0.0
-    return replace(shape, uneven_deg=float(rng.uniform(1, 4.5)), bridging=bridging)
+    uneven_deg = float(rng.uniform(1, 4.5))
+    if rng.random() < CROOKED_SHARE:
+        uneven_deg = float(rng.uniform(4.5, CROOKED_DEG))
+    return replace(shape, uneven_deg=uneven_deg, bridging=bridging)
 
 
 def _randomise(rng: np.random.Generator, bone: Bone) -> Bone:
