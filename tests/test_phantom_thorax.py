@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 
 import numpy as np
+import pytest
 from numpy.testing import assert_allclose
 
 from osteoscreen.phantom.anatomy import Mode, Patient, draw_patient
 from osteoscreen.phantom.plane import Plane
 from osteoscreen.phantom.section import layers
-from osteoscreen.phantom.thorax import HEAD_MM, RIBS, lung_height
+from osteoscreen.phantom.thorax import HEAD_MM, HEAD_SCATTER_MM, RIBS, lung_height
 
 
 @functools.cache
@@ -44,9 +45,26 @@ def test_each_rib_leaves_the_head_beside_its_vertebra() -> None:
             assert rib.points_mm[-1][2] < z - 30
 
 
-def test_ribs_stay_under_the_skin() -> None:
+def test_ribs_of_randomised_patients_leave_from_near_there() -> None:
+    """Each pair alike, and on average where those of calibrated patients do."""
+    away = []
+    for case in range(12):
+        patient = draw_patient(21, case, Mode.RANDOMISED)
+        scale = patient.person.scale
+        ribs = patient.trunk.thorax.ribs
+        x, y, _ = patient.spine.vertebra("T10").centre_mm
+        right, left = (rib.points_mm[0] for rib in ribs[4:6])
+        assert_allclose(x - right[0], left[0] - x, atol=0.01)
+        away.append(((left[0] - x) / scale - HEAD_MM[0][0], (left[1] - y) / scale - HEAD_MM[0][1]))
+    assert 0.5 * HEAD_SCATTER_MM < np.std(away) < 1.5 * HEAD_SCATTER_MM
+    # Four standard errors of the mean of 24.
+    assert abs(np.mean(away)) < 4 * HEAD_SCATTER_MM / np.sqrt(24)
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+def test_ribs_stay_under_the_skin(mode: Mode) -> None:
     for case in range(3):
-        trunk = _patient(case).trunk
+        trunk = draw_patient(21, case, mode).trunk
         for rib in trunk.thorax.ribs:
             for x, y, z, radius in rib.points_mm[::9]:
                 point = Plane(

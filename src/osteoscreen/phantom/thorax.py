@@ -20,8 +20,14 @@ RIBS = {
 }  # fmt: skip
 HEAD_MM = ((21.0, 11.0, 3.0), (38.0, 24.0, 2.0))
 """Head and tubercle of a rib: beside, behind and above the centre of its vertebra."""
+HEAD_SCATTER_MM, RIB_GIRTH = 3.0, (0.8, 1.35)
+"""Randomised: spread of where head and tubercle lie, along each axis, and of the thickness. Ribs
+beside the lowest thoracic bodies of a real CT were taken for processes."""
 RIB_RADIUS_MM, RIB_HEIGHT = 3.3, 1.8
 LUNG_VESSEL_HU = 40.0
+
+Knot = tuple[float, float, float, float]
+"""A point that a rib is drawn through (x, y, z), and its radius there."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +102,8 @@ def draw_thorax(
     centres: dict[str, tuple[float, float, float]],
     scale: float,
     sink_mm: float,
+    *,
+    is_randomised: bool = False,
 ) -> Thorax:
     """Draw the chest.
 
@@ -105,6 +113,7 @@ def draw_thorax(
         centres: Centres of the bodies of T10, T11 and T12.
         scale: Size of the person.
         sink_mm: How far the breath pushes the diaphragm down.
+        is_randomised: Whether ribs meet their vertebrae in more ways than usual.
     Returns: The chest.
     """
     top = np.array(centres["T10"])
@@ -113,8 +122,13 @@ def draw_thorax(
     for name, (above, share, fall) in RIBS.items():
         level = np.array(centres[f"T{name}"]) if f"T{name}" in centres else top + above * step
         long = share * float(rng.normal(1, 0.05)) * np.pi
+        heads, girth = np.array(HEAD_MM), 1.0
+        if is_randomised:
+            heads = heads + HEAD_SCATTER_MM * rng.standard_normal(heads.shape)
+            girth = float(rng.uniform(*RIB_GIRTH))
         for side in (-1, 1):
-            rib, end = _draw_rib(rng, outline, level, side, (long, fall * scale, scale))
+            knots = _joint(level, heads, side, (scale, girth))
+            rib, end = _draw_rib(outline, level, side, (long, fall * scale, scale), knots)
             ribs.append(rib)
             if name in ("8", "9", "10"):
                 cartilages.append(_draw_cartilage(outline, end, side, scale))
@@ -136,24 +150,31 @@ def draw_thorax(
     )
 
 
+def _joint(level: Array, heads: Array, side: int, size: tuple[float, float]) -> list[Knot]:
+    """Knots of a rib's head and tubercle: place and radius; ``size`` is scale and girth."""
+    scale, girth = size
+    radius = RIB_RADIUS_MM * scale * girth * 0.95
+    return [
+        (
+            float(level[0]) + side * float(u) * scale,
+            float(level[1]) + float(v) * scale,
+            float(level[2]) + float(w) * scale,
+            radius,
+        )
+        for u, v, w in heads
+    ]
+
+
 def _draw_rib(
-    rng: np.random.Generator,
     outline: Outline,
     level: Array,
     side: int,
     size: tuple[float, float, float],
+    joint: list[Knot],
 ) -> tuple[Tube, tuple[float, float, float]]:
-    """One rib; also where it ends: angle, depth below the skin and height."""
+    """One rib from its joint on; also where it ends: angle, depth below the skin and height."""
     long, fall, scale = size
-    knots = [
-        (
-            float(level[0]) + side * u * scale,
-            float(level[1]) + v * scale,
-            float(level[2]) + w * scale,
-            RIB_RADIUS_MM * scale * 0.95,
-        )
-        for u, v, w in HEAD_MM
-    ]
+    knots, radius = list(joint), joint[0][3] / 0.95
     begin = 0.19 * np.pi
     angle, below, z = 0.0, 0.0, 0.0
     for share in np.linspace(0, 1, 14):
@@ -165,7 +186,7 @@ def _draw_rib(
         near = float(np.clip(share * 6, 0, 1))
         below = fat + max(wall - 6.0, 5.0) * near + 15.0 * (1 - near)
         x, y = section.place(angle, below)
-        knots.append((x, y, z, RIB_RADIUS_MM * scale * (1.06 - 0.22 * share)))
+        knots.append((x, y, z, radius * (1.06 - 0.22 * share)))
     return smooth_tube(knots, height=RIB_HEIGHT, pitch=0.6), (angle, below, z)
 
 

@@ -222,7 +222,7 @@ def draw_trunk(
         outline=outline,
         abdomen=_draw_abdomen(organ_rng, person, outline, sink, is_randomised=is_randomised),
         muscles=draw_muscles(rng, spine.column, scale, infiltration, bulk),
-        thorax=draw_thorax(rng, outline, centres, scale, sink),
+        thorax=draw_thorax(rng, outline, centres, scale, sink, is_randomised=is_randomised),
         pelvis=pelvis,
         surroundings=draw_surroundings(rng, outline, scale, is_randomised=is_randomised),
         infiltration=infiltration,
