@@ -18,6 +18,7 @@ from osteoscreen.bundle import Bundle
 from osteoscreen.cohort.manifest import Manifest, Split
 from osteoscreen.cohort.slices import LabelledSlice, read_slices
 from osteoscreen.evaluation.metrics import (
+    BOOTSTRAP_SEED,
     accuracy_score,
     auc_scores,
     bootstrap_interval,
@@ -29,8 +30,6 @@ from osteoscreen.screening.decision import softmax
 from osteoscreen.screening.marking import Marks, mark_volume
 from osteoscreen.screening.screen import choose_slices, roi_logits
 from osteoscreen.volume import Volume
-
-BOOTSTRAP_SEED = 20180101
 
 
 @dataclass(frozen=True, eq=False)

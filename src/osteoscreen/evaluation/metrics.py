@@ -14,6 +14,8 @@ BoolArray = NDArray[np.bool_]
 
 RESAMPLES = 1000
 """Bootstrap resamples: the 2.5 % point then rests on 25 of them."""
+BOOTSTRAP_SEED = 20180101
+"""Seed of the resamples of every printed interval."""
 
 
 class UndefinedMetricWarning(UserWarning):
