@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from osteoscreen.phantom.anatomy import CROOKED_DEG, LORDOSIS_LIMITS
 from osteoscreen.phantom.bone import Bone, draw_bone, draw_sex_and_age
 from osteoscreen.phantom.field import Array
 from osteoscreen.phantom.spine import (
@@ -69,6 +70,16 @@ def test_vertebrae_follow_each_other_from_the_head_down(count: int) -> None:
         assert tuple(one.level for one in spine.sacrum.bodies) == ("S1", "S2", "S3")
         heights = [one.centre_mm[2] for one in spine.bodies]
         assert heights == sorted(heights, reverse=True)
+
+
+def test_they_do_so_at_the_strongest_lordosis_and_the_most_uneven_tilts() -> None:
+    """Once a sacral body lay above its upper neighbour, and the column could not be drawn."""
+    for seed in range(300):
+        spine = _spine(
+            seed, lordosis=LORDOSIS_LIMITS[1], uneven_deg=CROOKED_DEG, scoliosis_deg=20.0
+        )
+        heights = [one.centre_mm[2] for one in spine.bodies]
+        assert (np.diff(heights) < 0).all()
 
 
 def test_there_is_no_vertebra_of_an_unknown_name() -> None:

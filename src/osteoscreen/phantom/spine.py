@@ -58,6 +58,9 @@ THORACIC_TILT_DEG = {"T10": -13.0, "T11": -12.5, "T12": -11.0}
 LUMBAR_TILT_DEG = (-9.0, -5.0, 0.0, 8.0, 19.0)
 SACRAL_TILT_DEG = {"S1": 36.0, "S2": 48.0, "S3": 58.0}
 """Tilt of the bodies against the axial plane at average lordosis; positive faces forward."""
+SACRAL_UNEVEN_DEG = 2.0
+"""Largest spread of the tilts of the sacral bodies, which are grown together: more, and at the
+strongest lordosis one would lie above its upper neighbour."""
 
 BRIDGE_ANGLE = -2.1
 """Mean place of bridging spurs: between front (-pi / 2) and right (pi)."""
@@ -89,7 +92,7 @@ class SpineShape:
         wear: 0 (young) to 1 (worn): thinner discs, osteophytes, sclerosis.
         lumbar_count: Number of lumbar vertebrae, 4 to 6.
         sclerosis: Factor on the dense bone under the endplates.
-        uneven_deg: Spread of the tilt of each body around the curve.
+        uneven_deg: Spread of the tilt of each body around the curve; of the sacral ones 2 at most.
         bridging: 0 (none) to 1: broad, dense spurs that bridge the discs, as in diffuse
             idiopathic skeletal hyperostosis.
     """
@@ -203,7 +206,8 @@ def _frames(
     phase = rng.uniform(0, 2 * np.pi)
     axes = {}
     for index, level in enumerate(levels):
-        tilt = np.radians(float(tilts[level][0]) * shape.lordosis + rng.normal(0, shape.uneven_deg))
+        uneven = min(shape.uneven_deg, SACRAL_UNEVEN_DEG) if level in SACRAL else shape.uneven_deg
+        tilt = np.radians(float(tilts[level][0]) * shape.lordosis + rng.normal(0, uneven))
         side = np.radians(shape.scoliosis_deg * np.sin(index * 0.75 + phase) + rng.normal(0, 0.8))
         turn = 0.6 * side + np.radians(rng.normal(0, 1.0))
         matrix = _turn((1, 2), tilt) @ _turn((0, 2), side) @ _turn((0, 1), turn)
