@@ -22,6 +22,16 @@ class UndefinedMetricWarning(UserWarning):
     """A metric has no value for this input and is nan."""
 
 
+def undefined(reason: str) -> float:
+    """Warn that a metric has no value, and return nan.
+
+    Args:
+        reason: Which one, and why.
+    """
+    warnings.warn(reason, UndefinedMetricWarning, stacklevel=3)
+    return float("nan")
+
+
 @dataclass(frozen=True)
 class Overlap:
     """Agreement of a mark with its reference, pixel by pixel.
@@ -60,8 +70,7 @@ def overlap(marked: BoolArray, reference: BoolArray) -> Overlap:
 
 def _ratio(part: int, whole: int, name: str) -> float:
     if whole == 0:
-        warnings.warn(f"{name} of empty masks is nan", UndefinedMetricWarning, stacklevel=3)
-        return float("nan")
+        return undefined(f"{name} of empty masks is nan")
     return part / whole
 
 
@@ -74,8 +83,7 @@ def accuracy_score(y_true: NDArray[np.int64], y_score: NDArray[np.float64]) -> f
     Returns: 0 to 1; nan and an ``UndefinedMetricWarning`` without a patient.
     """
     if not len(y_true):
-        warnings.warn("the accuracy of no patient is nan", UndefinedMetricWarning, stacklevel=2)
-        return float("nan")
+        return undefined("the accuracy of no patient is nan")
     return float((y_score.argmax(axis=1) == y_true).mean())
 
 
@@ -92,12 +100,9 @@ def auc_scores(y_true: NDArray[np.int64], y_score: NDArray[np.float64]) -> NDArr
     for index in range(y_score.shape[1]):
         is_class = y_true == index
         if is_class.all() or not is_class.any():
-            warnings.warn(
-                f"the AUC of class {index} needs patients with and without it, it is nan",
-                UndefinedMetricWarning,
-                stacklevel=2,
+            areas.append(
+                undefined(f"the AUC of class {index} needs patients with and without it, it is nan")
             )
-            areas.append(float("nan"))
         else:
             areas.append(float(roc_auc_score(is_class, y_score[:, index])))
     return np.array(areas)

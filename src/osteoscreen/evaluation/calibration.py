@@ -1,0 +1,121 @@
+"""How far probabilities and prediction sets can be believed: calibration and conformal coverage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from osteoscreen.evaluation.metrics import undefined
+
+BINS = 10
+"""Bins of equal width of the confidence, as in the literature on calibration (Guo 2017)."""
+SHARES = 20
+"""Steps of the share of patients that are decided."""
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Patients whose confidence lies in one range.
+
+    Args:
+        low, high: The range; the upper end belongs to it.
+        patients: How many.
+        confidence: Mean probability of the class that was said; nan without a patient.
+        accuracy_score: Share of them that were right; nan without a patient.
+    """
+
+    low: float
+    high: float
+    patients: int
+    confidence: float
+    accuracy_score: float
+
+
+def calibration_bins(y_true: NDArray[np.int64], y_score: NDArray[np.float64]) -> tuple[Bin, ...]:
+    """Sort patients by how sure the classifier was.
+
+    Args:
+        y_true: Class index of each patient.
+        y_score: Probabilities, shape (patients, classes).
+    Returns: Ten bins of the largest probability, rising.
+    """
+    confidence, is_right = y_score.max(axis=1), y_score.argmax(axis=1) == y_true
+    edges = np.linspace(0, 1, BINS + 1)
+    found = []
+    for low, high in pairwise(edges):
+        inside = (confidence > low) & (confidence <= high)
+        count = int(inside.sum())
+        mean = float(confidence[inside].mean()) if count else float("nan")
+        right = float(is_right[inside].mean()) if count else float("nan")
+        found.append(Bin(float(low), float(high), count, mean, right))
+    return tuple(found)
+
+
+def calibration_error(y_true: NDArray[np.int64], y_score: NDArray[np.float64]) -> float:
+    """Return the expected calibration error: how far confidence and accuracy lie apart.
+
+    Args:
+        y_true: Class index of each patient.
+        y_score: Probabilities, shape (patients, classes).
+    Returns: Mean distance over the bins, weighted by patients, 0 to 1; nan and an
+        ``UndefinedMetricWarning`` without a patient.
+    """
+    if not len(y_true):
+        return undefined("the calibration error of no patient is nan")
+    bins = [one for one in calibration_bins(y_true, y_score) if one.patients]
+    apart = sum(one.patients * abs(one.confidence - one.accuracy_score) for one in bins)
+    return apart / len(y_true)
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What the prediction sets of some patients are worth.
+
+    Args:
+        coverage_score: Share of patients whose class is in their set.
+        mean_size: Classes in a set, on average.
+        size_shares: Share of the sets with one, two, … classes.
+    """
+
+    coverage_score: float
+    mean_size: float
+    size_shares: tuple[float, ...]
+
+
+def coverage(y_true: NDArray[np.int64], is_in_set: NDArray[np.bool_]) -> Coverage:
+    """Measure prediction sets.
+
+    Args:
+        y_true: Class index of each patient, one at least.
+        is_in_set: Which classes each set holds, one at least; shape (patients, classes).
+    """
+    sizes = is_in_set.sum(axis=1)
+    return Coverage(
+        coverage_score=float(is_in_set[np.arange(len(y_true)), y_true].mean()),
+        mean_size=float(sizes.mean()),
+        size_shares=tuple(
+            float((sizes == size).mean()) for size in range(1, is_in_set.shape[1] + 1)
+        ),
+    )
+
+
+def accuracy_by_coverage(
+    y_true: NDArray[np.int64], y_score: NDArray[np.float64]
+) -> tuple[tuple[float, float], ...]:
+    """Return what accuracy is left when the least sure patients are left to a person.
+
+    Args:
+        y_true: Class index of each patient, one at least.
+        y_score: Probabilities, shape (patients, classes).
+    Returns: (share of patients that are decided, accuracy on them), from few to all.
+    """
+    order = np.argsort(-y_score.max(axis=1), kind="stable")
+    is_right = (y_score.argmax(axis=1) == y_true)[order]
+    decided = np.arange(1, len(order) + 1)
+    accuracy = np.cumsum(is_right) / decided
+    shares = [step / SHARES for step in range(1, SHARES + 1)]
+    counts = [max(1, round(share * len(order))) for share in shares]
+    return tuple((share, float(accuracy[count - 1])) for share, count in zip(shares, counts))

@@ -1,0 +1,86 @@
+"""Calibration, prediction sets and abstention: hand-worked cases and laws."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+from numpy.typing import NDArray
+
+from osteoscreen.evaluation.calibration import (
+    BINS,
+    accuracy_by_coverage,
+    calibration_bins,
+    calibration_error,
+    coverage,
+)
+from osteoscreen.evaluation.metrics import UndefinedMetricWarning
+
+TRUTH = np.array([0, 0, 1, 2], np.int64)
+SCORE = np.array([[0.95, 0.03, 0.02], [0.93, 0.04, 0.03], [0.56, 0.34, 0.1], [0.2, 0.26, 0.54]])
+"""Two are sure and right; of two that are little sure one is right."""
+
+
+def _drawn(seed: int, patients: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Classes drawn from the very probabilities that are said."""
+    rng = np.random.default_rng(seed)
+    score = rng.dirichlet((1, 1, 1), patients)
+    return np.array([rng.choice(3, p=one) for one in score], np.int64), score
+
+
+def test_patients_are_sorted_by_how_sure_the_classifier_was() -> None:
+    bins = calibration_bins(TRUTH, SCORE)
+    assert [one.patients for one in bins] == [0, 0, 0, 0, 0, 2, 0, 0, 0, 2]
+    assert_allclose((bins[5].confidence, bins[5].accuracy_score), (0.55, 0.5))
+    assert_allclose((bins[9].confidence, bins[9].accuracy_score), (0.94, 1.0))
+    assert np.isnan(bins[0].accuracy_score)
+
+
+def test_the_error_is_the_weighted_distance_of_confidence_and_accuracy() -> None:
+    assert_allclose(calibration_error(TRUTH, SCORE), (2 * 0.05 + 2 * 0.06) / 4)
+
+
+def test_probabilities_that_are_true_have_a_small_error() -> None:
+    truth, score = _drawn(1, 20000)
+    # A bin of 2,000 patients has a standard error of 0.01.
+    assert calibration_error(truth, score) < 0.02
+    assert calibration_error(truth, np.round(score)) > 0.2
+
+
+def test_a_certain_classifier_that_is_wrong_has_the_error_one() -> None:
+    assert_allclose(calibration_error(np.array([1, 2], np.int64), np.eye(3)[[0, 0]]), 1)
+
+
+def test_the_error_of_no_patient_is_nan_and_said() -> None:
+    with pytest.warns(UndefinedMetricWarning, match="no patient"):
+        assert np.isnan(calibration_error(TRUTH[:0], SCORE[:0]))
+
+
+@given(st.integers(0, 10**6))
+def test_every_patient_lies_in_one_bin(seed: int) -> None:
+    truth, score = _drawn(seed, 30)
+    bins = calibration_bins(truth, score)
+    assert len(bins) == BINS
+    assert sum(one.patients for one in bins) == 30
+    right = sum(one.patients * one.accuracy_score for one in bins if one.patients)
+    assert_allclose(right, (score.argmax(1) == truth).sum())
+
+
+def test_coverage_counts_the_sets_that_hold_the_class() -> None:
+    sets = np.array([[1, 0, 0], [0, 1, 0], [1, 1, 0], [1, 1, 1]], bool)
+    found = coverage(TRUTH, sets)
+    assert_allclose(found.coverage_score, 0.75)
+    assert_allclose(found.mean_size, 7 / 4)
+    assert_allclose(found.size_shares, (0.5, 0.25, 0.25))
+
+
+def test_leaving_the_least_sure_to_a_person_helps_where_confidence_tells() -> None:
+    shares, accuracies = zip(*accuracy_by_coverage(TRUTH, SCORE))
+    assert_allclose(shares[-1], 1)
+    # Half of the patients are the two that were sure; of all four three are right.
+    assert_allclose((accuracies[9], accuracies[-1]), (1.0, 0.75))
+    truth, score = _drawn(2, 4000)
+    few, _, *_, everybody = (one for _, one in accuracy_by_coverage(truth, score))
+    assert few > everybody + 0.2
