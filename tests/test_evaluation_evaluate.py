@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from osteoscreen.cohort.slices import read_slices
 from osteoscreen.cohort.synthetic import write_cohort
 from osteoscreen.dicom.series import find_series, read_series
 from osteoscreen.evaluation import metrics
-from osteoscreen.evaluation.evaluate import Readings, read_cohort, summarise
+from osteoscreen.evaluation.evaluate import Readings, measure, read_cohort, summarise
 from osteoscreen.evaluation.metrics import UndefinedMetricWarning
 from osteoscreen.findings import CONDITIONS
 from osteoscreen.screening.marking import mark_volume
@@ -159,7 +160,34 @@ def test_a_summary_by_hand() -> None:
 
 
 def test_a_summary_is_the_same_every_time() -> None:
-    assert summarise(_readings(), 1.7) == summarise(_readings(), 1.7)
+    # As text: the precision of a class that was never said is nan, which equals nothing.
+    once, again = (json.dumps(summarise(_readings(), 1.7)) for _ in range(2))
+    assert once == again
+
+
+def test_figures_of_a_bundle_are_taken_at_its_own_settings(bundle: Bundle) -> None:
+    points = bundle.settings.operating_points.model_copy(
+        update={"sensitive_probability": 0.05, "specific_probability": 0.5}
+    )
+    classifier = bundle.settings.classifier.model_copy(
+        update={"temperature": 1.7, "conformal_quantile": 0.95}
+    )
+    settings = bundle.settings.model_copy(
+        update={"operating_points": points, "classifier": classifier}
+    )
+    said = measure(settings, _readings())["classification"]
+    assert [one["point"]["name"] for one in said["operating_points"]] == ["sensitive", "specific"]
+    # c has osteoporosis and P = 1 / (e^(2 / 1.7) + 2) = 0.19; nobody reaches a half.
+    sensitive, specific = said["operating_points"]
+    assert (sensitive["sensitivity_score"], specific["sensitivity_score"]) == (1, 0)
+    assert specific["specificity_score"] == 1
+    # 1 - 0.19 is within the quantile.
+    assert said["prediction_sets"]["coverage_score"] == 1
+    # The other figures are those of the temperature, and one without it stands beside them.
+    plain = summarise(_readings(), 1.7)["classification"]
+    assert said["calibration_error"] == plain["calibration_error"]
+    before = summarise(_readings(), 1.0)["classification"]["calibration_error"]
+    assert said["calibration_error_before"] == before != said["calibration_error"]
 
 
 def test_a_missing_class_makes_the_macro_auc_nan() -> None:

@@ -82,6 +82,17 @@ class OperatingPoints(_Section):
     area_share: float = Field(
         default=0.6, gt=0, le=1, description="share of the largest mark that a slice must reach"
     )
+    sensitive_probability: float | None = Field(
+        default=None,
+        ge=0,
+        description="P(osteoporosis) from which on 90 % of the calibration patients with "
+        "osteoporosis are found",
+    )
+    specific_probability: float | None = Field(
+        default=None,
+        ge=0,
+        description="P(osteoporosis) below which 90 % of the other calibration patients lie",
+    )
 
 
 class TrainedOn(_Section):

@@ -289,7 +289,7 @@ def evaluate(
 
     from osteoscreen.bundle import load_bundle
     from osteoscreen.cohort.manifest import Split, read_manifest
-    from osteoscreen.evaluation.evaluate import read_cohort, summarise
+    from osteoscreen.evaluation.evaluate import measure, read_cohort
 
     try:
         loaded, manifest = load_bundle(bundle), read_manifest(cohort)
@@ -300,7 +300,7 @@ def evaluate(
             )
     except OsteoscreenError as error:
         _stop(error)
-    figures = summarise(readings, loaded.settings.classifier.temperature)
+    figures = measure(loaded.settings, readings)
     out.mkdir(parents=True, exist_ok=True)
     (out / "metrics.json").write_text(json.dumps(figures, indent=1), encoding="utf-8")
     typer.echo(json.dumps(figures, indent=1))

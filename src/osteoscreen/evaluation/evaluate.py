@@ -14,17 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from osteoscreen.bundle import Bundle
+from osteoscreen.bundle import Bundle, BundleSettings
 from osteoscreen.cohort.manifest import Manifest, Split
 from osteoscreen.cohort.slices import LabelledSlice, read_slices
-from osteoscreen.evaluation.metrics import (
-    BOOTSTRAP_SEED,
-    accuracy_score,
-    auc_scores,
-    bootstrap_interval,
-    by_patient,
-    overlap,
-)
+from osteoscreen.evaluation.calibration import calibration_error
+from osteoscreen.evaluation.classification import rate_classes
+from osteoscreen.evaluation.metrics import by_patient, overlap
+from osteoscreen.evaluation.operating_point import OperatingPoint
 from osteoscreen.findings import CONDITIONS
 from osteoscreen.screening.decision import softmax
 from osteoscreen.screening.marking import Marks, mark_volume
@@ -117,15 +113,44 @@ def _overlaps(bundle: Bundle, marks: Marks, index: int, one: LabelledSlice) -> d
     }
 
 
-def summarise(readings: Readings, temperature: float) -> dict[str, Any]:
+def measure(settings: BundleSettings, readings: Readings) -> dict[str, Any]:
+    """Return the figures of a cohort at a bundle's own temperature, sets and operating points.
+
+    Args:
+        settings: Of the bundle.
+        readings: What it said.
+    Returns: As ``summarise`` gives them.
+    """
+    points = settings.operating_points
+    named = {
+        "sensitive": points.sensitive_probability,
+        "specific": points.specific_probability,
+    }
+    return summarise(
+        readings,
+        settings.classifier.temperature,
+        quantile=settings.classifier.conformal_quantile,
+        points=tuple(OperatingPoint(name, at) for name, at in named.items() if at is not None),
+    )
+
+
+def summarise(
+    readings: Readings,
+    temperature: float,
+    *,
+    quantile: float | None = None,
+    points: tuple[OperatingPoint, ...] = (),
+) -> dict[str, Any]:
     """Return the figures of a cohort: slices for the marks, patients for the classes.
 
     Args:
         readings: What the bundle said.
         temperature: Of the classifier.
+        quantile: Of the prediction sets; ``None`` leaves them out.
+        points: Thresholds of P(osteoporosis) to measure.
     Returns: Counts, ``segmentation`` (mean, median and tenth percentile of each score), and, where
-        a marked slice has a condition, ``classification`` (one result a patient, with 95 %
-        intervals over patients).
+        a marked slice has a condition, ``classification`` (``classification.rate_classes``, and
+        ``calibration_error_before``: the same without the temperature).
     """
     found: dict[str, Any] = {"slices": len(readings.patients)}
     found["patients"] = len(set(readings.patients))
@@ -134,26 +159,28 @@ def summarise(readings: Readings, temperature: float) -> dict[str, Any]:
     said = np.isfinite(readings.logits).all(axis=1)
     found["slices_not_classified"] = int((~said).sum())
     known = said & (readings.truth >= 0)
-    if not known.any():
-        return found
-    patients = [name for name, keep in zip(readings.patients, known) if keep]
-    truth, score = by_patient(
-        patients, readings.truth[known], softmax(readings.logits[known], temperature)
-    )
-    rng = np.random.default_rng(BOOTSTRAP_SEED)
-    found["classification"] = {
-        "patients": len(truth),
-        "accuracy": accuracy_score(truth, score),
-        "accuracy_interval": bootstrap_interval(
-            lambda rows: accuracy_score(truth[rows], score[rows]), truth, rng
-        ),
-        "auc": dict(zip(CONDITIONS, map(float, auc_scores(truth, score)))),
-        "macro_auc": float(auc_scores(truth, score).mean()),
-        "macro_auc_interval": bootstrap_interval(
-            lambda rows: float(auc_scores(truth[rows], score[rows]).mean()), truth, rng
-        ),
-    }
+    if known.any():
+        truth, score = patient_scores(readings, temperature)
+        found["classification"] = rate_classes(truth, score, quantile=quantile, points=points)
+        found["classification"]["calibration_error_before"] = calibration_error(
+            *patient_scores(readings, 1.0)
+        )
     return found
+
+
+def patient_scores(
+    readings: Readings, temperature: float
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Join the slices of each patient whose condition is known.
+
+    Args:
+        readings: What the bundle said; one slice at least has a condition and was classified.
+        temperature: Of the classifier.
+    Returns: Class index and probabilities of each patient, the mean over its slices.
+    """
+    known = np.isfinite(readings.logits).all(axis=1) & (readings.truth >= 0)
+    patients = [name for name, keep in zip(readings.patients, known) if keep]
+    return by_patient(patients, readings.truth[known], softmax(readings.logits[known], temperature))
 
 
 def _segmentation(overlaps: list[dict[str, float]]) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -32,8 +31,9 @@ from osteoscreen.bundle import (
 )
 from osteoscreen.cohort.manifest import Manifest, Split
 from osteoscreen.errors import BundleError, RecipeError, RunError
-from osteoscreen.evaluation.evaluate import Readings, read_cohort, summarise
-from osteoscreen.evaluation.metrics import by_patient
+from osteoscreen.evaluation.classification import DISEASED
+from osteoscreen.evaluation.evaluate import Readings, measure, patient_scores, read_cohort
+from osteoscreen.evaluation.operating_point import point_of_sensitivity, point_of_specificity
 from osteoscreen.screening.decision import softmax
 from osteoscreen.training.card import write_card
 from osteoscreen.training.recipe import ClassifierRecipe, SegmenterRecipe
@@ -45,6 +45,9 @@ hundredth of a percent of a probability."""
 
 COVERAGE = 0.9
 """Share of patients whose class the prediction set shall hold."""
+
+POINT_SHARE = 0.9
+"""Sensitivity, and specificity, for osteoporosis at the two operating points."""
 
 TEMPERATURES = (0.2, 5.0)
 """Range in which the temperature is sought; beyond it a network is not calibrated but broken."""
@@ -124,12 +127,10 @@ def export(
     settings = _settings(segmenter, classifier, provenance)
     write_settings(settings, folder)
     bundle = load_bundle(folder)
-    tuned = _calibrate(read_cohort(bundle, calibration, Split.CALIBRATION, advance=advance))
-    settings = settings.model_copy(
-        update={"classifier": settings.classifier.model_copy(update=tuned)}
+    settings = _calibrate(
+        settings, read_cohort(bundle, calibration, Split.CALIBRATION, advance=advance)
     )
-    test = read_cohort(bundle, calibration, Split.TEST, advance=advance)
-    metrics = summarise(test, settings.classifier.temperature)
+    metrics = measure(settings, read_cohort(bundle, calibration, Split.TEST, advance=advance))
     metrics["onnx_difference"] = differences
     metrics["cohort_sha256"] = calibration.sha256
     settings = settings.model_copy(update={"metrics": metrics})
@@ -242,20 +243,33 @@ def _settings(segmenter: Run, classifier: Run, provenance: Provenance) -> Bundle
     )
 
 
-def _calibrate(readings: Readings) -> dict[str, Any]:
-    """Fit the temperature on slices and the conformal quantile on patients."""
+def _calibrate(settings: BundleSettings, readings: Readings) -> BundleSettings:
+    """Fit the temperature on slices; quantile and operating points on patients."""
     known = np.isfinite(readings.logits).all(axis=1) & (readings.truth >= 0)
     if not known.any():
         raise RunError("a calibration needs slices in which MS-Net marks a vertebra, got none")
-    logits, truth = readings.logits[known], readings.truth[known]
-    temperature = fit_temperature(logits, truth)
-    patients = [name for name, keep in zip(readings.patients, known) if keep]
-    wanted, score = by_patient(patients, truth, softmax(logits, temperature))
-    return {
+    temperature = fit_temperature(readings.logits[known], readings.truth[known])
+    truth, score = patient_scores(readings, temperature)
+    tuned: dict[str, float] = {
         "temperature": temperature,
-        "conformal_quantile": conformal_quantile(wanted, score, COVERAGE),
+        "conformal_quantile": conformal_quantile(truth, score, COVERAGE),
         "conformal_coverage": COVERAGE,
     }
+    points: dict[str, float] = {}
+    is_diseased = truth == DISEASED
+    if is_diseased.any() and not is_diseased.all():
+        for name, choose in (
+            ("sensitive", point_of_sensitivity),
+            ("specific", point_of_specificity),
+        ):
+            chosen = choose(name, POINT_SHARE, is_diseased, score[:, DISEASED])
+            points[f"{name}_probability"] = chosen.threshold
+    return settings.model_copy(
+        update={
+            "classifier": settings.classifier.model_copy(update=tuned),
+            "operating_points": settings.operating_points.model_copy(update=points),
+        }
+    )
 
 
 def fit_temperature(logits: NDArray[np.float64], y_true: NDArray[np.int64]) -> float:
