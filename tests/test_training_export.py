@@ -144,8 +144,15 @@ def test_the_card_says_what_the_bundle_is(tiny_bundle: Bundle) -> None:
         "says nothing about clinical accuracy",
     ):
         assert expected in card
-    if "classification" in figures:
-        assert f"Three-class accuracy {figures['classification']['accuracy']:.3f}" in card
+    said = figures["classification"]
+    for expected in (
+        f"Three-class accuracy {said['accuracy']:.3f}",
+        f"Expected calibration error {said['calibration_error']:.3f}",
+        f"hold the class of {said['prediction_sets']['coverage_score']:.1%}",
+        "Osteoporosis, sensitive point",
+        "Osteoporosis, specific point",
+    ):
+        assert expected in card
 
 
 def test_runs_of_the_wrong_kind_are_refused(

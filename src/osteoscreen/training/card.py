@@ -89,8 +89,30 @@ def _figures(settings: BundleSettings) -> str:
             "",
             f"- Three-class accuracy {said['accuracy']:.3f} ({low:.3f} to {high:.3f})",
             f"- Macro AUC {said['macro_auc']:.3f} ({area_low:.3f} to {area_high:.3f}): {each}",
+            *_decisions(said),
         ]
     return "\n".join(lines)
+
+
+def _decisions(said: dict[str, Any]) -> list[str]:
+    """Kappa, calibration, prediction sets and operating points."""
+    lines = [
+        f"- Quadratic-weighted kappa {said['weighted_kappa']:.3f}",
+        f"- Expected calibration error {said['calibration_error']:.3f} "
+        f"({said['calibration_error_before']:.3f} before temperature scaling)",
+    ]
+    if sets := said.get("prediction_sets"):
+        lines.append(
+            f"- Prediction sets hold the class of {sets['coverage_score']:.1%} of the patients and "
+            f"{sets['mean_size']:.2f} classes on average"
+        )
+    for one in said.get("operating_points", []):
+        point = one["point"]
+        lines.append(
+            f"- Osteoporosis, {point['name']} point (P from {point['threshold']:.3f}): sensitivity "
+            f"{one['sensitivity_score']:.3f}, specificity {one['specificity_score']:.3f}"
+        )
+    return lines
 
 
 def _limits(settings: BundleSettings) -> str:
