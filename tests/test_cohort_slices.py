@@ -18,11 +18,13 @@ from osteoscreen.cohort.slices import LabelledSlice, read_slices
 from osteoscreen.dicom.header import read_header
 from osteoscreen.dicom.instance import SeriesHeader, write_ct_series
 from osteoscreen.dicom.segmentation import write_segmentation
+from osteoscreen.dicom.series import find_series, read_series
 from osteoscreen.errors import InputError, ManifestError
-from osteoscreen.nifti import is_nifti
+from osteoscreen.nifti import is_nifti, to_ras
 from osteoscreen.phantom import draw_patient, draw_scan, render_slice
 from osteoscreen.phantom.anatomy import streams
 from osteoscreen.volume import Affine, Volume
+from structure_sets import write_structure_set
 
 AFFINE: Affine = np.array(
     [[0, 0, 0.8, -100], [0, 0.7, 0, -80], [2.5, 0, 0, 33], [0, 0, 0, 1]], dtype=np.float64
@@ -194,13 +196,63 @@ def test_image_and_mask_stand_up_together(tmp_path: Path) -> None:
         assert_array_equal(one.vertebra, labels > 0)
 
 
-def test_a_nifti_mask_of_another_grid_is_refused(tmp_path: Path) -> None:
+def test_a_mask_that_is_stored_from_the_other_side_is_turned_into_place(tmp_path: Path) -> None:
     _nifti(tmp_path / "ct.nii", _hu())
     mirrored = RAS.copy()
     mirrored[0] = (0.8, 0, 0, 90 - 23 * 0.8)
-    _nifti(tmp_path / "marks.nii", _labels(), mirrored)
-    with pytest.raises(ManifestError, match=r"case_id 1: .* image's grid, got corners up to 18\.4"):
+    _nifti(tmp_path / "marks.nii", _labels()[:, :, ::-1], mirrored)
+    slices = _read(tmp_path, image="ct.nii", mask="marks.nii", mask_labels="body=1;rest=2")
+    for one, labels in zip(slices, _labels(), strict=True):
+        assert_array_equal(one.body, labels == 1)
+        assert_array_equal(one.vertebra, labels > 0)
+
+
+def test_a_nifti_mask_of_another_grid_is_refused(tmp_path: Path) -> None:
+    _nifti(tmp_path / "ct.nii", _hu())
+    moved = RAS.copy()
+    moved[:3, 3] += (3, 0, 4)
+    _nifti(tmp_path / "marks.nii", _labels(), moved)
+    with pytest.raises(ManifestError, match=r"case_id 1: .* image's grid, got corners up to 5\.0"):
         _read(tmp_path, image="ct.nii", mask="marks.nii", mask_labels="body=1")
+
+
+def test_a_dicom_series_may_have_a_nifti_mask(tmp_path: Path) -> None:
+    _dicom(tmp_path, _labels())
+    _nifti(tmp_path / "marks.nii.gz", _labels(), to_ras(AFFINE))
+    slices = _read(tmp_path, mask="marks.nii.gz", mask_labels="body=1;rest=2")
+    for one, labels in zip(slices, _labels(), strict=True):
+        assert_array_equal(one.body, labels == 1)
+        assert_array_equal(one.vertebra, labels > 0)
+    moved = to_ras(AFFINE)
+    moved[:3, 3] += (0, 0, 2.5)
+    _nifti(tmp_path / "marks.nii.gz", _labels(), moved)
+    with pytest.raises(ManifestError, match=r"case_id 1: .* image's grid, got corners up to 2\.5"):
+        _read(tmp_path, mask="marks.nii.gz", mask_labels="body=1")
+
+
+def test_a_nifti_image_cannot_have_a_dicom_mask(tmp_path: Path) -> None:
+    _dicom(tmp_path, _labels())
+    _nifti(tmp_path / "ct.nii", _hu())
+    with pytest.raises(ManifestError, match=r"case_id 1: .* must be a volume file, got marks\.dcm"):
+        _read(tmp_path, image="ct.nii", **MASKED)
+
+
+def test_a_dicom_series_may_have_a_structure_set(tmp_path: Path) -> None:
+    """ROI 1 the body, ROI 2 the whole vertebra around it: the body stays on top."""
+    _dicom(tmp_path, _labels())
+    (found,) = find_series(tmp_path / "ct").series
+    contours = [
+        (2, 1, [(2.5, 4.5), (2.5, 11.5), (11.5, 11.5), (11.5, 4.5)]),
+        (1, 1, [(2.5, 4.5), (2.5, 11.5), (7.5, 11.5), (7.5, 4.5)]),
+    ]
+    write_structure_set(tmp_path / "rs.dcm", read_series(found), contours, frame="2.25.3")
+    slices = list(_read(tmp_path, mask="rs.dcm", mask_labels="L3.body=1;L3.vertebra=2"))
+    assert [bool(one.vertebra.any()) for one in slices] == [False, True, False, False]
+    body, vertebra = np.zeros(SHAPE[1:], bool), np.zeros(SHAPE[1:], bool)
+    body[3:8, 5:12] = vertebra[3:12, 5:12] = True
+    assert_array_equal(slices[1].body, body)
+    assert_array_equal(slices[1].vertebra, vertebra)
+    assert_array_equal(slices[1].levels["L3"], vertebra)
 
 
 def test_a_nifti_mask_of_another_shape_is_refused(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from osteoscreen.cohort.manifest import Case, Manifest
 from osteoscreen.cohort.mask_labels import MaskLabel, Part
 from osteoscreen.dicom.segmentation import MarkedSlices, read_segmentation
-from osteoscreen.dicom.series import choose_series, find_series, read_series
+from osteoscreen.dicom.series import CTSeries, choose_series, find_series, read_series
+from osteoscreen.dicom.structure_set import is_structure_set, read_structure_set
 from osteoscreen.errors import ManifestError
 from osteoscreen.nifti import is_nifti, read_affine, read_labels, read_nifti
 from osteoscreen.volume import Volume, stand
@@ -89,43 +90,59 @@ def _read_case(folder: Path, case: Case) -> tuple[Volume, NDArray[np.uint8]]:
     """Read one case as a standing volume with its labels; 0 where it has no mask."""
     image = folder / case.image
     mask = folder / case.mask if case.mask else None
-    volume, labels = (_read_volume if is_nifti(image) else _read_series)(image, mask, case.case_id)
+    if is_nifti(image):
+        volume, labels = read_nifti(image), None
+    else:
+        series = _read_series(image, case.case_id)
+        volume, labels = series.volume, _series_labels(series, mask, case.case_id)
     standing, reorientation = stand(volume)
-    return standing, reorientation.apply(labels).astype(np.uint8)
-
-
-def _read_volume(image: Path, mask: Path | None, case_id: str) -> tuple[Volume, NDArray[np.uint8]]:
-    volume = read_nifti(image)
+    if labels is not None:
+        return standing, reorientation.apply(labels).astype(np.uint8)
     if mask is None:
-        return volume, np.zeros(volume.hu.shape, np.uint8)
-    labels = read_labels(mask)
-    if labels.shape != volume.hu.shape:
+        return standing, np.zeros(standing.hu.shape, np.uint8)
+    return standing, _lay_volume(mask, standing, case.case_id)
+
+
+def _lay_volume(mask: Path, standing: Volume, case_id: str) -> NDArray[np.uint8]:
+    """Read a mask from a volume file and turn it onto the standing grid of its image."""
+    if not is_nifti(mask):
         raise ManifestError(
-            f"case_id {case_id}: the mask must have the image's shape {volume.hu.shape}, "
-            f"got {labels.shape}"
+            f"case_id {case_id}: the mask of a volume file must be a volume file, got {mask.name}"
         )
-    # Equal shapes are not enough: the same patient may be stored from left or from right.
-    move = read_affine(mask) - volume.affine
-    corners = np.array([*product(*((0, length - 1) for length in volume.hu.shape))])
+    labels = read_labels(mask)
+    own, reorientation = stand(Volume(labels.astype(np.float32), read_affine(mask)))
+    if own.hu.shape != standing.hu.shape:
+        raise ManifestError(
+            f"case_id {case_id}: the mask must have the image's shape {standing.hu.shape}, "
+            f"got {own.hu.shape}"
+        )
+    # Equal shapes are not enough: the mask may lie elsewhere in the patient.
+    move = own.affine - standing.affine
+    corners = np.array([*product(*((0, length - 1) for length in standing.hu.shape))])
     apart = np.linalg.norm(corners @ move[:3, :3].T + move[:3, 3], axis=1).max()
     if apart > GRID_TOLERANCE_MM:
         raise ManifestError(
             f"case_id {case_id}: the mask must lie on the image's grid, got corners up to "
             f"{apart:.1f} mm away"
         )
-    return volume, labels
+    return reorientation.apply(labels).astype(np.uint8)
 
 
-def _read_series(image: Path, mask: Path | None, case_id: str) -> tuple[Volume, NDArray[np.uint8]]:
+def _read_series(image: Path, case_id: str) -> CTSeries:
     chosen, _ = choose_series(find_series(image).series)
     if chosen is None:
         raise ManifestError(f"case_id {case_id}: image {image} holds no CT series")
-    series = read_series(chosen)
-    shape = series.volume.hu.shape
-    if mask is None:
-        return series.volume, np.zeros(shape, np.uint8)
+    return read_series(chosen)
+
+
+def _series_labels(series: CTSeries, mask: Path | None, case_id: str) -> NDArray[np.uint8] | None:
+    """Read a mask that was drawn on the images of a series; ``None`` for one that was not."""
+    if mask is None or is_nifti(mask):
+        return None
+    if is_structure_set(mask):
+        return read_structure_set(mask, series)
     uids = [str(header.SOPInstanceUID) for header in series.headers]
-    return series.volume, _lay(_read_marks(mask), uids, shape, case_id)
+    return _lay(_read_marks(mask), uids, series.volume.hu.shape, case_id)
 
 
 @lru_cache(maxsize=2)
