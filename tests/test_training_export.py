@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from torch import nn
 
 from osteoscreen.bundle import CARD, CLASSIFIER, SEGMENTER, Bundle, load_bundle
 from osteoscreen.cohort.manifest import Manifest, Split
-from osteoscreen.errors import BundleError, RunError
+from osteoscreen.errors import BundleError, LeakageError, RunError
 from osteoscreen.evaluation import metrics
 from osteoscreen.evaluation.evaluate import measure, read_cohort
 from osteoscreen.evaluation.metrics import by_patient
@@ -173,6 +174,59 @@ def test_a_cohort_without_a_calibration_split_is_refused(
     cases = manifest.of(Split.TRAIN)
     with pytest.raises(RunError, match="cases with a condition in the calibration split, got none"):
         export(segmenter_run, classifier_run, replace(manifest, cases=cases), tmp_path, provenance)
+
+
+@pytest.mark.parametrize("split", [Split.CALIBRATION, Split.TEST])
+def test_a_test_on_what_was_trained_on_is_refused(
+    segmenter_run: Run, classifier_run: Run, manifest: Manifest, provenance: Provenance,
+    tmp_path: Path, split: Split,
+) -> None:  # fmt: skip
+    """The names are other ones; nothing is written, and what was there stays."""
+    seen = manifest.of(Split.TRAIN)[:2]
+    leaked = [
+        case.model_copy(update={"case_id": f"Z{index}", "patient_id": "Z", "split": split})
+        for index, case in enumerate(seen)
+    ]
+    cases = (*manifest.of(Split.CALIBRATION, Split.TEST), *leaked)
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "bundle" / "kept.txt").write_text("mine")
+    with pytest.raises(LeakageError, match=f"train of segmenter and {split} must not share"):
+        export(
+            segmenter_run,
+            classifier_run,
+            replace(manifest, cases=cases),
+            tmp_path / "bundle",
+            provenance,
+        )
+    assert [file.name for file in tmp_path.rglob("*")] == ["bundle", "kept.txt"]
+
+
+def test_calibration_patients_in_test_are_refused(
+    segmenter_run: Run, classifier_run: Run, manifest: Manifest, provenance: Provenance,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    tuning = manifest.of(Split.CALIBRATION)
+    twins = [
+        case.model_copy(update={"case_id": f"Z{index}", "patient_id": "Z", "split": Split.TEST})
+        for index, case in enumerate(tuning[:2])
+    ]
+    leaky = replace(manifest, cases=(*tuning, *twins))
+    with pytest.raises(LeakageError, match="calibration and test must not share images"):
+        export(segmenter_run, classifier_run, leaky, tmp_path / "bundle", provenance)
+
+
+def test_a_run_that_does_not_tell_what_it_saw_is_refused(
+    segmenter_run: Run, classifier_run: Run, manifest: Manifest, provenance: Provenance,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    silent = tmp_path / "silent"
+    shutil.copytree(segmenter_run.folder, silent)
+    (silent / "train.npz").unlink()
+    with pytest.raises(RunError, match=r"silent: an export needs train\.npz and validation\.npz"):
+        export(
+            replace(segmenter_run, folder=silent), classifier_run, manifest, tmp_path / "bundle",
+            provenance,
+        )  # fmt: skip
 
 
 def test_an_exported_network_agrees_with_pytorch(tmp_path: Path) -> None:

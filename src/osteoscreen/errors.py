@@ -5,6 +5,7 @@ OsteoscreenError
 │   └── GeometryError    positions, orientation or spacing that cannot be trusted
 ├── SettingsError        settings of a scan that no scanner could do
 ├── ManifestError        a cohort manifest with wrong rows
+├── LeakageError         the same patients or images on both sides of a split
 ├── CohortError          a synthetic cohort that cannot be made as asked, or where asked
 ├── RecipeError          a training recipe that contradicts itself
 ├── RunError             a training run folder that cannot be used
@@ -94,6 +95,10 @@ class SettingsError(OsteoscreenError):
 
 class ManifestError(OsteoscreenError):
     """A cohort manifest with wrong rows; the message lists every one of them."""
+
+
+class LeakageError(OsteoscreenError):
+    """The same patients or images on both sides of a split: figures would be too good."""
 
 
 class CohortError(OsteoscreenError):

@@ -37,6 +37,7 @@ class LabelledSlice:
         spacing_mm: Pixel spacing (row, column).
         levels: Mark of each vertebra seen here that the mask tells by name, such as ``"L3"``;
             same shape, disjoint.
+        series: Identifier of the series that it comes from; of a volume file its path.
     """
 
     case: Case
@@ -46,6 +47,7 @@ class LabelledSlice:
     vertebra: NDArray[np.bool_]
     spacing_mm: tuple[float, float]
     levels: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+    series: str = ""
 
 
 def read_slices(manifest: Manifest, cases: tuple[Case, ...]) -> Iterator[LabelledSlice]:
@@ -60,7 +62,7 @@ def read_slices(manifest: Manifest, cases: tuple[Case, ...]) -> Iterator[Labelle
         ManifestError: If a mask does not fit its image, or an image holds no CT series.
     """
     for case in cases:
-        volume, labels = _read_case(manifest.folder, case)
+        volume, labels, series = _read_case(manifest.folder, case)
         named = case.labels()
         bodies = [one.value for one in named if one.part is Part.BODY]
         values = [one.value for one in named]
@@ -73,6 +75,7 @@ def read_slices(manifest: Manifest, cases: tuple[Case, ...]) -> Iterator[Labelle
                 vertebra=np.isin(marks, values),
                 spacing_mm=volume.spacing_mm[1:],
                 levels=_levels(marks, named),
+                series=series,
             )
 
 
@@ -86,21 +89,22 @@ def _levels(marks: NDArray[np.uint8], named: tuple[MaskLabel, ...]) -> dict[str,
     return {level: np.isin(marks, chosen) for level, chosen in values.items()}
 
 
-def _read_case(folder: Path, case: Case) -> tuple[Volume, NDArray[np.uint8]]:
-    """Read one case as a standing volume with its labels; 0 where it has no mask."""
+def _read_case(folder: Path, case: Case) -> tuple[Volume, NDArray[np.uint8], str]:
+    """Read one case as a standing volume, with its labels (0 without a mask) and its series."""
     image = folder / case.image
     mask = folder / case.mask if case.mask else None
     if is_nifti(image):
-        volume, labels = read_nifti(image), None
+        volume, labels, name = read_nifti(image), None, str(image.resolve())
     else:
         series = _read_series(image, case.case_id)
-        volume, labels = series.volume, _series_labels(series, mask, case.case_id)
+        volume, name = series.volume, str(series.headers[0].get("SeriesInstanceUID") or "")
+        labels = _series_labels(series, mask, case.case_id)
     standing, reorientation = stand(volume)
     if labels is not None:
-        return standing, reorientation.apply(labels).astype(np.uint8)
+        return standing, reorientation.apply(labels).astype(np.uint8), name
     if mask is None:
-        return standing, np.zeros(standing.hu.shape, np.uint8)
-    return standing, _lay_volume(mask, standing, case.case_id)
+        return standing, np.zeros(standing.hu.shape, np.uint8), name
+    return standing, _lay_volume(mask, standing, case.case_id), name
 
 
 def _lay_volume(mask: Path, standing: Volume, case_id: str) -> NDArray[np.uint8]:

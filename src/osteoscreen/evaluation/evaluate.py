@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from osteoscreen.bundle import Bundle, BundleSettings
+from osteoscreen.cohort.leakage import NONE, Fingerprints, Watch
 from osteoscreen.cohort.manifest import Manifest, Split
 from osteoscreen.cohort.slices import LabelledSlice, read_slices
 from osteoscreen.evaluation.calibration import calibration_error
@@ -37,6 +38,7 @@ class Readings:
         overlaps: Scores of each slice against its masks, by ``mark.score``; empty without a mask.
         truth: Class index of each slice, -1 where unknown.
         logits: Shape (slices, 3); nan where the slice is not one that a screening classifies.
+        seen: Fingerprints of the slices.
     """
 
     case_ids: list[str]
@@ -44,6 +46,7 @@ class Readings:
     overlaps: list[dict[str, float]]
     truth: NDArray[np.int64]
     logits: NDArray[np.float64]
+    seen: Fingerprints = NONE
 
 
 def read_cohort(
@@ -68,7 +71,8 @@ def read_cohort(
     readings = Readings([], [], [], np.zeros(0, np.int64), np.zeros((0, len(CONDITIONS))))
     truth: list[int] = []
     logits: list[NDArray[np.float64]] = []
-    slices = read_slices(manifest, manifest.of(split))
+    watch = Watch()
+    slices = watch.passing(read_slices(manifest, manifest.of(split)))
     for _, group in groupby(slices, key=lambda one: one.case.case_id):
         case = list(group)
         overlaps, said = _read_case(bundle, case)
@@ -84,6 +88,7 @@ def read_cohort(
         readings,
         truth=np.array(truth, np.int64),
         logits=np.concatenate([readings.logits, *logits]),
+        seen=watch.seen,
     )
 
 

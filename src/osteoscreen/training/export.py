@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from osteoscreen.bundle import (
     load_bundle,
     write_settings,
 )
+from osteoscreen.cohort.leakage import check_leakage
 from osteoscreen.cohort.manifest import Manifest, Split
 from osteoscreen.errors import BundleError, RecipeError, RunError
 from osteoscreen.evaluation.classification import DISEASED
@@ -37,7 +39,7 @@ from osteoscreen.evaluation.operating_point import point_of_sensitivity, point_o
 from osteoscreen.screening.decision import softmax
 from osteoscreen.training.card import write_card
 from osteoscreen.training.recipe import ClassifierRecipe, SegmenterRecipe
-from osteoscreen.training.run import Run, load_best
+from osteoscreen.training.run import Run, load_best, read_seen
 
 PARITY = 1e-4
 """Largest difference between ONNX Runtime and PyTorch on the same rounded weights: a
@@ -100,13 +102,16 @@ def export(
         classifier: Run of BCC-Net.
         calibration: Cohort whose calibration split sets temperature and prediction sets, and
             whose test split gives the figures of the card.
-        folder: Where to write; made if it does not exist.
+        folder: Where to write; made if it does not exist. What is there stays as it is unless the
+            export succeeds.
         provenance: Name and data of the bundle.
         advance: Called with the number of slices just read.
     Returns: The bundle as it was written, loaded and verified.
     Raises:
         RunError: If a run is of the wrong kind, or the calibration split says nothing.
         BundleError: If ONNX Runtime and PyTorch disagree.
+        LeakageError: If calibration and test share images with each other or with what a run has
+            seen.
     """
     if not isinstance(segmenter.recipe, SegmenterRecipe):
         raise RunError(f"{segmenter.folder}: a segmenter run is needed, got a classifier's")
@@ -114,7 +119,30 @@ def export(
         raise RunError(f"{classifier.folder}: a classifier run is needed, got a segmenter's")
     if not any(case.condition for case in calibration.of(Split.CALIBRATION)):
         raise RunError("an export needs cases with a condition in the calibration split, got none")
-    folder.mkdir(parents=True, exist_ok=True)
+    part = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        _write_bundle(segmenter, classifier, calibration, part, provenance, advance=advance)
+        folder.mkdir(exist_ok=True)
+        for file in part.iterdir():
+            file.replace(folder / file.name)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return load_bundle(folder)
+
+
+def _write_bundle(
+    segmenter: Run,
+    classifier: Run,
+    calibration: Manifest,
+    folder: Path,
+    provenance: Provenance,
+    *,
+    advance: Callable[[int], None] | None,
+) -> None:
+    assert isinstance(segmenter.recipe, SegmenterRecipe)
+    assert isinstance(classifier.recipe, ClassifierRecipe)
     size = segmenter.recipe.image_size
     differences = {
         "segmenter": export_network(load_best(segmenter), folder / SEGMENTER, (1, size, size)),
@@ -127,16 +155,22 @@ def export(
     settings = _settings(segmenter, classifier, provenance)
     write_settings(settings, folder)
     bundle = load_bundle(folder)
-    settings = _calibrate(
-        settings, read_cohort(bundle, calibration, Split.CALIBRATION, advance=advance)
+    tuning, test = (
+        read_cohort(bundle, calibration, split, advance=advance)
+        for split in (Split.CALIBRATION, Split.TEST)
     )
-    metrics = measure(settings, read_cohort(bundle, calibration, Split.TEST, advance=advance))
+    check_leakage(tuning.seen, test.seen, ("calibration", "test"))
+    for run in (segmenter, classifier):
+        for seen, side in zip(read_seen(run), ("train", "validation")):
+            check_leakage(seen, tuning.seen, (f"{side} of {run.folder.name}", "calibration"))
+            check_leakage(seen, test.seen, (f"{side} of {run.folder.name}", "test"))
+    settings = _calibrate(settings, tuning)
+    metrics = measure(settings, test)
     metrics["onnx_difference"] = differences
     metrics["cohort_sha256"] = calibration.sha256
     settings = settings.model_copy(update={"metrics": metrics})
     write_card(settings, folder / CARD)
     write_settings(settings, folder)
-    return load_bundle(folder)
 
 
 def export_network(network: nn.Module, path: Path, shape: tuple[int, int, int]) -> float:

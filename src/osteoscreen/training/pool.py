@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from osteoscreen.cohort.leakage import Fingerprints, Watch, check_leakage, write_fingerprints
 from osteoscreen.cohort.manifest import Case, Manifest, Split, read_manifest
 from osteoscreen.cohort.slices import read_slices
 from osteoscreen.cohort.views import ClassifierViews, SegmenterViews, ViewSampler
@@ -21,6 +22,9 @@ from osteoscreen.training.recipe import ClassifierRecipe, Recipe, SegmenterRecip
 
 VALIDATION = "validation.json"
 """Validation patients of a run whose pool grows: they stay those of its start."""
+
+SEEN = ("train.npz", "validation.npz")
+"""Fingerprints of the slices of a run, by split."""
 
 Views = SegmenterViews | ClassifierViews
 Loaders = tuple["DataLoader[tuple[Tensor, Tensor]]", "DataLoader[tuple[Tensor, Tensor]]"]
@@ -35,6 +39,7 @@ class Pool:
         validation_patients: Of whom the validation consists; ``None`` for the whole split.
     Raises:
         RunError: If a split lacks marked slices, or a class or patient that it needs.
+        LeakageError: If train and validation share a series, or nearly the same image.
     """
 
     def __init__(
@@ -69,8 +74,10 @@ class Pool:
         else:
             self.train = _classifier_views(recipe, is_training=True)
             self.validation = _classifier_views(recipe, is_training=False)
-        self.train.add(read_slices(manifest, _marked(manifest, Split.TRAIN)))
-        self.validation.add(read_slices(manifest, tuple(validation)))
+        self._watches = Watch(), Watch()
+        self._add_train(manifest, _marked(manifest, Split.TRAIN))
+        self.validation.add(self._watches[1].passing(read_slices(manifest, tuple(validation))))
+        self._check_leakage()
         sizes = len(self.train), len(self.validation)
         if 0 in sizes:
             raise RunError(
@@ -87,6 +94,7 @@ class Pool:
         Raises:
             ManifestError: If a row is wrong.
             RunError: If a validation patient has become a train patient.
+            LeakageError: If a new slice is nearly the same as one in validation.
         """
         known = {case.case_id for case in self.manifest.of(Split.TRAIN)}
         manifest = read_manifest(path)
@@ -96,8 +104,21 @@ class Pool:
             raise RunError(
                 f"{path}: a validation patient of the run must stay one, got {moved[0]} in train"
             )
-        self.train.add(read_slices(manifest, tuple(cases)))
+        self._add_train(manifest, tuple(cases))
+        if cases:
+            self._check_leakage()
         self.manifest = manifest
+
+    @property
+    def seen(self) -> tuple[Fingerprints, Fingerprints]:
+        """Fingerprints of the train and of the validation slices."""
+        return self._watches[0].seen, self._watches[1].seen
+
+    def _add_train(self, manifest: Manifest, cases: tuple[Case, ...]) -> None:
+        self.train.add(self._watches[0].passing(read_slices(manifest, cases)))
+
+    def _check_leakage(self) -> None:
+        check_leakage(*self.seen, ("train", "validation"))
 
     def loaders(self, recipe: Recipe) -> Loaders:
         """Return what gives batches of train views, so many an epoch, and of validation."""
@@ -124,6 +145,12 @@ class PoolGrower(Callback):
     ) -> None:
         """Read the cases that were written during the last epoch."""
         self._pool.grow(self._path)
+
+
+def keep_seen(pool: Pool, folder: Path) -> None:
+    """Write the fingerprints of all that a run has seen, for those who test it."""
+    for seen, name in zip(pool.seen, SEEN):
+        write_fingerprints(seen, folder / name)
 
 
 def keep_validation(pool: Pool, folder: Path) -> None:

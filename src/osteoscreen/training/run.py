@@ -19,11 +19,19 @@ import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
 
 from osteoscreen import __version__
+from osteoscreen.cohort.leakage import Fingerprints, read_fingerprints
 from osteoscreen.cohort.manifest import Manifest
 from osteoscreen.cohort.views import ClassifierViews
 from osteoscreen.errors import RunError
 from osteoscreen.training.classifier import ClassifierModule
-from osteoscreen.training.pool import Pool, PoolGrower, keep_validation, read_validation
+from osteoscreen.training.pool import (
+    SEEN,
+    Pool,
+    PoolGrower,
+    keep_seen,
+    keep_validation,
+    read_validation,
+)
 from osteoscreen.training.recipe import ClassifierRecipe, Recipe, SegmenterRecipe
 from osteoscreen.training.segmenter import SegmenterModule
 from osteoscreen.training.start import BEST, Start, read_start
@@ -58,6 +66,7 @@ def train(recipe: Recipe, manifest: Manifest, folder: Path, *, source: Path | No
     Raises:
         RunError: If the folder holds a run of another recipe, code version or cohort, or the
             cohort lacks marked slices, or a class, in a split that needs them.
+        LeakageError: If train and validation share a series, or nearly the same image.
         RecipeError: If the weights that the recipe starts from do not fit it.
         BundleError: If the bundle that it starts from is incomplete or changed.
     """
@@ -69,6 +78,7 @@ def train(recipe: Recipe, manifest: Manifest, folder: Path, *, source: Path | No
     folder.mkdir(parents=True, exist_ok=True)
     _open_record(recipe, manifest, folder, start)
     pool = Pool(recipe, manifest, validation_patients=read_validation(folder))
+    keep_seen(pool, folder)
     growers: list[Callback] = []
     if recipe.pool_grows and source is not None:
         keep_validation(pool, folder)
@@ -130,7 +140,7 @@ class RunCheckpoint(ModelCheckpoint):
 
 
 class CurveWriter(Callback):
-    """Add a row an epoch to the curve, and the time spent and the cohort to the record.
+    """Add a row an epoch to the curve, time and cohort to the record, and what the pool grew by.
 
     Args:
         folder: The run's; the record stands there already.
@@ -140,6 +150,7 @@ class CurveWriter(Callback):
     def __init__(self, folder: Path, pool: Pool) -> None:
         self._folder, self._pool = folder, pool
         self._since = time.monotonic()
+        self._known = len(pool.train)
 
     def on_train_epoch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
@@ -147,6 +158,9 @@ class CurveWriter(Callback):
         """Write what was logged in this epoch; an epoch that is repeated has one row."""
         now = time.monotonic()
         seconds, self._since = now - self._since, now
+        if len(self._pool.train) > self._known:
+            self._known = len(self._pool.train)
+            keep_seen(self._pool, self._folder)
         row = {
             "epoch": trainer.current_epoch,
             "seconds": round(seconds, 1),
@@ -183,6 +197,21 @@ def open_run(folder: Path) -> Run:
         record["recipe"]
     )
     return Run(folder, recipe, record)
+
+
+def read_seen(run: Run) -> tuple[Fingerprints, Fingerprints]:
+    """Return what a run has seen in training and in validation.
+
+    Raises:
+        RunError: If the folder does not tell.
+    """
+    if not all((run.folder / name).is_file() for name in SEEN):
+        raise RunError(
+            f"{run.folder}: an export needs {' and '.join(SEEN)}, to know what was trained on; "
+            "the same training command again writes them"
+        )
+    train_file, validation_file = (run.folder / name for name in SEEN)
+    return read_fingerprints(train_file), read_fingerprints(validation_file)
 
 
 def load_best(run: Run) -> torch.nn.Module:
