@@ -15,14 +15,18 @@ from typer.testing import CliRunner
 
 from bundles import threshold_bundle
 from osteoscreen import __version__
+from osteoscreen.bundle import Bundle
 from osteoscreen.cli import REFUSED, WRONG_USAGE, _Patients, app
 from osteoscreen.cohort.lock import locked
+from osteoscreen.cohort.manifest import Manifest
 from osteoscreen.cohort.plan import PAPER_CASES, SEED_RANGE, CohortPlan, Preset
 from osteoscreen.phantom.bone import AGE_RANGE
 from osteoscreen.phantom.fleet import SCANNERS
 from osteoscreen.phantom.protocol import FIELD_OF_VIEW_RANGE_MM, THICKNESS_RANGE_MM
+from osteoscreen.training.run import Run
 
 runner = CliRunner()
+RECIPES = Path(__file__).parents[1] / "recipes"
 
 WITHOUT_TORCH = """
 import sys
@@ -171,6 +175,37 @@ def test_a_manifest_without_a_condition_trains_no_classifier(tmp_path: Path) -> 
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("command", ["train", "export", "evaluate"])
+@pytest.mark.parametrize("below", ["", "/sub"])
+def test_a_file_in_the_place_of_the_output_is_wrong_usage(
+    command: str,
+    below: str,
+    tmp_path: Path,
+    manifest: Manifest,
+    segmenter_run: Run,
+    classifier_run: Run,
+    tiny_bundle: Bundle,
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    cohort = str(manifest.folder / "splits.csv")
+    recipe = str(RECIPES / "small" / "segmenter.toml")
+    options = {
+        "train": ["segmenter", "--cohort", cohort, "--recipe", recipe],
+        "export": [
+            "--segmenter", str(segmenter_run.folder), "--classifier", str(classifier_run.folder),
+            "--calibrate", cohort, "--card", str(RECIPES / "phantom-v0.toml"),
+        ],
+        "evaluate": ["--cohort", cohort, "--bundle", str(tiny_bundle.folder)],
+    }  # fmt: skip
+    result = runner.invoke(
+        app, [command, *options[command], "--out", str(tmp_path / "file") + below]
+    )
+    assert result.exit_code == WRONG_USAGE, result.output
+    assert result.stderr.count("\n") == 1
+    assert "file" in result.stderr
+    assert (tmp_path / "file").read_text() == "mine"
+
+
 def test_a_synthetic_cohort_is_made_and_kept(tmp_path: Path) -> None:
     arguments = ["phantom", str(tmp_path / "c"), "--cases", "2", "--seed", "3", "--slices", "1"]
     first = runner.invoke(app, arguments)
@@ -189,7 +224,7 @@ def test_a_synthetic_cohort_is_made_and_kept(tmp_path: Path) -> None:
         ("--seed 1 --cases 0", "the number of cases must be 1 or more, got 0"),
         ("--seed 1 --cases 2 --thickness 0", "slice thickness must be 0.4 to 10 mm"),
         ("--seed 1 --cases 2 --age -5", "age must be 22 to 92 years, got -5"),
-        ("--seed 1 --cases 2 --fov 50", "field of view must be 100 to 500 mm"),
+        ("--seed 1 --cases 2 --fov 50", "field of view must be 120 to 500 mm"),
         ("--seed 1 --cases 2 --scanner abacus", "the scanner must be one of ingenuity-ct, "),
         ("--seed 1 --cases 214 --preset paper", "has 213 patients, got 214 cases"),
         ("--seed 1 --cases 2 --series --slices 4", "as many slices as its thickness gives"),

@@ -142,7 +142,7 @@ def test_parts_are_numbered_from_1_without_gaps() -> None:
     drawn = np.array([[[0, 3], [4, 4]], [[0, 0], [3, 17]]], np.uint8)
     levels = ("T10", "T11", "T12", "L1", "L2", "L3", "L4", "L5", "L6")
     images = [SliceImage(np.zeros((2, 2), np.float32), one, levels, 0.0) for one in drawn]
-    marks, labels = number_marks(images)
+    marks, labels = number_marks(np.stack([image.labels for image in images]), images[0].levels)
     assert_array_equal(marks, [[[0, 1], [2, 2]], [[0, 0], [1, 3]]])
     assert labels == (
         MaskLabel(1, Part.BODY, "T11"),

@@ -25,6 +25,7 @@ ONE = CohortPlan(Preset.COHORT, cases=1, seed=5, slices=1)
     ("changes", "reason"),
     [
         ({"cases": 0}, "the number of cases must be 1 or more, got 0"),
+        ({"cases": 1_000_001}, "the number of cases must be 1,000,000 or less, got 1,000,001"),
         ({"seed": -1}, "the seed must be 0 to 4294967295, got -1"),
         ({"seed": 2**32}, "the seed must be 0 to 4294967295, got 4294967296"),
         ({"is_series": True}, "as many slices as its thickness gives, got 1 slices"),
@@ -32,7 +33,7 @@ ONE = CohortPlan(Preset.COHORT, cases=1, seed=5, slices=1)
         ({"thickness_mm": 0.0}, "slice thickness must be 0.4 to 10 mm, got 0 mm"),
         ({"thickness_mm": -3.0}, "got -3 mm"),
         ({"thickness_mm": float("nan")}, "got nan mm"),
-        ({"field_of_view_mm": 99.9}, "field of view must be 100 to 500 mm, got 99.9 mm"),
+        ({"field_of_view_mm": 119.9}, "field of view must be 120 to 500 mm, got 119.9 mm"),
         ({"field_of_view_mm": 501.0}, "got 501 mm"),
         ({"age": -1}, "age must be 22 to 92 years, got -1"),
         ({"scanner": "abacus"}, "the scanner must be one of ingenuity-ct, .*, got 'abacus'"),
@@ -49,7 +50,7 @@ def test_impossible_settings_are_refused(changes: dict[str, Any], reason: str) -
 
 
 def test_settings_at_the_limits_are_possible() -> None:
-    replace(ONE, thickness_mm=0.4, field_of_view_mm=100, scanner="brilliance-16")
+    replace(ONE, thickness_mm=0.4, field_of_view_mm=120, scanner="brilliance-16")
     replace(ONE, thickness_mm=10, field_of_view_mm=500)
     replace(ONE, preset=Preset.PAPER, cases=PAPER_CASES)
     replace(ONE, seed=0, age=22)

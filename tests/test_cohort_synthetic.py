@@ -150,6 +150,10 @@ def test_a_folder_with_anything_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CohortError, match="needs an empty folder, it holds something"):
         write_cohort(tmp_path, ONE)
     assert [one.name for one in tmp_path.iterdir()] == ["thesis.tex"]
+    (tmp_path / "thesis.tex").rename(tmp_path / "thesis.part")
+    with pytest.raises(CohortError, match="needs an empty folder, it holds something"):
+        write_cohort(tmp_path, ONE)
+    (tmp_path / "thesis.part").rename(tmp_path / "thesis.tex")
     with pytest.raises(CohortError, match="needs a folder, it is a file"):
         write_cohort(tmp_path / "thesis.tex", ONE)
 
@@ -185,7 +189,10 @@ def test_a_cohort_of_another_plan_is_refused(three: Path, tmp_path: Path) -> Non
     assert _contents(folder) == before
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"cases": 3}', '{"cases": null, "made_by": {}}'])
+@pytest.mark.parametrize(
+    "text",
+    ["{", "[]", '{"cases": 3}', '{"cases": null, "made_by": {}}', '{"cases":1e999,"made_by":{}}'],
+)
 def test_an_unreadable_plan_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "cohort.json").write_text(text)
     with pytest.raises(CohortError, match="plan of a cohort must be readable"):

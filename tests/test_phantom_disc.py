@@ -11,6 +11,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from osteoscreen.phantom.bone import draw_bone
+from osteoscreen.phantom.capsule import Frame
 from osteoscreen.phantom.disc import ANNULUS_HU, PLAIN, Disc, Gas, Lime, paint_disc
 from osteoscreen.phantom.field import Array
 from osteoscreen.phantom.plane import Plane
@@ -126,6 +127,24 @@ def test_the_disc_fills_what_a_fracture_leaves() -> None:
         hu: Array = np.full(x.shape, UNTOUCHED_HU, np.float32)
         paint_disc(PLAIN, bodies, plane, hu, DISC_HU)
         assert (hu > 0).all()
+
+
+@pytest.mark.parametrize("beyond_mm", [2.0, 5.0, 10.0])
+def test_no_disc_lies_beside_an_intact_body(beyond_mm: float) -> None:
+    """Once it ran around the walls of the body above, as wide as the ring bulges."""
+    above, below = _bodies()
+    flat = dataclasses.replace(above.lower, concavity_mm=0.0, front_mm=0.0, side_mm=0.0)
+    bodies = (dataclasses.replace(above, lower=flat), below)
+    x_mm, y_mm, z_mm = above.centre_mm
+    axis = np.arange(-30, 30, 0.5, dtype=np.float32)
+    x, y = np.meshgrid(axis + np.float32(x_mm), axis + np.float32(y_mm))
+    straight = dataclasses.replace(
+        bodies[0], frame=Frame(above.centre_mm, np.eye(3, dtype=np.float32))
+    )
+    plane = Plane(x, y, z_mm - above.height_mm / 2 + beyond_mm, np.zeros_like(x), 0.5)
+    hu: Array = np.full(x.shape, UNTOUCHED_HU, np.float32)
+    paint_disc(PLAIN, (straight, below), plane, hu, DISC_HU)
+    assert (hu == UNTOUCHED_HU).all()
 
 
 def test_every_pair_of_neighbours_has_a_disc() -> None:

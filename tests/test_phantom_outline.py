@@ -36,8 +36,8 @@ def test_spinous_processes_stay_under_the_skin(case: int) -> None:
     for vertebra in patient.spine.vertebrae:
         _, y, z = vertebra.centre_mm
         skin = patient.trunk.outline.section(z).place(np.pi / 2, 0.0)[1]
-        # The furrow takes a few millimetres of the cover.
-        assert skin - (y + 0.9 * SPINOUS_MM * patient.person.scale) > 5
+        # The furrow takes a few millimetres of the cover, and thin people have little of it.
+        assert skin - (y + 0.9 * SPINOUS_MM * patient.person.scale) > 3
 
 
 @pytest.mark.parametrize("case", range(8))

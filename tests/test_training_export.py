@@ -137,7 +137,7 @@ def test_the_card_says_what_the_bundle_is(tiny_bundle: Bundle) -> None:
         NOTICE,
         "Twelve synthetic patients.",
         "**MS-Net**: width 4, grid 64 at 6.0 mm, marks vertebra, body, loss dice_bce. "
-        "3 epochs, 120 augmented views",
+        "3 epochs, 360 augmented views",
         "**BCC-Net**: bcc-net, 32 pixels, dropout 0, weight decay 0.005. 3 epochs, 48 augmented",
         "3 patients, 6 slices",
         f"| Dice index, body | {figures['segmentation']['body_dice_score']['mean']:.3f} |",

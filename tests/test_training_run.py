@@ -231,7 +231,9 @@ def test_an_empty_split_is_an_error(
     recipe: Recipe = request.getfixturevalue(f"{kind}_recipe")
     cases = tuple(case for case in manifest.cases if case.split is not split)
     with pytest.raises(RunError, match="needs marked slices in the train and validation splits"):
-        train(recipe, replace(manifest, cases=cases), tmp_path)
+        train(recipe, replace(manifest, cases=cases), tmp_path / "run")
+    # A training that never began claims no folder: the next one may have another recipe.
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_class_that_no_validation_patient_has_is_an_error(

@@ -171,7 +171,7 @@ def phantom(  # noqa: PLR0913 - an option a setting
         typer.Option(metavar="MM", help="One slice thickness for all, 0.4 to 10."),
     ] = None,
     fov: Annotated[
-        float | None, typer.Option(metavar="MM", help="One field of view for all, 100 to 500.")
+        float | None, typer.Option(metavar="MM", help="One field of view for all, 120 to 500.")
     ] = None,
     age: Annotated[
         int | None, typer.Option(metavar="YEARS", help="One age for all, 22 to 92.")
@@ -235,7 +235,7 @@ def train(
         if kind is NetworkKind.CLASSIFIER and not any(case.condition for case in manifest.cases):
             _stop(f"{cohort}: a classifier needs cases with a condition, the manifest has none")
         run = fit(settings, manifest, out, source=cohort)
-    except OsteoscreenError as error:
+    except (OsteoscreenError, OSError) as error:
         _stop(error)
     typer.echo(f"Run: {run.folder}")
 
@@ -270,7 +270,7 @@ def export(
                 read_provenance(card),
                 advance=lambda count: progress.advance(task, count),
             )
-    except OsteoscreenError as error:
+    except (OsteoscreenError, OSError) as error:
         _stop(error)
     typer.echo(f"Bundle: {bundle.folder} ({bundle.settings.name} {bundle.settings.version})")
 
@@ -293,15 +293,15 @@ def evaluate(
 
     try:
         loaded, manifest = load_bundle(bundle), read_manifest(cohort)
+        out.mkdir(parents=True, exist_ok=True)
         with _progress() as progress:
             task = progress.add_task("Slices read", total=None)
             readings = read_cohort(
                 loaded, manifest, Split.TEST, advance=lambda count: progress.advance(task, count)
             )
-    except OsteoscreenError as error:
+    except (OsteoscreenError, OSError) as error:
         _stop(error)
     figures = measure(loaded.settings, readings)
-    out.mkdir(parents=True, exist_ok=True)
     (out / "metrics.json").write_text(json.dumps(figures, indent=1), encoding="utf-8")
     typer.echo(json.dumps(figures, indent=1))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
@@ -85,17 +85,19 @@ def write_patient(
     rngs = streams(plan.seed, number)
     scan = _scan_of(patient, plan, rngs["scan"])
     places = slice_places(patient, scan, plan, rngs["slices"])
-    images = []
-    for place in places:
-        images.append(render_slice(patient, scan, place.z_mm, rngs["noise"]))
-        if done:
-            done(len(images), len(places))
     # Made aside and moved at once: where a patient's folder stands, the patient is whole.
     aside = part_of(home)
     for old in (aside, home):
         if old.exists():
             shutil.rmtree(old)
-    labels = _write_images(aside, _header(home.name, patient, scan, plan), scan, images)
+    images = (render_slice(patient, scan, place.z_mm, rngs["noise"]) for place in places)
+    labels = _write_images(
+        aside,
+        _header(home.name, patient, scan, plan),
+        scan,
+        _told(images, len(places), done),
+        tuple(one.level for one in patient.spine.vertebrae),
+    )
     rows = _rows(patient, scan, plan, places, labels)
     record = Record(tuple(rows), latents_of(patient, scan, places))
     (aside / TRUTH).write_text(_dump(record, plan), encoding="utf-8")
@@ -226,12 +228,35 @@ def _header(name: str, patient: Patient, scan: Scan, plan: CohortPlan) -> Series
     )
 
 
+def _told(
+    images: Iterable[SliceImage], total: int, done: Callable[[int, int], None] | None
+) -> Iterator[SliceImage]:
+    for number, image in enumerate(images, start=1):
+        yield image
+        if done:
+            done(number, total)
+
+
 def _write_images(
-    home: Path, header: SeriesHeader, scan: Scan, images: Sequence[SliceImage]
+    home: Path,
+    header: SeriesHeader,
+    scan: Scan,
+    images: Iterable[SliceImage],
+    levels: tuple[str, ...],
 ) -> tuple[MaskLabel, ...]:
-    """Write CT and marks; slices through discs may have no mark, then there is no mask."""
-    files = write_ct_slices([slice_volume(scan, image) for image in images], header, home / CT)
-    marks, labels = number_marks(images)
+    """Write CT and marks; slices through discs may have no mark, then there is no mask.
+
+    A long series would fill the memory: of each slice that is written only the marks are kept.
+    """
+    drawn: list[NDArray[np.uint8]] = []
+
+    def slices() -> Iterator[Volume]:
+        for image in images:
+            drawn.append(image.labels)
+            yield slice_volume(scan, image)
+
+    files = write_ct_slices(slices(), header, home / CT)
+    marks, labels = number_marks(np.stack(drawn), levels)
     write_segmentation(
         marks,
         [read_header(file) for file in files],
@@ -249,17 +274,16 @@ def _write_images(
 
 
 def number_marks(
-    images: Sequence[SliceImage],
+    drawn: NDArray[np.uint8], names: tuple[str, ...]
 ) -> tuple[NDArray[np.uint8], tuple[MaskLabel, ...]]:
     """Number the parts of vertebrae that some slices of one patient show, from 1.
 
     Args:
-        images: Slices of one patient.
+        drawn: Labels as ``SliceImage`` has them, axes (slice, row, column).
+        names: Levels of the patient's marked vertebrae, from the head down.
     Returns: Marks, axes (slice, row, column), and what their numbers mean, from the head down, the
         body before the rest.
     """
-    drawn = np.stack([image.labels for image in images])
-    names = images[0].levels
     seen = [int(value) for value in np.flatnonzero(np.bincount(drawn.ravel())) if value > 0]
     numbers = np.zeros(256, np.uint8)
     numbers[seen] = np.arange(1, len(seen) + 1)

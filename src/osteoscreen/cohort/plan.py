@@ -20,6 +20,9 @@ PAPER_PHASE = 32
 """Where the even spread of test among train patients begins, of 0 to 70: one of the values that
 give every scanner a third of the test patients."""
 
+LARGEST_COHORT = 1_000_000
+"""Patients that an identifier with six digits can number."""
+
 SEED_RANGE = (0, 2**32 - 1)
 """Seeds that an identifier of 64 letters can hold, and more than anybody needs."""
 
@@ -45,14 +48,14 @@ class CohortPlan:
 
     Args:
         preset: What the cohort is for.
-        cases: Number of patients, at least 1; at most 213 of the paper's.
+        cases: Number of patients, 1 to 1,000,000; at most 213 of the paper's.
         seed: Seed of the cohort, 0 to 2**32 - 1.
         slices: Slices a patient, at least 1; ``None`` leaves it to the preset, and must be for a
             series, whose thickness gives their number.
         is_series: A contiguous series from T12 to S1 instead of single slices; not the paper's.
         scanner: One of ``SCANNERS`` for everybody; ``None`` leaves it to the preset.
         thickness_mm: Slice thickness for everybody, 0.4 to 10; ``None`` leaves it to the preset.
-        field_of_view_mm: Side of the image for everybody, 100 to 500; ``None`` leaves it to the
+        field_of_view_mm: Side of the image for everybody, 120 to 500; ``None`` leaves it to the
             preset.
         age: Years of everybody, 22 to 92; ``None`` leaves it to the bone condition, as the paper
             must.
@@ -76,6 +79,10 @@ class CohortPlan:
         ):
             if value < 1:
                 raise CohortError(f"the {name} must be 1 or more, got {value}")
+        if self.cases > LARGEST_COHORT:
+            raise CohortError(
+                f"the number of cases must be {LARGEST_COHORT:,} or less, got {self.cases:,}"
+            )
         low, high = SEED_RANGE
         if not low <= self.seed <= high:
             raise CohortError(f"the seed must be {low} to {high}, got {self.seed}")

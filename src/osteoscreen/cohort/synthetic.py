@@ -95,19 +95,22 @@ def _check_folder(folder: Path, plan: CohortPlan) -> None:
     mark = folder / COHORT
     if mark.is_file():
         _check_claim(mark, plan)
-    elif folder.exists() and any(
-        file.suffix != PART and file.name != LOCK for file in folder.iterdir()
-    ):
+    elif folder.exists() and any(not _is_left_over(file.name) for file in folder.iterdir()):
         raise CohortError(
             f"{folder}: a new cohort needs an empty folder, it holds something that is no cohort"
         )
+
+
+def _is_left_over(name: str) -> bool:
+    """Whether a run that was stopped before it claimed its folder leaves a file of that name."""
+    return name == LOCK or name in {f"{file}{PART}" for file in (COHORT, MANIFEST, LATENTS)}
 
 
 def _check_claim(mark: Path, plan: CohortPlan) -> None:
     try:
         known = json.loads(mark.read_text(encoding="utf-8"))
         cases, made_by = int(known["cases"]), dict(known["made_by"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise CohortError(
             f"{mark}: the plan of a cohort must be readable, reading it ended in "
             f"{type(error).__name__}"

@@ -8,8 +8,9 @@ UID, so that the same series is written the same way every time.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Literal
 
@@ -130,7 +131,7 @@ def write_ct_series(
 
 
 def write_ct_slices(
-    slices: Sequence[Volume],
+    slices: Iterable[Volume],
     header: SeriesHeader,
     folder: Path,
     *,
@@ -139,20 +140,20 @@ def write_ct_slices(
     """Write single slices, wherever they lie, as one CT series.
 
     Args:
-        slices: Volumes of one slice each; values are rounded and clipped to -1024 to 3071 HU,
-            padding excepted.
+        slices: Volumes of one slice each, written one by one; values are rounded and clipped to
+            -1024 to 3071 HU, padding excepted.
         header: What the series says about itself.
         folder: Where the files go; made if it does not exist.
         names: File names, one a slice; by default 0000.dcm and so on.
     Returns: The files, in the order of the slices.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    chosen = [f"{index:04d}.dcm" for index in range(len(slices))] if names is None else names
-    files = tuple(folder / name for name in chosen)
-    for index, (one, file) in enumerate(zip(slices, files, strict=True)):
-        instance = _instance(one, header, index)
-        instance.save_as(file, enforce_file_format=True)
-    return files
+    numbered = (f"{index:04d}.dcm" for index in count())
+    files = []
+    for index, (one, name) in enumerate(zip(slices, numbered if names is None else names)):
+        files.append(folder / name)
+        _instance(one, header, index).save_as(files[-1], enforce_file_format=True)
+    return tuple(files)
 
 
 def slices_of(volume: Volume) -> list[Volume]:

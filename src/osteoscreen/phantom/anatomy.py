@@ -27,7 +27,7 @@ from osteoscreen.phantom.surface import BoneSurface
 from osteoscreen.phantom.tissue import Tissues, draw_tissues
 from osteoscreen.phantom.trunk import Trunk, draw_trunk
 
-GENERATOR_VERSION = 2
+GENERATOR_VERSION = 3
 """Part of every seed: patients of two versions are different people."""
 
 STREAMS = (

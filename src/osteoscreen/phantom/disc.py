@@ -127,13 +127,18 @@ def paint_disc(
     lower = u_below, v_below, w_below
     relative_above, wall_above = above.wall((u, v, w))
     relative_below, wall_below = below.wall(lower)
-    cover = covered(np.minimum(wall_above, wall_below) + np.float32(BULGE_MM), plane.pixel_mm)
+    to_above = -above.plate_depth(above.lower, relative_above, (u, v, -w))
+    to_below = -below.plate_depth(below.upper, relative_below, lower)
+    # Beside a body there is no disc, but for the pixel that the endplate shares with it.
+    inside = np.minimum(
+        np.minimum(wall_above, wall_below) + np.float32(BULGE_MM),
+        np.minimum(to_above, to_below) + np.float32(plane.pixel_mm),
+    )
+    cover = covered(inside, plane.pixel_mm)
     core = np.float32(0.5) * (relative_above + relative_below)
     values = np.float32(disc_hu) + np.float32(ANNULUS_HU) * (core - np.float32(0.6))
     worn: tuple[Lime | Gas, ...] = (*disc.lime, *disc.gas)
     if worn:
-        to_above = -above.plate_depth(above.lower, relative_above, (u, v, -w))
-        to_below = -below.plate_depth(below.upper, relative_below, lower)
         across, angle = np.float32(0.5) * (to_above - to_below), np.arctan2(v, u)
         for one in worn:
             values += one.share(core, angle, across) * (np.float32(one.hu) - values)

@@ -24,9 +24,9 @@ KVP_RANGE = (80, 140)
 THICKNESS_RANGE_MM = (0.4, 10.0)
 """From the thinnest detector row to the thickest slice of routine use."""
 
-FIELD_OF_VIEW_RANGE_MM = (100.0, 500.0)
-"""A vertebra with its processes is up to 99 mm wide and 88 mm deep, and is not to be cut; the scan
-field ends at 500 mm."""
+FIELD_OF_VIEW_RANGE_MM = (120.0, 500.0)
+"""A vertebra with its processes is up to 99 mm wide and 88 mm deep, lies up to 10 mm beside the
+middle of the field, and is not to be cut; the scan field ends at 500 mm."""
 
 NARROW_VIEW_MM = 260.0
 SPINE_CENTRE_MM = (0.0, 18.0)
@@ -71,7 +71,7 @@ class Protocol:
         kvp: Tube voltage, 80 to 140.
         tube_current_ma: Mean over the turn, 10 to 800.
         thickness_mm: Slice thickness, 0.4 to 10.
-        field_of_view_mm: Side of the image, 100 to 500; a narrow one is laid on the spine.
+        field_of_view_mm: Side of the image, 120 to 500; a narrow one is laid on the spine.
         kernel: Name of one of the scanner's kernels.
         matrix: Rows and columns.
     Raises:
@@ -186,7 +186,9 @@ def _draw_view(
     if is_randomised and rng.random() < SPINE_VIEW_SHARE:
         size_mm = float(rng.uniform(140, NARROW_VIEW_MM))
         return size_mm, _scattered(rng, SPINE_CENTRE_MM, (15, 18))
-    size_mm = float(rng.uniform(*WIDE_VIEW_MM))
+    size_mm = float(
+        rng.uniform(NARROW_VIEW_MM if is_randomised else WIDE_VIEW_MM[0], WIDE_VIEW_MM[1])
+    )
     if not is_randomised:
         share = (size_mm - WIDE_VIEW_MM[0]) / (WIDE_VIEW_MM[1] - WIDE_VIEW_MM[0])
         fitted = 2 * half_width_mm * (VIEW_OF_WIDTH[0] + share * np.ptp(VIEW_OF_WIDTH))

@@ -216,8 +216,9 @@ def _frames(
     return {level: Frame(centres[level], axes[level]) for level in levels}
 
 
-def _turn(plane: tuple[int, int], angle: float) -> Array:
-    matrix = np.eye(3, dtype=np.float32)
+def _turn(plane: tuple[int, int], angle: float) -> Size:
+    """Return a rotation; in double precision, so that its products are the same everywhere."""
+    matrix = np.eye(3)
     i, j = plane
     matrix[i, i] = matrix[j, j] = np.cos(angle)
     matrix[i, j], matrix[j, i] = np.sin(angle), -np.sin(angle)

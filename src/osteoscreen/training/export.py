@@ -119,6 +119,8 @@ def export(
         raise RunError(f"{classifier.folder}: a classifier run is needed, got a segmenter's")
     if not any(case.condition for case in calibration.of(Split.CALIBRATION)):
         raise RunError("an export needs cases with a condition in the calibration split, got none")
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"{folder}: a bundle needs a folder, it is a file")
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)

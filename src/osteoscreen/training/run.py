@@ -75,9 +75,11 @@ def train(recipe: Recipe, manifest: Manifest, folder: Path, *, source: Path | No
     last = folder / LAST
     is_resumed = last.is_file()
     start = None if is_resumed else read_start(recipe)
-    folder.mkdir(parents=True, exist_ok=True)
-    _open_record(recipe, manifest, folder, start)
+    record = _record_of(recipe, manifest, folder, start)
     pool = Pool(recipe, manifest, validation_patients=read_validation(folder))
+    # Only what can be trained claims the folder.
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_record(record, folder)
     keep_seen(pool, folder)
     growers: list[Callback] = []
     if recipe.pool_grows and source is not None:
@@ -222,8 +224,10 @@ def load_best(run: Run) -> torch.nn.Module:
     return network
 
 
-def _open_record(recipe: Recipe, manifest: Manifest, folder: Path, start: Start | None) -> None:
-    """Write the record of a new run, or check that the folder's own is of the same run."""
+def _record_of(
+    recipe: Recipe, manifest: Manifest, folder: Path, start: Start | None
+) -> dict[str, Any]:
+    """Return the record of a new run, or the folder's own if it is of the same run."""
     wanted = {
         "recipe": json.loads(recipe.model_dump_json()),
         "software": __version__,
@@ -241,8 +245,8 @@ def _open_record(recipe: Recipe, manifest: Manifest, folder: Path, start: Start 
                 raise RunError(
                     f"{folder}: the folder holds a run of another {name}; choose another folder"
                 )
-        return
-    record = wanted | {
+        return known
+    return wanted | {
         "torch": torch.__version__,
         "hardware": f"{platform.machine()}, {os.cpu_count()} cores, "
         + (torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"),
@@ -250,7 +254,6 @@ def _open_record(recipe: Recipe, manifest: Manifest, folder: Path, start: Start 
         "seconds": 0.0,
         "epochs": 0,
     }
-    _write_record(record, folder)
 
 
 def _read_record(folder: Path) -> dict[str, Any]:

@@ -1,0 +1,95 @@
+"""Agreement of a bundle's marks with the exact masks of held-out randomised patients.
+
+The slices lie anywhere from T10 to the pelvis; they are told apart by what they show and by their
+field of view, because a mean over an unstated mix says little.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+
+from osteoscreen.bundle import load_bundle
+from osteoscreen.cohort.manifest import Split, read_manifest
+from osteoscreen.cohort.slices import LabelledSlice, read_slices
+from osteoscreen.evaluation.metrics import UndefinedMetricWarning, overlap
+from osteoscreen.screening.marking import mark_volume
+from osteoscreen.volume import Volume
+
+MIDDLE_MM2 = 500.0
+"""A slice is a middle one when it shows one body of at least this area, two thirds of T10's."""
+NARROW_MM = 260.0
+"""Fields of view below this are laid around the spine."""
+
+
+def kind(one: LabelledSlice) -> str:
+    """What a slice shows: the middle of a body, ends of bodies, or arches beside a disc."""
+    row_mm, column_mm = one.spacing_mm
+    bodies = [float((mark & one.body).sum()) * row_mm * column_mm for mark in one.levels.values()]
+    seen = [area for area in bodies if area > 0]
+    if not seen:
+        return "disc"
+    return "middle" if len(seen) == 1 and seen[0] >= MIDDLE_MM2 else "end"
+
+
+def main() -> None:
+    """Print the figures of the test split of a manifest, as JSON: MANIFEST [BUNDLE]."""
+    manifest = read_manifest(Path(sys.argv[1]))
+    bundle = load_bundle(Path(sys.argv[2]) if len(sys.argv) > 2 else None)
+    scores: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    patients = set()
+    false_mm2: list[float] = []
+    for one in read_slices(manifest, manifest.of(Split.TEST)):
+        patients.add(one.case.patient_id)
+        row_mm, column_mm = one.spacing_mm
+        affine = np.array([[0, 0, column_mm, 0], [0, row_mm, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1.0]])
+        marks = mark_volume(Volume(one.hu[None], affine), bundle)
+        if not one.vertebra.any():
+            false_mm2.append(float(marks.vertebra.sum()) * row_mm * column_mm)
+            continue
+        narrow = one.hu.shape[1] * column_mm < NARROW_MM
+        groups = ("all", kind(one), "narrow field" if narrow else "wide field")
+        for name, marked, reference in (
+            ("vertebra", marks.vertebra[0], one.vertebra),
+            ("body", marks.body[0], one.body),
+        ):
+            if reference.any():
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", UndefinedMetricWarning)
+                    dice = overlap(marked, reference).dice_score
+                for group in groups:
+                    scores[name][group].append(dice)
+    found = {
+        name: {
+            group: {
+                "slices": len(values),
+                "dice_mean": round(float(np.mean(values)), 4),
+                "dice_median": round(float(np.median(values)), 4),
+                "dice_tenth_percentile": round(float(np.percentile(values, 10)), 4),
+            }
+            for group, values in groups.items()
+        }
+        for name, groups in scores.items()
+    }
+    print(
+        json.dumps(
+            {
+                "bundle": bundle.reference.model_dump(),
+                "cohort_sha256": manifest.sha256,
+                "patients": len(patients),
+                "figures": found,
+                "slices_without_a_vertebra": len(false_mm2),
+                "of_them_with_a_mark": int(np.count_nonzero(false_mm2)),
+            },
+            indent=1,
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
