@@ -1,4 +1,4 @@
-"""CPU time of a synthetic 512x512 slice on one core, and the memory of a worker.
+"""CPU time of a synthetic 512x512 slice on one core, and the memory of workers.
 
 Targets: 0.5 s a slice, 2 GB a worker. The ratio to one complex 2-D Fourier transform of the same
 matrix, taken in the same run, is what carries over to another machine.
@@ -6,7 +6,9 @@ matrix, taken in the same run, is what carries over to another machine.
 
 from __future__ import annotations
 
-import resource
+import subprocess
+import sys
+import tempfile
 import time
 from dataclasses import replace
 
@@ -20,6 +22,11 @@ from osteoscreen.phantom.anatomy import Patient, streams
 PATIENTS = 12
 SLICES = 4
 THICKNESS_MM = (0.6, 1.5, 3.0, 5.0, 10.0)
+WORKERS = {
+    "12 patients of 4 slices": ["--cases", "12"],
+    "a series of 501 slices": ["--cases", "1", "--series", "--thickness", "0.4"],
+}
+"""Options of cohorts whose memory is taken: an ordinary one, and the longest series."""
 
 
 def slice_s(patient: Patient, scan: Scan, heights: list[float]) -> float:
@@ -37,6 +44,22 @@ def fourier_s() -> float:
     for _ in range(20):
         fft.fft2(image)
     return (time.process_time() - start) / 20
+
+
+def worker_mib(options: list[str]) -> float:
+    """Return the largest memory of a process that writes a cohort: images, marks and truth."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = ["osteoscreen", "phantom", folder, "--seed", "21", "--workers", "1", *options]
+        run = (
+            "import resource, sys; from osteoscreen.cli import main; sys.argv = sys.argv[1:]\n"
+            "try: main()\n"
+            "except SystemExit: pass\n"
+            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", run, *command], check=True, capture_output=True, text=True
+        )
+        return int(done.stdout.split()[-1]) / 1024
 
 
 def main() -> None:
@@ -62,8 +85,8 @@ def main() -> None:
                 f"{mode.value:10} {name:8} mean {np.mean(times):.3f} s, longest patient "
                 f"{max(times):.3f} s, mean {np.mean(times) / unit:.0f} x FFT"
             )
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"peak memory of this process: {peak:.0f} MiB")
+    for name, options in WORKERS.items():
+        print(f"peak memory of a worker that writes {name}: {worker_mib(options):.0f} MiB")
 
 
 if __name__ == "__main__":
