@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from osteoscreen.phantom.anatomy import CROOKED_DEG, LORDOSIS_LIMITS
+from osteoscreen.phantom.anatomy import CROOKED_DEG, LORDOSIS_LIMITS, STEEPEST_DEG
 from osteoscreen.phantom.bone import Bone, draw_bone, draw_sex_and_age
 from osteoscreen.phantom.field import Array
 from osteoscreen.phantom.spine import (
@@ -80,6 +80,26 @@ def test_they_do_so_at_the_strongest_lordosis_and_the_most_uneven_tilts() -> Non
         )
         heights = [one.centre_mm[2] for one in spine.bodies]
         assert (np.diff(heights) < 0).all()
+
+
+def test_a_steep_sacrum_takes_the_last_lumbar_vertebra_half_way() -> None:
+    for count in (4, 5, 6):
+        usual, steep = (_spine(3, lumbar_count=count, sacral_deg=deg) for deg in (0.0, 12.0))
+        for before, after in zip(usual.bodies, steep.bodies, strict=True):
+            turned = np.degrees(
+                np.arcsin(after.frame.axes[2, 1]) - np.arcsin(before.frame.axes[2, 1])
+            )
+            wanted = {"S": 12.0, "L": 6.0 if after.level == f"L{count}" else 0.0, "T": 0.0}
+            # Side tilt and turn are small: the tilts add up to a few hundredths of a degree.
+            assert_allclose(abs(turned), wanted[after.level[0]], atol=0.1)
+
+
+def test_a_steep_sacrum_still_descends() -> None:
+    for seed in range(200):
+        lordosis = LORDOSIS_LIMITS[seed % 2]
+        room = STEEPEST_DEG - SACRAL_TILT_DEG["S3"] * lordosis
+        spine = _spine(seed, lordosis=lordosis, uneven_deg=CROOKED_DEG, sacral_deg=min(room, 30.0))
+        assert (np.diff([one.centre_mm[2] for one in spine.bodies]) < 0).all()
 
 
 def test_there_is_no_vertebra_of_an_unknown_name() -> None:

@@ -19,6 +19,7 @@ from osteoscreen.phantom.person import Person, draw_person
 from osteoscreen.phantom.spine import (
     LUMBAR_COUNTS,
     LUMBAR_SHARES,
+    SACRAL_TILT_DEG,
     Spine,
     SpineShape,
     draw_spine,
@@ -54,6 +55,9 @@ limy aorta before them."""
 CROOKED_SHARE, CROOKED_DEG = 0.35, 9.0
 """Randomised patients whose bodies tilt unevenly, and the largest spread of their tilts: in a worn
 real spine an axial slice cut two bodies and the gas between them."""
+SACRAL_SPREAD_DEG, STEEPEST_DEG = 9.0, 88.0
+"""Randomised: spread of the tilt of the sacrum around the usual, and the steepest that S3 may
+stand: before a steep real sacrum a network did not mark L5, which lay in front of S1 in a slice."""
 BODY_WALL = 0.5
 """Cortex of the walls of a body against that of the patient's bones: the shell of a vertebral body
 is thinner than half a millimetre in life, and hardly shows in a routine CT."""
@@ -204,7 +208,9 @@ def _draw_shape(
     uneven_deg = float(rng.uniform(1, 4.5))
     if rng.random() < CROOKED_SHARE:
         uneven_deg = float(rng.uniform(4.5, CROOKED_DEG))
-    return replace(shape, uneven_deg=uneven_deg, bridging=bridging)
+    room_deg = STEEPEST_DEG - SACRAL_TILT_DEG["S3"] * shape.lordosis
+    sacral_deg = float(np.clip(rng.normal(0, SACRAL_SPREAD_DEG), -2 * SACRAL_SPREAD_DEG, room_deg))
+    return replace(shape, uneven_deg=uneven_deg, bridging=bridging, sacral_deg=sacral_deg)
 
 
 def _randomise(rng: np.random.Generator, bone: Bone) -> Bone:

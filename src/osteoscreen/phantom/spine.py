@@ -95,6 +95,8 @@ class SpineShape:
         uneven_deg: Spread of the tilt of each body around the curve; of the sacral ones 2 at most.
         bridging: 0 (none) to 1: broad, dense spurs that bridge the discs, as in diffuse
             idiopathic skeletal hyperostosis.
+        sacral_deg: How much more than usual the sacrum is tilted; the last lumbar vertebra takes
+            half of it.
     """
 
     scale: float
@@ -105,6 +107,7 @@ class SpineShape:
     sclerosis: float = 1.0
     uneven_deg: float = 1.5
     bridging: float = 0.0
+    sacral_deg: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,10 +207,13 @@ def _frames(
     lumbar = np.array(LUMBAR_TILT_DEG)[:, None]
     tilts = _typical(levels, shape.lumbar_count, lumbar, others)
     phase = rng.uniform(0, 2 * np.pi)
+    last = f"L{shape.lumbar_count}"
     axes = {}
     for index, level in enumerate(levels):
         uneven = min(shape.uneven_deg, SACRAL_UNEVEN_DEG) if level in SACRAL else shape.uneven_deg
-        tilt = np.radians(float(tilts[level][0]) * shape.lordosis + rng.normal(0, uneven))
+        more = 1.0 if level in SACRAL else 0.5 if level == last else 0.0
+        usual = float(tilts[level][0]) * shape.lordosis + more * shape.sacral_deg
+        tilt = np.radians(usual + rng.normal(0, uneven))
         side = np.radians(shape.scoliosis_deg * np.sin(index * 0.75 + phase) + rng.normal(0, 0.8))
         turn = 0.6 * side + np.radians(rng.normal(0, 1.0))
         matrix = _turn((1, 2), tilt) @ _turn((0, 2), side) @ _turn((0, 1), turn)
