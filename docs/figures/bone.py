@@ -2,7 +2,7 @@
 
 First on patients without images (the exact posterior, a second method, and the baselines), then
 on rendered slices of L1 to L4, placed as in a cohort (attenuation of the eroded body).
-Run from the root of the repository: ``python docs/figures/bone.py [--patients 300]``.
+Run from the root of the repository: ``python docs/figures/bone.py [--patients 1000]``.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ PUBLISHED_R = (0.72, 0.79)
 def main() -> None:
     """Compute all figures, write the record and draw the picture."""
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--patients", type=int, default=300)
+    options.add_argument("--patients", type=int, default=1000)
     options.add_argument("--workers", type=int, default=1)
     chosen = options.parse_args()
     virtual = measure_virtual()
