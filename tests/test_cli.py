@@ -193,7 +193,7 @@ def test_a_file_in_the_place_of_the_output_is_wrong_usage(
         "train": ["segmenter", "--cohort", cohort, "--recipe", recipe],
         "export": [
             "--segmenter", str(segmenter_run.folder), "--classifier", str(classifier_run.folder),
-            "--calibrate", cohort, "--card", str(RECIPES / "phantom-v0.toml"),
+            "--calibrate", cohort, "--card", str(RECIPES / "phantom-v1.toml"),
         ],
         "evaluate": ["--cohort", cohort, "--bundle", str(tiny_bundle.folder)],
     }  # fmt: skip

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from osteoscreen.bundle import load_bundle
 from osteoscreen.findings import ScreeningResult
 from osteoscreen.networks import BCCNetConfig, MSNetConfig
 
@@ -78,3 +79,46 @@ def test_every_refusal_code_is_in_the_docs() -> None:
 def test_the_published_schema_is_the_result_objects() -> None:
     published = json.loads((ROOT / "docs" / "result.schema.json").read_text(encoding="utf-8"))
     assert published == ScreeningResult.model_json_schema(by_alias=True)
+
+
+def test_the_figures_on_real_ct_are_those_that_were_measured() -> None:
+    page = (ROOT / "docs" / "phantom.md").read_text(encoding="utf-8")
+    new, old = (
+        json.loads((ROOT / "results" / name / "real_ct.json").read_text(encoding="utf-8"))
+        for name in ("phantom-v1", "phantom-v0")
+    )
+    assert new["bundle"]["sha256"] == load_bundle().sha256
+    names = (
+        "dice_complete_slice_mean", "dice_middle_mean", "dice_middle_median", "dice_volume",
+    )  # fmt: skip
+    for one, marks in new["figures"].items():
+        for mark, found in marks.items():
+            before = old["figures"][one][mark]
+            shown = " | ".join(f"{found[name]:.3f} ({before[name]:.3f})" for name in names)
+            assert re.search(rf"\| `{one}`: .* \| {mark} \| {found['complete_slices']} ", page)
+            assert shown in page
+
+
+def test_the_figures_on_randomised_patients_are_those_that_were_measured() -> None:
+    page = (ROOT / "docs" / "phantom.md").read_text(encoding="utf-8")
+    file = ROOT / "results" / "phantom-v1" / "randomised_test.json"
+    found = json.loads(file.read_text(encoding="utf-8"))
+    assert found["bundle"]["sha256"] == load_bundle().sha256
+    for group in found["figures"]["vertebra"].values():
+        shown = f"| {group['slices']} | {group['dice_mean']:.3f} ("
+        assert shown in page
+    assert f"{found['of_them_with_a_mark']} of the {found['slices_without_a_vertebra']} " in page
+
+
+def test_the_figures_on_calibrated_patients_are_those_of_the_bundle() -> None:
+    page = (ROOT / "results" / "README.md").read_text(encoding="utf-8")
+    file = ROOT / "results" / "phantom-v1" / "synthetic_test.json"
+    found = json.loads(file.read_text(encoding="utf-8"))
+    said = found["classification"]
+    assert said["accuracy"] == load_bundle().settings.metrics["classification"]["accuracy"]
+    for figure in (
+        f"accuracy {said['accuracy']:.3f} (95 % interval {said['accuracy_interval'][0]:.3f} to",
+        f"macro AUC {said['macro_auc']:.3f}",
+        f"Dice {found['segmentation']['body_dice_score']['mean']:.3f} (vertebral body)",
+    ):
+        assert figure in page

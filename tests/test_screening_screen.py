@@ -13,7 +13,7 @@ from osteoscreen.bundle import Bundle, load_bundle
 from osteoscreen.errors import RefusalCode
 from osteoscreen.findings import Acquisition, Reservation, ReservationCode, Subject
 from osteoscreen.screening.decision import softmax
-from osteoscreen.screening.marking import _keep_one_vertebra, mark_volume
+from osteoscreen.screening.marking import _keep_vertebrae, mark_volume
 from osteoscreen.screening.screen import (
     Scanned,
     Screening,
@@ -72,9 +72,33 @@ def test_marks_keep_their_place_at_any_pixel_spacing(bundle: Bundle, spacing_mm:
     assert 2 * (marks & wanted).sum() / (marks.sum() + wanted.sum()) > 0.93
 
 
-def test_only_the_largest_body_of_a_slice_stays(bundle: Bundle) -> None:
+def test_two_bodies_of_one_slice_stay_and_a_speck_does_not() -> None:
+    """L5 before S1 of a steep sacrum: once the smaller of the two was lost."""
+    body = np.zeros((120, 100), bool)
+    body[40:60, 30:70] = True
+    body[20:32, 35:65] = True
+    body[70:74, 48:52] = True
+    vertebra = body.copy()
+    _keep_vertebrae(vertebra, body, (1.0, 1.0))
+    for mark in (body, vertebra):
+        assert mark[40:60, 30:70].all()
+        assert mark[20:32, 35:65].all()
+        assert not mark[70:74].any()
+
+
+def test_a_second_body_beyond_reach_is_none() -> None:
+    body = np.zeros((120, 100), bool)
+    body[70:90, 30:70] = True
+    body[20:39, 30:70] = True
+    vertebra = body.copy()
+    _keep_vertebrae(vertebra, body, (1.0, 1.0))
+    assert vertebra[70:90, 30:70].all()
+    assert not (vertebra | body)[:40].any()
+
+
+def test_a_bright_speck_beside_a_body_is_no_body(bundle: Bundle) -> None:
     hu = _cylinder([15])
-    hu[0, 5:15, 5:15] = 800
+    hu[0, 5:12, 5:12] = 800
     marks = mark_volume(_volume(hu), bundle)
     for mark in (marks.body, marks.vertebra):
         assert not mark[0, 5:15, 5:15].any()
@@ -89,7 +113,7 @@ def test_a_piece_of_the_arch_stays_behind_the_body_and_nowhere_else() -> None:
     vertebra[70:76, 45:55] = True
     vertebra[120:130, 45:55] = True
     vertebra[10:20, 45:55] = True
-    _keep_one_vertebra(vertebra, body, (1.0, 1.0))
+    _keep_vertebrae(vertebra, body, (1.0, 1.0))
     assert vertebra[70:76, 45:55].all()
     assert not vertebra[120:130].any()
     assert not vertebra[10:20].any()
@@ -100,7 +124,7 @@ def test_without_a_body_the_largest_piece_stays() -> None:
     vertebra = np.zeros((60, 60), bool)
     vertebra[10:30, 10:30] = True
     vertebra[10:14, 50:54] = True
-    _keep_one_vertebra(vertebra, np.zeros_like(vertebra), (3.0, 3.0))
+    _keep_vertebrae(vertebra, np.zeros_like(vertebra), (3.0, 3.0))
     assert vertebra[10:30, 10:30].all()
     assert not vertebra[:, 50:].any()
 

@@ -165,8 +165,8 @@ def test_a_recipe_that_does_not_exist_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_card_of_the_package_s_bundle_says_that_its_data_is_synthetic() -> None:
-    provenance = read_provenance(RECIPES / "phantom-v0.toml")
-    assert provenance.name == "phantom-v0"
+    provenance = read_provenance(RECIPES / "phantom-v1.toml")
+    assert provenance.name == "phantom-v1"
     assert provenance.trained_on.is_synthetic
     assert "no real patient" in provenance.trained_on.description
 
@@ -175,8 +175,8 @@ def test_the_card_of_the_package_s_bundle_says_that_its_data_is_synthetic() -> N
     ("text", "field"),
     [
         ('name = "a"\nversion = "1"\n', "trained_on"),
-        ((RECIPES / "phantom-v0.toml").read_text() + "dose = 3\n", "trained_on.dose"),
-        ('author = "me"\n' + (RECIPES / "phantom-v0.toml").read_text(), "author"),
+        ((RECIPES / "phantom-v1.toml").read_text() + "dose = 3\n", "trained_on.dose"),
+        ('author = "me"\n' + (RECIPES / "phantom-v1.toml").read_text(), "author"),
         ("name = a", "must be a TOML file"),
     ],
 )

@@ -25,7 +25,7 @@ SCHEMA: Literal["osteoscreen.bundle/1"] = "osteoscreen.bundle/1"
 SETTINGS, CARD = "bundle.json", "MODEL_CARD.md"
 SEGMENTER, CLASSIFIER = "segmenter.onnx", "classifier.onnx"
 
-BUNDLED = "phantom-v0"
+BUNDLED = "phantom-v1"
 """The bundle in the package; trained on synthetic CT only."""
 
 BATCH = 8
