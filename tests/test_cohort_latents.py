@@ -115,7 +115,9 @@ def test_a_table_tells_of_each_marked_vertebra_and_counts_what_there_are_many_of
         len(patient.trunk.abdomen.vessels.plaques)
     )
     assert not {"spine.implants", "trunk.surroundings.arms", "trunk.surroundings.cables"} & set(row)
-    assert "" not in row.values()
+    # Some lie on the table without cloth: a list of numbers that is empty.
+    empty = {name for name, value in row.items() if value == ""}
+    assert empty <= {"trunk.surroundings.cloth_mm"}
 
 
 @dataclass(frozen=True)

@@ -149,8 +149,9 @@ def write_ct_slices(
     """
     folder.mkdir(parents=True, exist_ok=True)
     numbered = (f"{index:04d}.dcm" for index in count())
+    named = zip(slices, numbered) if names is None else zip(slices, names, strict=True)
     files = []
-    for index, (one, name) in enumerate(zip(slices, numbered if names is None else names)):
+    for index, (one, name) in enumerate(named):
         files.append(folder / name)
         _instance(one, header, index).save_as(files[-1], enforce_file_format=True)
     return tuple(files)
