@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import sys
-import warnings
 from collections import defaultdict
 from pathlib import Path
 
@@ -17,7 +16,7 @@ import numpy as np
 from osteoscreen.bundle import load_bundle
 from osteoscreen.cohort.manifest import Split, read_manifest
 from osteoscreen.cohort.slices import LabelledSlice, read_slices
-from osteoscreen.evaluation.metrics import UndefinedMetricWarning, overlap
+from osteoscreen.evaluation.metrics import overlap
 from osteoscreen.screening.marking import mark_volume
 from osteoscreen.volume import Volume
 
@@ -59,9 +58,7 @@ def main() -> None:
             ("body", marks.body[0], one.body),
         ):
             if reference.any():
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore", UndefinedMetricWarning)
-                    dice = overlap(marked, reference).dice_score
+                dice = overlap(marked, reference).dice_score
                 for group in groups:
                     scores[name][group].append(dice)
     found = {

@@ -47,17 +47,10 @@ def rate_classes(
     Returns: Figures by name, as JSON holds them; intervals are 95 % over patients. A figure that
         is undefined is nan, with an ``UndefinedMetricWarning`` for each class that is absent.
     """
-    said = y_score.argmax(axis=1)
     found: dict[str, Any] = {
         "patients": len(y_true),
         **_headline(y_true, y_score),
-        "precision": _by_class(precision_score(y_true, said, **_EACH)),
-        "recall": _by_class(recall_score(y_true, said, **_EACH)),
-        "kappa": float(cohen_kappa_score(y_true, said, labels=CLASSES)),
-        "weighted_kappa": float(
-            cohen_kappa_score(y_true, said, labels=CLASSES, weights="quadratic")
-        ),
-        "confusion": confusion_matrix(y_true, said, labels=CLASSES).tolist(),
+        **rate_decisions(y_true, y_score.argmax(axis=1)),
         "calibration_error": calibration_error(y_true, y_score),
         "calibration": [asdict(one) for one in calibration_bins(y_true, y_score) if one.patients],
         "accuracy_by_coverage": [list(one) for one in accuracy_by_coverage(y_true, y_score)],
@@ -70,6 +63,26 @@ def rate_classes(
             asdict(accuracy_at(point, is_diseased, y_score[:, DISEASED])) for point in points
         ]
     return found
+
+
+def rate_decisions(y_true: NDArray[np.int64], said: NDArray[np.int64]) -> dict[str, Any]:
+    """Compare decisions with the truth, whoever made them.
+
+    Args:
+        y_true: Class index of each patient, one at least.
+        said: Class index that was said of each.
+    Returns: ``precision`` and ``recall`` by class, nan where undefined; ``kappa``, agreement beyond
+        chance; ``weighted_kappa``, with quadratic weights; ``confusion``, rows the truth.
+    """
+    return {
+        "precision": _by_class(precision_score(y_true, said, **_EACH)),
+        "recall": _by_class(recall_score(y_true, said, **_EACH)),
+        "kappa": float(cohen_kappa_score(y_true, said, labels=CLASSES)),
+        "weighted_kappa": float(
+            cohen_kappa_score(y_true, said, labels=CLASSES, weights="quadratic")
+        ),
+        "confusion": confusion_matrix(y_true, said, labels=CLASSES).tolist(),
+    }
 
 
 _EACH: dict[str, Any] = {"labels": CLASSES, "average": None, "zero_division": float("nan")}

@@ -8,8 +8,8 @@ from importlib import resources
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import cohen_kappa_score, precision_score
 
+from osteoscreen.evaluation.classification import rate_decisions
 from osteoscreen.evaluation.metrics import BOOTSTRAP_SEED, bootstrap_interval
 from osteoscreen.findings import CONDITIONS, BoneCondition
 
@@ -78,20 +78,14 @@ def rate(study: ReaderStudy) -> tuple[Reading, ...]:
 
 
 def _rate(name: str, truth: NDArray[np.int64], said: NDArray[np.int64]) -> Reading:
-    classes = list(range(len(CONDITIONS)))
-    right = said == truth
-    precision = precision_score(
-        truth, said, labels=classes, average=None, zero_division=float("nan")
-    )
+    right, found = said == truth, rate_decisions(truth, said)
     return Reading(
         reader=name,
-        precision_scores=tuple(float(one) for one in precision),
+        precision_scores=tuple(found["precision"][condition] for condition in CONDITIONS),
         accuracy_score=float(right.mean()),
         accuracy_interval=bootstrap_interval(
             lambda rows: float(right[rows].mean()), truth, np.random.default_rng(BOOTSTRAP_SEED)
         ),
-        kappa_score=float(cohen_kappa_score(truth, said, labels=classes)),
-        weighted_kappa_score=float(
-            cohen_kappa_score(truth, said, labels=classes, weights="quadratic")
-        ),
+        kappa_score=found["kappa"],
+        weighted_kappa_score=found["weighted_kappa"],
     )

@@ -9,7 +9,7 @@ import numpy as np
 from osteoscreen.phantom.field import Array
 from osteoscreen.phantom.plane import Plane
 from osteoscreen.phantom.surface import covered
-from osteoscreen.phantom.vertebra import Vertebra
+from osteoscreen.phantom.vertebra import Vertebra, beside
 
 ANNULUS_HU = 25.0
 """How much denser the rim of a disc is than its middle."""
@@ -74,11 +74,10 @@ class Lime:
 
     def share(self, core: Array, angle: Array, across_mm: Array) -> Array:
         """Return how much of each point is lime, 0 to 1; see ``Gas.share``."""
-        turn = (angle - np.float32(self.angle) + np.pi) % (2 * np.pi) - np.pi
-        beside = np.exp(-((turn / np.float32(self.breadth)) ** 2))
         within = self.thickness / 2 - np.abs(core - np.float32(self.radius))
         inside = np.clip(within / np.float32(EDGE) + np.float32(0.5), 0, 1)
-        return np.asarray(beside * inside * (np.abs(across_mm) < np.float32(self.tall_mm / 2)))
+        inside *= np.abs(across_mm) < np.float32(self.tall_mm / 2)
+        return np.asarray(beside(angle, self.angle, self.breadth) * inside)
 
 
 @dataclass(frozen=True)

@@ -234,7 +234,7 @@ class Vertebra:
     def _spur(self, spur: Osteophyte, angle: Array, w: Array) -> Array:
         rim = self.height_mm / 2 if spur.is_upper else -self.height_mm / 2
         fade = np.exp(-(((w - rim) / spur.tall_mm) ** 2))
-        return np.asarray(spur.size_mm * fade * _beside(spur, angle), np.float32)
+        return np.asarray(spur.size_mm * fade * beside(angle, spur.angle, spur.breadth), np.float32)
 
     def _lip(self, relative: Array, local: Local, *, is_upper: bool) -> Array:
         """Return how much higher spurs make the rim of an endplate, mm."""
@@ -245,7 +245,9 @@ class Vertebra:
             angle = np.arctan2(v, u)
             rise = np.clip((relative - np.float32(LIP_FROM)) / np.float32(LIP_OVER), 0, 1)
             for spur in grown:
-                total = np.maximum(total, np.float32(spur.lip_mm) * rise * _beside(spur, angle))
+                total = np.maximum(
+                    total, np.float32(spur.lip_mm) * rise * beside(angle, spur.angle, spur.breadth)
+                )
         return total
 
     def plate_depth(self, plate: Endplate, relative: Array, local: Local) -> Array:
@@ -356,7 +358,13 @@ class Vertebra:
         return total
 
 
-def _beside(spur: Osteophyte, angle: Array) -> Array:
-    """Share of a spur that is left at an angle: 1 in its middle."""
-    turn = (angle - np.float32(spur.angle) + np.pi) % (2 * np.pi) - np.pi
-    return np.asarray(np.exp(-((turn / spur.breadth) ** 2)), np.float32)
+def beside(angle: Array, middle: float, breadth: float) -> Array:
+    """Return the share of a feature of the rim that is left at each direction: 1 in its middle.
+
+    Args:
+        angle: Directions, radians.
+        middle: Direction of its middle.
+        breadth: Over which angle it fades to the sides.
+    """
+    turn = (angle - np.float32(middle) + np.pi) % (2 * np.pi) - np.pi
+    return np.asarray(np.exp(-((turn / breadth) ** 2)), np.float32)

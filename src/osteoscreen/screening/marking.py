@@ -76,8 +76,8 @@ MIN_PIECE_SHARE = 0.02
 """Smaller islands are noise: a facet seen in cross-section is 3 % of a vertebra and more."""
 
 BODY_SHARE = 0.1
-"""Smaller pieces of body marks are noise; measured from 0.05 to 0.3 on the development CT, where a
-tenth is best, and one piece alone lost L5 before a steep sacrum."""
+"""Smaller pieces of body marks are noise. On the development CT 0.05 and 0.1 are alike and 0.3 is a
+little worse (thousandths of Dice); one piece alone lost L5 before a steep sacrum."""
 
 REACH_MM = 30.0
 """Gap between a body and a piece of its arch: the canal is 14 to 18 mm deep, the tip of a spinous
