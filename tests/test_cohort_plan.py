@@ -40,6 +40,9 @@ ONE = CohortPlan(Preset.COHORT, cases=1, seed=5, slices=1)
         ({"preset": Preset.PAPER, "cases": 214}, "has 213 patients, got 214 cases"),
         ({"preset": Preset.PAPER, "scanner": "ingenuity-ct"}, "the paper's three scanners"),
         ({"preset": Preset.PAPER, "slices": None, "is_series": True}, "got a series"),
+        ({"preset": Preset.PAPER, "shares": (1, 1, 1, 1)}, "the split of its Table 2"),
+        ({"shares": (0, 0, 0, 0)}, "not all 0"),
+        ({"shares": (1, -1, 1, 1)}, "must be 0 or more"),
         ({"preset": Preset.PAPER, "age": 60}, "patients of every age, got 60 years"),
     ],
 )
@@ -80,6 +83,14 @@ def test_every_split_holds_the_classes_alike() -> None:
     assert shares == {
         Split.TRAIN: 180, Split.VALIDATION: 30, Split.CALIBRATION: 30, Split.TEST: 60
     }  # fmt: skip
+
+
+def test_shares_that_are_asked_for_are_kept() -> None:
+    counts = Counter(split_of(Preset.COHORT, number, (3, 1, 3, 3)) for number in range(6_690))
+    assert counts == {
+        Split.TRAIN: 2007, Split.VALIDATION: 669, Split.CALIBRATION: 2007, Split.TEST: 2007
+    }  # fmt: skip
+    assert {split_of(Preset.COHORT, number, (0, 0, 0, 1)) for number in range(30)} == {Split.TEST}
 
 
 def test_the_paper_preset_has_the_numbers_of_table_2() -> None:

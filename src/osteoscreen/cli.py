@@ -176,6 +176,13 @@ def phantom(  # noqa: PLR0913 - an option a setting
     age: Annotated[
         int | None, typer.Option(metavar="YEARS", help="One age for all, 22 to 92.")
     ] = None,
+    shares: Annotated[
+        tuple[int, int, int, int],
+        typer.Option(
+            metavar="TRAIN VALIDATION CALIBRATION TEST",
+            help="Parts of the patients in each split; not with preset paper.",
+        ),
+    ] = (6, 1, 1, 2),
     workers: Annotated[int, typer.Option(help="Processes, 1 or more.")] = 1,
 ) -> None:
     """Make a synthetic cohort: CT as DICOM, marks as DICOM SEG, a manifest, all that was drawn."""
@@ -198,6 +205,7 @@ def phantom(  # noqa: PLR0913 - an option a setting
             thickness_mm=thickness,
             field_of_view_mm=fov,
             age=age,
+            shares=shares,
         )
         with _progress() as progress:
             shown = _Patients(progress, cases)

@@ -316,7 +316,7 @@ def _rows(
             mask=f"{name}/{MARKS}" if labels else "",
             mask_labels=format_mask_labels(labels),
             condition=None if bone is None else CONDITIONS[bone.condition_index],
-            split=split_of(plan.preset, patient.case),
+            split=split_of(plan.preset, patient.case, plan.shares),
             t_score=None if bone is None else bone.t_score,
             vbmd_mg_cm3=None if bone is None else bone.vbmd_mg_cm3,
             age=patient.person.age,

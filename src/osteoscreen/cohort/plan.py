@@ -23,6 +23,9 @@ give every scanner a third of the test patients."""
 LARGEST_COHORT = 1_000_000
 """Patients that an identifier with six digits can number."""
 
+SHARES = (6, 1, 1, 2)
+"""Parts of ten that train, validate, calibrate and test, where none are asked for."""
+
 SEED_RANGE = (0, 2**32 - 1)
 """Seeds that an identifier of 64 letters can hold, and more than anybody needs."""
 
@@ -59,6 +62,8 @@ class CohortPlan:
             preset.
         age: Years of everybody, 22 to 92; ``None`` leaves it to the bone condition, as the paper
             must.
+        shares: Parts of the patients that train, validate, calibrate and test; the paper's split is
+            its Table 2.
     Raises: CohortError if a setting is impossible.
     """
 
@@ -71,21 +76,10 @@ class CohortPlan:
     thickness_mm: float | None = None
     field_of_view_mm: float | None = None
     age: int | None = None
+    shares: tuple[int, int, int, int] = SHARES
 
     def __post_init__(self) -> None:
-        for name, value in (
-            ("number of cases", self.cases),
-            ("number of slices", self.slices_each),
-        ):
-            if value < 1:
-                raise CohortError(f"the {name} must be 1 or more, got {value}")
-        if self.cases > LARGEST_COHORT:
-            raise CohortError(
-                f"the number of cases must be {LARGEST_COHORT:,} or less, got {self.cases:,}"
-            )
-        low, high = SEED_RANGE
-        if not low <= self.seed <= high:
-            raise CohortError(f"the seed must be {low} to {high}, got {self.seed}")
+        self._check_numbers()
         if self.is_series and self.slices is not None:
             raise CohortError(
                 f"a series has as many slices as its thickness gives, got {self.slices} slices"
@@ -102,6 +96,23 @@ class CohortPlan:
         if self.preset is Preset.PAPER:
             self._check_paper()
 
+    def _check_numbers(self) -> None:
+        for name, value in (
+            ("number of cases", self.cases),
+            ("number of slices", self.slices_each),
+        ):
+            if value < 1:
+                raise CohortError(f"the {name} must be 1 or more, got {value}")
+        if self.cases > LARGEST_COHORT:
+            raise CohortError(
+                f"the number of cases must be {LARGEST_COHORT:,} or less, got {self.cases:,}"
+            )
+        low, high = SEED_RANGE
+        if not low <= self.seed <= high:
+            raise CohortError(f"the seed must be {low} to {high}, got {self.seed}")
+        if min(self.shares) < 0 or not any(self.shares):
+            raise CohortError(f"shares must be 0 or more and not all 0, got {self.shares}")
+
     def _check_paper(self) -> None:
         if self.cases > PAPER_CASES:
             raise CohortError(
@@ -113,6 +124,8 @@ class CohortPlan:
             )
         if self.is_series:
             raise CohortError("preset paper has single slices as the paper, got a series")
+        if self.shares != SHARES:
+            raise CohortError(f"preset paper has the split of its Table 2, got {self.shares}")
         if self.age is not None:
             raise CohortError(f"preset paper has patients of every age, got {self.age} years")
 
@@ -139,7 +152,11 @@ class CohortPlan:
     def makes(self) -> dict[str, object]:
         """What a patient depends on, as JSON holds it; the size of the cohort is not part of it."""
         settings = {name: value for name, value in asdict(self).items() if name != "cases"}
-        own = {"preset": self.preset.value, "slices": self.slices_each}
+        own = {
+            "preset": self.preset.value,
+            "slices": self.slices_each,
+            "shares": list(self.shares),
+        }
         return {"generator_version": GENERATOR_VERSION, **settings, **own}
 
     def patient_name(self, number: int) -> str:
@@ -153,14 +170,14 @@ class CohortPlan:
         return name if self.age is None else f"{name}-{self.age}Y"
 
 
-def split_of(preset: Preset, number: int) -> Split:
+def split_of(preset: Preset, number: int, shares: tuple[int, int, int, int] = SHARES) -> Split:
     """Return the split of a patient; three in a row, one of each class, share it.
 
     Args:
         preset: ``PAPER`` gives the paper's Table 2 to the first 213 patients, test spread evenly
-            among train, so that fewer patients have its proportions, too; otherwise 60, 10, 10 and
-            20 % of every 30 patients train, validate, calibrate and test.
+            among train, so that fewer patients have its proportions, too.
         number: Number of the patient, from 0.
+        shares: Parts that train, validate, calibrate and test, of every other preset.
     """
     turn = number // 3
     if preset is Preset.PAPER:
@@ -169,5 +186,5 @@ def split_of(preset: Preset, number: int) -> Split:
             for turns in (turn, turn + 1)
         )
         return Split.TRAIN if tested == tested_with_this else Split.TEST
-    order = (Split.TRAIN,) * 6 + (Split.VALIDATION, Split.CALIBRATION, Split.TEST, Split.TEST)
+    order = [split for split, share in zip(Split, shares, strict=True) for _ in range(share)]
     return order[turn % len(order)]
