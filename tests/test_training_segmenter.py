@@ -80,6 +80,26 @@ def test_the_loss_of_a_perfect_mark_vanishes(name: str) -> None:
     assert segmenter_loss(name, -logits, target) > 0.9
 
 
+def test_dice_of_yes_and_no_is_the_usual_one() -> None:
+    generator = torch.Generator().manual_seed(1)
+    logits = torch.randn((2, 3, 8, 8), generator=generator)
+    target = (torch.rand((2, 3, 8, 8), generator=generator) > 0.7).float()
+    marks, axes = torch.sigmoid(logits), (0, 2, 3)
+    overlap = 2 * (marks * target).sum(axes) + 1
+    soft = (1 - overlap / (marks.sum(axes) + target.sum(axes) + 1)).mean()
+    cross_entropy = torch.nn.functional.binary_cross_entropy(marks, target)
+    assert_close(segmenter_loss("dice_bce", logits, target), soft + 2 * cross_entropy)
+
+
+def test_the_loss_is_smallest_where_the_mark_is_the_share_that_is_covered() -> None:
+    target = torch.tensor([0.3, 1.0, 0.0, 0.8]).view(1, 1, 2, 2)
+    best = segmenter_loss("dice_bce", torch.logit(target, eps=1e-6), target)
+    for shift in (-1.0, -0.2, 0.2, 1.0):
+        moved = torch.logit(target, eps=1e-6)
+        moved[0, 0, 0, 0] += shift
+        assert segmenter_loss("dice_bce", moved, target) > best
+
+
 def test_dice_of_a_channel_without_a_mark_is_defined() -> None:
     loss = segmenter_loss("dice_bce", torch.full((1, 1, 4, 4), -40.0), torch.zeros(1, 1, 4, 4))
     assert_close(loss, torch.tensor(0.0), rtol=0, atol=1e-6)
