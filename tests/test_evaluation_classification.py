@@ -62,7 +62,11 @@ def test_without_quantile_and_points_their_figures_are_left_out() -> None:
 def test_a_class_that_nobody_has_is_undefined_and_said() -> None:
     with pytest.warns(UndefinedMetricWarning, match="class 2"):
         found = rate_classes(TRUTH[:4], SCORE[:4])
-    assert np.isnan(found["auc"][BoneCondition.OSTEOPOROSIS])
-    assert np.isnan(found["recall"][BoneCondition.OSTEOPOROSIS])
-    assert np.isnan(found["macro_auc"])
+    for figure in (
+        found["auc"][BoneCondition.OSTEOPOROSIS],
+        found["recall"][BoneCondition.OSTEOPOROSIS],
+        found["macro_auc"],
+        found["macro_auc_interval"],
+    ):
+        assert figure == "undefined: no osteoporosis case"
     assert_allclose(found["accuracy"], 0.5)

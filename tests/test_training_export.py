@@ -22,8 +22,9 @@ from osteoscreen.bundle import CARD, CLASSIFIER, SEGMENTER, Bundle, load_bundle
 from osteoscreen.cohort.manifest import Manifest, Split
 from osteoscreen.errors import BundleError, LeakageError, RunError
 from osteoscreen.evaluation import metrics
-from osteoscreen.evaluation.evaluate import measure, read_cohort
+from osteoscreen.evaluation.evaluate import measure
 from osteoscreen.evaluation.metrics import by_patient
+from osteoscreen.evaluation.readings import read_cohort
 from osteoscreen.findings import NOTICE
 from osteoscreen.screening.decision import softmax
 from osteoscreen.training import export as module

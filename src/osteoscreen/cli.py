@@ -297,7 +297,8 @@ def evaluate(
 
     from osteoscreen.bundle import load_bundle
     from osteoscreen.cohort.manifest import Split, read_manifest
-    from osteoscreen.evaluation.evaluate import measure, read_cohort
+    from osteoscreen.evaluation.evaluate import measure
+    from osteoscreen.evaluation.readings import read_cohort
 
     try:
         loaded, manifest = load_bundle(bundle), read_manifest(cohort)

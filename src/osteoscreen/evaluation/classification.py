@@ -20,8 +20,9 @@ from osteoscreen.evaluation.metrics import (
     accuracy_score,
     auc_scores,
     bootstrap_interval,
+    told,
 )
-from osteoscreen.evaluation.operating_point import OperatingPoint, accuracy_at
+from osteoscreen.evaluation.operating_point import OperatingPoint, PointAccuracy, accuracy_at
 from osteoscreen.findings import CONDITIONS, BoneCondition
 from osteoscreen.screening.decision import prediction_set, to_probabilities
 
@@ -45,11 +46,12 @@ def rate_classes(
         quantile: Of the prediction sets; ``None`` leaves them out.
         points: Thresholds of P(osteoporosis) to measure.
     Returns: Figures by name, as JSON holds them; intervals are 95 % over patients. A figure that
-        is undefined is nan, with an ``UndefinedMetricWarning`` for each class that is absent.
+        is undefined is a text that says why, with an ``UndefinedMetricWarning`` for each class
+        that is absent.
     """
     found: dict[str, Any] = {
         "patients": len(y_true),
-        **_headline(y_true, y_score),
+        **rate_ranking(y_true, y_score),
         **rate_decisions(y_true, y_score.argmax(axis=1)),
         "calibration_error": calibration_error(y_true, y_score),
         "calibration": [asdict(one) for one in calibration_bins(y_true, y_score) if one.patients],
@@ -60,9 +62,40 @@ def rate_classes(
     if points:
         is_diseased = y_true == DISEASED
         found["operating_points"] = [
-            asdict(accuracy_at(point, is_diseased, y_score[:, DISEASED])) for point in points
+            _tell_point(accuracy_at(point, is_diseased, y_score[:, DISEASED])) for point in points
         ]
     return found
+
+
+def rate_ranking(y_true: NDArray[np.int64], y_score: NDArray[np.float64]) -> dict[str, Any]:
+    """Return accuracy and areas under the curves, with their intervals.
+
+    Args:
+        y_true: Class index of each patient, one at least.
+        y_score: The higher, the likelier the class; shape (patients, 3). Need not be probabilities.
+    Returns: ``accuracy``, ``auc`` by class and ``macro_auc``; undefined ones as ``rate_classes``.
+    """
+    rng = np.random.default_rng(BOOTSTRAP_SEED)
+    areas = auc_scores(y_true, y_score)
+    missing = " and ".join(filter(None, (_missing(y_true, index) for index in CLASSES)))
+
+    def macro(rows: NDArray[np.int64]) -> float:
+        return float(auc_scores(y_true[rows], y_score[rows]).mean())
+
+    return {
+        "accuracy": accuracy_score(y_true, y_score),
+        "accuracy_interval": bootstrap_interval(
+            lambda rows: accuracy_score(y_true[rows], y_score[rows]), y_true, rng
+        ),
+        "auc": {
+            condition: told(area, _missing(y_true, index))
+            for index, (condition, area) in enumerate(zip(CONDITIONS, map(float, areas)))
+        },
+        "macro_auc": told(float(areas.mean()), missing),
+        "macro_auc_interval": f"undefined: {missing}"
+        if missing
+        else bootstrap_interval(macro, y_true, rng),
+    }
 
 
 def rate_decisions(y_true: NDArray[np.int64], said: NDArray[np.int64]) -> dict[str, Any]:
@@ -71,16 +104,31 @@ def rate_decisions(y_true: NDArray[np.int64], said: NDArray[np.int64]) -> dict[s
     Args:
         y_true: Class index of each patient, one at least.
         said: Class index that was said of each.
-    Returns: ``precision`` and ``recall`` by class, nan where undefined; ``kappa``, agreement beyond
-        chance; ``weighted_kappa``, with quadratic weights; ``confusion``, rows the truth.
+    Returns: ``precision`` and ``recall`` by class; ``kappa``, agreement beyond chance;
+        ``weighted_kappa``, with quadratic weights; ``confusion``, rows the truth. Undefined ones as
+        ``rate_classes``.
     """
+    precision, recall = precision_score(y_true, said, **_EACH), recall_score(y_true, said, **_EACH)
+    names = [condition.label.lower() for condition in CONDITIONS]
+    is_one_class = len(np.union1d(y_true, said)) < 2
+    kappas = [
+        float("nan")
+        if is_one_class
+        else float(cohen_kappa_score(y_true, said, labels=CLASSES, weights=weights))
+        for weights in (None, "quadratic")
+    ]
+    kappa, weighted = (told(value, "only one class was there and was said") for value in kappas)
     return {
-        "precision": _by_class(precision_score(y_true, said, **_EACH)),
-        "recall": _by_class(recall_score(y_true, said, **_EACH)),
-        "kappa": float(cohen_kappa_score(y_true, said, labels=CLASSES)),
-        "weighted_kappa": float(
-            cohen_kappa_score(y_true, said, labels=CLASSES, weights="quadratic")
-        ),
+        "precision": {
+            condition: told(float(value), f"no case was called {name}")
+            for condition, value, name in zip(CONDITIONS, precision, names)
+        },
+        "recall": {
+            condition: told(float(value), f"no {name} case")
+            for condition, value, name in zip(CONDITIONS, recall, names)
+        },
+        "kappa": kappa,
+        "weighted_kappa": weighted,
         "confusion": confusion_matrix(y_true, said, labels=CLASSES).tolist(),
     }
 
@@ -88,24 +136,38 @@ def rate_decisions(y_true: NDArray[np.int64], said: NDArray[np.int64]) -> dict[s
 _EACH: dict[str, Any] = {"labels": CLASSES, "average": None, "zero_division": float("nan")}
 
 
-def _by_class(values: NDArray[np.float64]) -> dict[str, float]:
-    return dict(zip(CONDITIONS, map(float, values)))
+def _missing(y_true: NDArray[np.int64], index: int) -> str:
+    """Say why a class has no curve; an empty text if it has one."""
+    is_class = y_true == index
+    if not is_class.any():
+        return f"no {CONDITIONS[index].label.lower()} case"
+    return f"no case but {CONDITIONS[index].label.lower()}" if is_class.all() else ""
 
 
-def _headline(y_true: NDArray[np.int64], y_score: NDArray[np.float64]) -> dict[str, Any]:
-    rng = np.random.default_rng(BOOTSTRAP_SEED)
-    areas = auc_scores(y_true, y_score)
-    return {
-        "accuracy": accuracy_score(y_true, y_score),
-        "accuracy_interval": bootstrap_interval(
-            lambda rows: accuracy_score(y_true[rows], y_score[rows]), y_true, rng
-        ),
-        "auc": _by_class(areas),
-        "macro_auc": float(areas.mean()),
-        "macro_auc_interval": bootstrap_interval(
-            lambda rows: float(auc_scores(y_true[rows], y_score[rows]).mean()), y_true, rng
-        ),
+def _tell_point(found: PointAccuracy) -> dict[str, Any]:
+    """Return what was measured at an operating point, undefined figures with their reason."""
+    disease = CONDITIONS[DISEASED].label.lower()
+    sensitivity = told(found.sensitivity_score, f"no {disease} case")
+    specificity = told(found.specificity_score, f"no case but {disease}")
+    return asdict(found) | {
+        "sensitivity_score": sensitivity,
+        "specificity_score": specificity,
+        "predictive_values": [
+            {
+                "prevalence": one.prevalence,
+                "positive": told(one.positive, _reason(sensitivity, specificity, "positive")),
+                "negative": told(one.negative, _reason(sensitivity, specificity, "negative")),
+            }
+            for one in found.predictive_values
+        ],
     }
+
+
+def _reason(sensitivity: float | str, specificity: float | str, answer: str) -> str:
+    for figure in (sensitivity, specificity):
+        if isinstance(figure, str):
+            return figure.removeprefix("undefined: ")
+    return f"no case is {answer}"
 
 
 def _sets(y_score: NDArray[np.float64], quantile: float) -> NDArray[np.bool_]:

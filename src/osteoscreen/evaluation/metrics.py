@@ -32,6 +32,16 @@ def undefined(reason: str) -> float:
     return float("nan")
 
 
+def told(value: float, reason: str) -> float | str:
+    """Return a figure as it is printed: a value, or that it is undefined and why.
+
+    Args:
+        value: The figure; nan where it is undefined.
+        reason: Such as ``"no osteoporosis case"``.
+    """
+    return f"undefined: {reason}" if np.isnan(value) else value
+
+
 @dataclass(frozen=True)
 class Overlap:
     """Agreement of a mark with its reference, pixel by pixel.

@@ -36,7 +36,8 @@ class Reading:
 
     Args:
         reader: Who.
-        precision_scores: Of each class, in order of the classes (equation 5).
+        precision_scores: Of each class, in order of the classes (equation 6); a text that
+            says why where it is undefined.
         accuracy_score: Share of patients that are right.
         accuracy_interval: Its 95 % interval over patients.
         kappa_score: Cohen's kappa, agreement with the truth beyond chance.
@@ -45,11 +46,11 @@ class Reading:
     """
 
     reader: str
-    precision_scores: tuple[float, ...]
+    precision_scores: tuple[float | str, ...]
     accuracy_score: float
     accuracy_interval: tuple[float, float]
-    kappa_score: float
-    weighted_kappa_score: float
+    kappa_score: float | str
+    weighted_kappa_score: float | str
 
 
 def read_appendix_a() -> ReaderStudy:

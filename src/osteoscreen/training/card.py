@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from osteoscreen.bundle import BundleSettings
+from osteoscreen.evaluation.table import as_text, interval_text
 from osteoscreen.findings import CONDITIONS, NOTICE, OWN_DATA_NOTICE
 
 SCORES = {
@@ -82,13 +83,13 @@ def _figures(settings: BundleSettings) -> str:
         )
     said = metrics.get("classification")
     if said:
-        low, high = said["accuracy_interval"]
-        area_low, area_high = said["macro_auc_interval"]
-        each = ", ".join(f"{name.label} {said['auc'][name]:.3f}" for name in CONDITIONS)
+        each = ", ".join(f"{name.label} {as_text(said['auc'][name])}" for name in CONDITIONS)
         lines += [
             "",
-            f"- Three-class accuracy {said['accuracy']:.3f} ({low:.3f} to {high:.3f})",
-            f"- Macro AUC {said['macro_auc']:.3f} ({area_low:.3f} to {area_high:.3f}): {each}",
+            f"- Three-class accuracy {as_text(said['accuracy'])} "
+            f"({interval_text(said['accuracy_interval'])})",
+            f"- Macro AUC {as_text(said['macro_auc'])} "
+            f"({interval_text(said['macro_auc_interval'])}): {each}",
             *_decisions(said),
         ]
     return "\n".join(lines)
@@ -97,7 +98,7 @@ def _figures(settings: BundleSettings) -> str:
 def _decisions(said: dict[str, Any]) -> list[str]:
     """Kappa, calibration, prediction sets and operating points."""
     lines = [
-        f"- Quadratic-weighted kappa {said['weighted_kappa']:.3f}",
+        f"- Quadratic-weighted kappa {as_text(said['weighted_kappa'])}",
         f"- Expected calibration error {said['calibration_error']:.3f} "
         f"({said['calibration_error_before']:.3f} before temperature scaling)",
     ]
@@ -110,7 +111,7 @@ def _decisions(said: dict[str, Any]) -> list[str]:
         point = one["point"]
         lines.append(
             f"- Osteoporosis, {point['name']} point (P from {point['threshold']:.3f}): sensitivity "
-            f"{one['sensitivity_score']:.3f}, specificity {one['specificity_score']:.3f}"
+            f"{as_text(one['sensitivity_score'])}, specificity {as_text(one['specificity_score'])}"
         )
     return lines
 

@@ -34,8 +34,9 @@ from osteoscreen.cohort.leakage import check_leakage
 from osteoscreen.cohort.manifest import Manifest, Split
 from osteoscreen.errors import BundleError, RecipeError, RunError
 from osteoscreen.evaluation.classification import DISEASED
-from osteoscreen.evaluation.evaluate import Readings, measure, patient_scores, read_cohort
+from osteoscreen.evaluation.evaluate import measure
 from osteoscreen.evaluation.operating_point import point_of_sensitivity, point_of_specificity
+from osteoscreen.evaluation.readings import Readings, patient_scores, read_cohort
 from osteoscreen.screening.decision import softmax
 from osteoscreen.training.card import write_card
 from osteoscreen.training.recipe import ClassifierRecipe, SegmenterRecipe
@@ -281,7 +282,7 @@ def _settings(segmenter: Run, classifier: Run, provenance: Provenance) -> Bundle
 
 def _calibrate(settings: BundleSettings, readings: Readings) -> BundleSettings:
     """Fit the temperature on slices; quantile and operating points on patients."""
-    known = np.isfinite(readings.logits).all(axis=1) & (readings.truth >= 0)
+    known = readings.is_known
     if not known.any():
         raise RunError("a calibration needs slices in which MS-Net marks a vertebra, got none")
     temperature = fit_temperature(readings.logits[known], readings.truth[known])

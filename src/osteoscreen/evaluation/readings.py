@@ -1,0 +1,181 @@
+"""What a bundle says of a cohort, slice by slice.
+
+As in the paper (section 3.5), the classifier is tested on the marks that MS-Net makes, not on the
+reference masks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from itertools import groupby
+
+import numpy as np
+from numpy.typing import NDArray
+
+from osteoscreen.bundle import Bundle
+from osteoscreen.cohort.leakage import NONE, Fingerprints, Watch
+from osteoscreen.cohort.manifest import Case, Manifest, Split
+from osteoscreen.cohort.slices import LabelledSlice, read_slices
+from osteoscreen.evaluation.metrics import by_patient, overlap
+from osteoscreen.findings import CONDITIONS
+from osteoscreen.screening.attenuation import trabecular_hu
+from osteoscreen.screening.decision import softmax
+from osteoscreen.screening.marking import Marks, mark_volume
+from osteoscreen.screening.screen import choose_slices, roi_logits
+from osteoscreen.volume import Volume
+
+
+@dataclass(frozen=True, eq=False)
+class Readings:
+    """What a bundle says of some slices of a cohort.
+
+    Args:
+        cases: Row of the manifest that each slice is of.
+        overlaps: Scores of each slice against its masks, by ``mark.score``; empty without a mask.
+        logits: Shape (slices, 3); nan where the slice is not one that a screening classifies.
+        hu: Trabecular attenuation of each slice inside the bundle's own mark; nan as ``logits``, or
+            where the mark is too small to measure.
+        rivals: Logits of other classifiers on the same marks, by name; as ``logits``.
+        seen: Fingerprints of the slices.
+    """
+
+    cases: tuple[Case, ...]
+    overlaps: tuple[Mapping[str, float], ...]
+    logits: NDArray[np.float64]
+    hu: NDArray[np.float64]
+    rivals: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    seen: Fingerprints = NONE
+
+    @property
+    def patients(self) -> list[str]:
+        """Patient of each slice."""
+        return [case.patient_id for case in self.cases]
+
+    @property
+    def truth(self) -> NDArray[np.int64]:
+        """Class index of each slice, -1 where unknown."""
+        known = [case.condition for case in self.cases]
+        return np.array([-1 if one is None else CONDITIONS.index(one) for one in known], np.int64)
+
+    @property
+    def is_known(self) -> NDArray[np.bool_]:
+        """Which slices have a condition and were classified."""
+        return np.isfinite(self.logits).all(axis=1) & (self.truth >= 0)
+
+
+def read_cohort(
+    bundle: Bundle,
+    manifest: Manifest,
+    split: Split,
+    *,
+    rivals: Mapping[str, Bundle] | None = None,
+    advance: Callable[[int], None] | None = None,
+) -> Readings:
+    """Run both networks on every slice of a split.
+
+    Args:
+        bundle: Model bundle.
+        manifest: Cohort.
+        split: Which part of it.
+        rivals: Bundles whose classifiers read the same marks, by name.
+        advance: Called with the number of slices just read.
+    Returns: A reading a slice; none where the split is empty.
+    Raises:
+        InputError: If an image or mask cannot be read.
+        ManifestError: If a mask does not fit its image.
+    """
+    others = dict(rivals or {})
+    cases: list[Case] = []
+    overlaps: list[Mapping[str, float]] = []
+    hu: list[NDArray[np.float64]] = [np.zeros(0)]
+    nothing = np.zeros((0, len(CONDITIONS)))
+    logits: dict[str, list[NDArray[np.float64]]] = {name: [nothing] for name in ("", *others)}
+    watch = Watch()
+    slices = watch.passing(read_slices(manifest, manifest.of(split)))
+    for _, group in groupby(slices, key=lambda one: one.case.case_id):
+        case = list(group)
+        volume = to_volume(case)
+        marks = mark_volume(volume, bundle)
+        chosen = choose_slices(volume, marks, bundle)
+        cases += [one.case for one in case]
+        overlaps += [overlaps_of(bundle, marks, index, one) for index, one in enumerate(case)]
+        hu.append(_attenuation(volume, marks, chosen))
+        for name, one in {"": bundle, **others}.items():
+            logits[name].append(_logits(volume, marks, chosen, one))
+        if advance:
+            advance(len(case))
+    said = {name: np.concatenate(parts) for name, parts in logits.items()}
+    return Readings(
+        cases=tuple(cases),
+        overlaps=tuple(overlaps),
+        logits=said.pop(""),
+        hu=np.concatenate(hu),
+        rivals=said,
+        seen=watch.seen,
+    )
+
+
+def to_volume(case: list[LabelledSlice]) -> Volume:
+    """Stack the slices of a case. Their place does not matter to the networks, their spacing does.
+
+    Args:
+        case: Slices of one image, in order; one at least.
+    """
+    row_mm, column_mm = case[0].spacing_mm
+    affine = np.array([[0, 0, column_mm, 0], [0, row_mm, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1.0]])
+    return Volume(np.stack([one.hu for one in case]), affine)
+
+
+def _attenuation(volume: Volume, marks: Marks, chosen: tuple[int, ...]) -> NDArray[np.float64]:
+    found = np.full(len(volume.hu), np.nan)
+    body = marks.body if marks.body.any() else marks.vertebra
+    for index in chosen:
+        found[index] = trabecular_hu(volume.hu[index], body[index], volume.spacing_mm[1:])
+    return found
+
+
+def _logits(
+    volume: Volume, marks: Marks, chosen: tuple[int, ...], bundle: Bundle
+) -> NDArray[np.float64]:
+    """Classify as a screening does: the slices that it would not choose say nan."""
+    logits = np.full((len(volume.hu), len(CONDITIONS)), np.nan)
+    if chosen:
+        logits[list(chosen)] = roi_logits(volume, marks, chosen, bundle)
+    return logits
+
+
+def overlaps_of(bundle: Bundle, marks: Marks, index: int, one: LabelledSlice) -> dict[str, float]:
+    """Compare the marks of a slice with its masks.
+
+    Args:
+        bundle: What made the marks.
+        marks: Of the volume.
+        index: Of the slice in it.
+        one: The slice with its masks.
+    Returns: Scores by ``mark.score``; none of a mark that the masks do not tell.
+    """
+    pairs = {"vertebra": (marks.vertebra, one.vertebra), "body": (marks.body, one.body)}
+    return {
+        f"{name}_{score}": value
+        for name, (marked, reference) in pairs.items()
+        if reference.any() and name in bundle.settings.segmenter.marks
+        for score, value in asdict(overlap(marked[index], reference)).items()
+    }
+
+
+def patient_scores(
+    readings: Readings, temperature: float, *, rival: str | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Join the slices of each patient whose condition is known.
+
+    Args:
+        readings: What the bundle said; one slice at least has a condition and was classified.
+        temperature: Of the classifier.
+        rival: Whose logits to take; ``None`` for the bundle's own.
+    Returns: Class index and probabilities of each patient, the mean over its slices.
+    """
+    known = readings.is_known
+    logits = readings.logits if rival is None else readings.rivals[rival]
+    patients = [name for name, keep in zip(readings.patients, known) if keep]
+    return by_patient(patients, readings.truth[known], softmax(logits[known], temperature))
