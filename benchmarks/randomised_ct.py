@@ -15,25 +15,14 @@ import numpy as np
 
 from osteoscreen.bundle import load_bundle
 from osteoscreen.cohort.manifest import Split, read_manifest
-from osteoscreen.cohort.slices import LabelledSlice, read_slices
+from osteoscreen.cohort.slices import read_slices
 from osteoscreen.evaluation.metrics import overlap
+from osteoscreen.evaluation.readings import what_shows
 from osteoscreen.screening.marking import mark_volume
 from osteoscreen.volume import Volume
 
-MIDDLE_MM2 = 500.0
-"""A slice is a middle one when it shows one body of at least this area, two thirds of T10's."""
 NARROW_MM = 260.0
 """Fields of view below this are laid around the spine."""
-
-
-def kind(one: LabelledSlice) -> str:
-    """What a slice shows: the middle of a body, ends of bodies, or arches beside a disc."""
-    row_mm, column_mm = one.spacing_mm
-    bodies = [float((mark & one.body).sum()) * row_mm * column_mm for mark in one.levels.values()]
-    seen = [area for area in bodies if area > 0]
-    if not seen:
-        return "disc"
-    return "middle" if len(seen) == 1 and seen[0] >= MIDDLE_MM2 else "end"
 
 
 def main() -> None:
@@ -52,7 +41,7 @@ def main() -> None:
             false_mm2.append(float(marks.vertebra.sum()) * row_mm * column_mm)
             continue
         narrow = one.hu.shape[1] * column_mm < NARROW_MM
-        groups = ("all", kind(one), "narrow field" if narrow else "wide field")
+        groups = ("all", what_shows(one).value, "narrow field" if narrow else "wide field")
         for name, marked, reference in (
             ("vertebra", marks.vertebra[0], one.vertebra),
             ("body", marks.body[0], one.body),

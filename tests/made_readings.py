@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from osteoscreen.cohort.manifest import Case, Split
-from osteoscreen.evaluation.readings import Readings
+from osteoscreen.evaluation.readings import Readings, Shows
 from osteoscreen.findings import CONDITIONS
 
 
@@ -41,5 +41,7 @@ def made_readings(
         overlaps=tuple(overlaps or [{}] * len(cases)),
         logits=logits,
         hu=nothing if hu is None else hu,
+        shows=(Shows.MIDDLE,) * len(cases),
+        width_mm=np.full(len(cases), 360.0),
         rivals=rivals or {},
     )

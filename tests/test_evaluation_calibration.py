@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
 
 from osteoscreen.evaluation.calibration import (
     BINS,
     accuracy_by_coverage,
     calibration_bins,
     calibration_error,
+    conformal_quantile,
     coverage,
+    fit_temperature,
 )
 from osteoscreen.evaluation.metrics import UndefinedMetricWarning
+from osteoscreen.screening.decision import softmax
 
 TRUTH = np.array([0, 0, 1, 2], np.int64)
 SCORE = np.array([[0.95, 0.03, 0.02], [0.93, 0.04, 0.03], [0.56, 0.34, 0.1], [0.2, 0.26, 0.54]])
@@ -84,3 +90,65 @@ def test_leaving_the_least_sure_to_a_person_helps_where_confidence_tells() -> No
     truth, score = _drawn(2, 4000)
     few, _, *_, everybody = (one for _, one in accuracy_by_coverage(truth, score))
     assert few > everybody + 0.2
+
+
+def _simulated(
+    count: int, temperature: float, seed: int = 0
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Logits and classes drawn from their probabilities at a temperature."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(0, 2, (count, 3))
+    cumulated = softmax(logits, temperature).cumsum(axis=1)
+    return logits, (rng.random(count)[:, None] > cumulated).sum(axis=1).astype(np.int64)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
+def test_a_known_temperature_is_found_again(temperature: float) -> None:
+    logits, truth = _simulated(20_000, temperature)
+    # 20,000 draws leave an error of about one percent.
+    assert fit_temperature(logits, truth) == pytest.approx(temperature, rel=0.04)
+
+
+def test_the_temperature_is_where_the_log_likelihood_is_highest() -> None:
+    logits, truth = _simulated(300, 1.5)
+
+    def loss(temperature: float) -> float:
+        total = 0.0
+        for row, index in zip(logits, truth):
+            total -= row[index] / temperature - math.log(
+                sum(math.exp(v / temperature) for v in row)
+            )
+        return total
+
+    best = minimize_scalar(loss, bounds=(0.2, 5), method="bounded").x
+    assert fit_temperature(logits, truth) == pytest.approx(best, rel=1e-3)
+
+
+def test_a_network_that_is_always_right_has_the_lowest_temperature() -> None:
+    assert fit_temperature(3 * np.eye(3), np.arange(3)) == pytest.approx(0.2, rel=1e-3)
+
+
+def test_the_conformal_quantile_by_hand() -> None:
+    # Nine patients whose true class has 0.1, 0.2, ... 0.9; errors 0.1 to 0.9.
+    truth = np.zeros(9, np.int64)
+    score = np.stack([np.arange(1, 10) / 10, 1 - np.arange(1, 10) / 10], axis=1)
+    # Ceil(10 * 0.9) = 9th of nine, ceil(10 * 0.5) = 5th, ceil(10 * 0.75) = 8th.
+    assert conformal_quantile(truth, score, 0.9) == pytest.approx(0.9)
+    assert conformal_quantile(truth, score, 0.5) == pytest.approx(0.5)
+    assert conformal_quantile(truth, score, 0.75) == pytest.approx(0.8)
+
+
+def test_too_few_patients_make_sets_of_all_classes() -> None:
+    score = np.full((8, 3), 1 / 3)
+    assert conformal_quantile(np.zeros(8, np.int64), score, 0.9) == pytest.approx(1.0)
+
+
+def test_conformal_sets_hold_the_class_as_often_as_they_promise() -> None:
+    shares = []
+    for seed in range(60):
+        logits, truth = _simulated(400, 1.0, seed)
+        score = softmax(logits)
+        quantile = conformal_quantile(truth[:100], score[:100], 0.9)
+        shares.append((1 - score[np.arange(100, 400), truth[100:]] <= quantile).mean())
+    # From 0.9 to 0.9 + 1/101; the mean of 60 cohorts has a deviation of 0.5 %, three of them.
+    assert 0.885 < np.mean(shares) < 0.925

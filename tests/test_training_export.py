@@ -13,15 +13,14 @@ import onnx
 import pytest
 import torch
 from numpy.testing import assert_allclose
-from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
-from scipy.optimize import minimize_scalar
 from torch import nn
 
 from osteoscreen.bundle import CARD, CLASSIFIER, SEGMENTER, Bundle, load_bundle
 from osteoscreen.cohort.manifest import Manifest, Split
 from osteoscreen.errors import BundleError, LeakageError, RunError
 from osteoscreen.evaluation import metrics
+from osteoscreen.evaluation.calibration import conformal_quantile, fit_temperature
 from osteoscreen.evaluation.evaluate import measure
 from osteoscreen.evaluation.metrics import by_patient
 from osteoscreen.evaluation.readings import read_cohort
@@ -31,10 +30,8 @@ from osteoscreen.training import export as module
 from osteoscreen.training.export import (
     PARITY,
     Provenance,
-    conformal_quantile,
     export,
     export_network,
-    fit_temperature,
     halve_weights,
     round_weights,
 )
@@ -51,16 +48,6 @@ def _network(seed: int = 0) -> nn.Module:
     for parameter in network.parameters():
         nn.init.normal_(parameter, std=0.05, generator=rng)
     return network.eval()
-
-
-def _simulated(
-    count: int, temperature: float, seed: int = 0
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Logits and classes drawn from their probabilities at a temperature."""
-    rng = np.random.default_rng(seed)
-    logits = rng.normal(0, 2, (count, 3))
-    cumulated = softmax(logits, temperature).cumsum(axis=1)
-    return logits, (rng.random(count)[:, None] > cumulated).sum(axis=1).astype(np.int64)
 
 
 def test_weights_are_stored_as_float16_and_statistics_as_float32(tiny_bundle: Bundle) -> None:
@@ -275,55 +262,3 @@ def test_halving_changes_no_value_that_float16_cannot_hold() -> None:
     assert stored["exact.half"].dtype == np.float16
     assert_allclose(stored["exact.half"], exact, rtol=0, atol=0)
     assert stored["other"].dtype == np.float32
-
-
-@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
-def test_a_known_temperature_is_found_again(temperature: float) -> None:
-    logits, truth = _simulated(20_000, temperature)
-    # 20,000 draws leave an error of about one percent.
-    assert fit_temperature(logits, truth) == pytest.approx(temperature, rel=0.04)
-
-
-def test_the_temperature_is_where_the_log_likelihood_is_highest() -> None:
-    logits, truth = _simulated(300, 1.5)
-
-    def loss(temperature: float) -> float:
-        total = 0.0
-        for row, index in zip(logits, truth):
-            total -= row[index] / temperature - math.log(
-                sum(math.exp(v / temperature) for v in row)
-            )
-        return total
-
-    best = minimize_scalar(loss, bounds=(0.2, 5), method="bounded").x
-    assert fit_temperature(logits, truth) == pytest.approx(best, rel=1e-3)
-
-
-def test_a_network_that_is_always_right_has_the_lowest_temperature() -> None:
-    assert fit_temperature(3 * np.eye(3), np.arange(3)) == pytest.approx(0.2, rel=1e-3)
-
-
-def test_the_conformal_quantile_by_hand() -> None:
-    # Nine patients whose true class has 0.1, 0.2, ... 0.9; errors 0.1 to 0.9.
-    truth = np.zeros(9, np.int64)
-    score = np.stack([np.arange(1, 10) / 10, 1 - np.arange(1, 10) / 10], axis=1)
-    # Ceil(10 * 0.9) = 9th of nine, ceil(10 * 0.5) = 5th, ceil(10 * 0.75) = 8th.
-    assert conformal_quantile(truth, score, 0.9) == pytest.approx(0.9)
-    assert conformal_quantile(truth, score, 0.5) == pytest.approx(0.5)
-    assert conformal_quantile(truth, score, 0.75) == pytest.approx(0.8)
-
-
-def test_too_few_patients_make_sets_of_all_classes() -> None:
-    score = np.full((8, 3), 1 / 3)
-    assert conformal_quantile(np.zeros(8, np.int64), score, 0.9) == pytest.approx(1.0)
-
-
-def test_conformal_sets_hold_the_class_as_often_as_they_promise() -> None:
-    shares = []
-    for seed in range(60):
-        logits, truth = _simulated(400, 1.0, seed)
-        score = softmax(logits)
-        quantile = conformal_quantile(truth[:100], score[:100], 0.9)
-        shares.append((1 - score[np.arange(100, 400), truth[100:]] <= quantile).mean())
-    # From 0.9 to 0.9 + 1/101; the mean of 60 cohorts has a deviation of 0.5 %, three of them.
-    assert 0.885 < np.mean(shares) < 0.925

@@ -1,4 +1,4 @@
-"""How far probabilities and prediction sets can be believed: calibration and conformal coverage."""
+"""How far probabilities and prediction sets can be believed, and how they are made to be."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
 
 from osteoscreen.evaluation.metrics import undefined
+from osteoscreen.screening.decision import softmax
 
 BINS = 10
 """Bins of equal width of the confidence, as in the literature on calibration (Guo 2017)."""
 SHARES = 20
 """Steps of the share of patients that are decided."""
+TEMPERATURES = (0.2, 5.0)
+"""Range in which the temperature is sought; beyond it a network is not calibrated but broken."""
 
 
 @dataclass(frozen=True)
@@ -119,3 +123,32 @@ def accuracy_by_coverage(
     shares = [step / SHARES for step in range(1, SHARES + 1)]
     counts = [max(1, round(share * len(order))) for share in shares]
     return tuple((share, float(accuracy[count - 1])) for share, count in zip(shares, counts))
+
+
+def fit_temperature(logits: NDArray[np.float64], y_true: NDArray[np.int64]) -> float:
+    """Return the temperature with the smallest negative log-likelihood.
+
+    Args:
+        logits: Shape (slices, classes).
+        y_true: Class index of each slice.
+    """
+
+    def loss(log_temperature: float) -> float:
+        chosen = softmax(logits, float(np.exp(log_temperature)))[np.arange(len(y_true)), y_true]
+        return float(-np.log(np.maximum(chosen, 1e-12)).mean())
+
+    bounds = (float(np.log(TEMPERATURES[0])), float(np.log(TEMPERATURES[1])))
+    return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))
+
+
+def conformal_quantile(
+    y_true: NDArray[np.int64], y_score: NDArray[np.float64], coverage: float
+) -> float:
+    """Return the largest 1 - p of the true class that a set must admit (split conformal).
+
+    The finite-sample level is ceil((n + 1) coverage) / n (Angelopoulos and Bates 2021, section 1);
+    with too few patients it is 1, and every set holds all classes.
+    """
+    errors = np.sort(1 - y_score[np.arange(len(y_true)), y_true])
+    rank = int(np.ceil((len(errors) + 1) * coverage))
+    return 1.0 if rank > len(errors) else float(errors[rank - 1])

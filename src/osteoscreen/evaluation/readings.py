@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from itertools import groupby
 
 import numpy as np
@@ -26,6 +27,35 @@ from osteoscreen.screening.screen import choose_slices, roi_logits
 from osteoscreen.volume import Volume
 
 
+class Shows(StrEnum):
+    """What a slice shows of the spine, by its masks."""
+
+    MIDDLE = "middle"
+    """One body, of at least 500 mm2."""
+    END = "end"
+    """Less of a body, or two."""
+    DISC = "disc"
+    """Arches alone, beside a disc."""
+    NOTHING = "nothing"
+    """No vertebra, or no mask that tells."""
+
+
+MIDDLE_MM2 = 500.0
+"""A slice is a middle one when it shows one body of at least this area, two thirds of T10's."""
+
+
+def what_shows(one: LabelledSlice) -> Shows:
+    """Return what a slice shows by its masks; bodies are told apart where the mask names levels."""
+    if not one.vertebra.any():
+        return Shows.NOTHING
+    pixel_mm2 = one.spacing_mm[0] * one.spacing_mm[1]
+    marks = one.levels.values() or (one.vertebra,)
+    areas = [area for mark in marks if (area := int((mark & one.body).sum()) * pixel_mm2) > 0]
+    if not areas:
+        return Shows.DISC
+    return Shows.MIDDLE if len(areas) == 1 and areas[0] >= MIDDLE_MM2 else Shows.END
+
+
 @dataclass(frozen=True, eq=False)
 class Readings:
     """What a bundle says of some slices of a cohort.
@@ -36,6 +66,8 @@ class Readings:
         logits: Shape (slices, 3); nan where the slice is not one that a screening classifies.
         hu: Trabecular attenuation of each slice inside the bundle's own mark; nan as ``logits``, or
             where the mark is too small to measure.
+        shows: What each slice shows.
+        width_mm: Field of view of each slice, its longer side.
         rivals: Logits of other classifiers on the same marks, by name; as ``logits``.
         seen: Fingerprints of the slices.
     """
@@ -44,6 +76,8 @@ class Readings:
     overlaps: tuple[Mapping[str, float], ...]
     logits: NDArray[np.float64]
     hu: NDArray[np.float64]
+    shows: tuple[Shows, ...]
+    width_mm: NDArray[np.float64]
     rivals: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     seen: Fingerprints = NONE
 
@@ -89,6 +123,8 @@ def read_cohort(
     cases: list[Case] = []
     overlaps: list[Mapping[str, float]] = []
     hu: list[NDArray[np.float64]] = [np.zeros(0)]
+    shows: list[Shows] = []
+    width_mm: list[float] = []
     nothing = np.zeros((0, len(CONDITIONS)))
     logits: dict[str, list[NDArray[np.float64]]] = {name: [nothing] for name in ("", *others)}
     watch = Watch()
@@ -101,6 +137,8 @@ def read_cohort(
         cases += [one.case for one in case]
         overlaps += [overlaps_of(bundle, marks, index, one) for index, one in enumerate(case)]
         hu.append(_attenuation(volume, marks, chosen))
+        shows += [what_shows(one) for one in case]
+        width_mm += [max(np.multiply(one.hu.shape, one.spacing_mm)) for one in case]
         for name, one in {"": bundle, **others}.items():
             logits[name].append(_logits(volume, marks, chosen, one))
         if advance:
@@ -111,6 +149,8 @@ def read_cohort(
         overlaps=tuple(overlaps),
         logits=said.pop(""),
         hu=np.concatenate(hu),
+        shows=tuple(shows),
+        width_mm=np.array(width_mm, np.float64),
         rivals=said,
         seen=watch.seen,
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -14,8 +15,8 @@ from matplotlib.patches import Wedge
 
 from osteoscreen.findings import CONDITIONS, Probabilities
 from osteoscreen.report import texts
-from osteoscreen.report.lettering import Lettering, write
-from osteoscreen.report.palette import CONDITION_COLOURS, MUTED, PAPER
+from osteoscreen.report.lettering import FONT, Lettering, write
+from osteoscreen.report.palette import CONDITION_COLOURS, INK, MUTED, PAPER
 
 INCHES = (5.2, 3.2)
 HALF_HEIGHT = 1.68
@@ -32,6 +33,19 @@ DOUBTFUL_FADE = 0.45
 """Share of white in the colours of a doubtful ring."""
 
 
+@dataclass(frozen=True)
+class Ring:
+    """A ring of a grid.
+
+    Args:
+        probabilities: Of one patient.
+        is_doubtful: Whether no class is clear.
+    """
+
+    probabilities: Probabilities
+    is_doubtful: bool
+
+
 def ring_figure(probabilities: Probabilities, *, doubtful: bool) -> Figure:
     """Draw the ring: clockwise from the top, in the order of ``CONDITIONS``.
 
@@ -42,16 +56,49 @@ def ring_figure(probabilities: Probabilities, *, doubtful: bool) -> Figure:
     axes = figure.add_axes((0, 0, 1, 1), aspect="equal")
     axes.set(xlim=(-half_width, half_width), ylim=(-HALF_HEIGHT, HALF_HEIGHT))
     axes.set_axis_off()
-    anchors = []
-    end = 90.0
+    spans = _add_wedges(axes, probabilities, doubtful=doubtful)
+    _add_labels(axes, probabilities, [_anchor_deg(*span) for span in spans])
+    _add_centre(axes, probabilities, doubtful=doubtful)
+    return figure
+
+
+def rings_figure(rows: Mapping[str, Sequence[Ring | None]]) -> Figure:
+    """Draw a grid of rings, as Figure 9 of the paper.
+
+    Args:
+        rows: Rings of each row, by the words at its left; ``None`` leaves a place empty.
+    """
+    columns = max(len(rings) for rings in rows.values())
+    figure = Figure(figsize=(1.9 * columns + 1.1, 2.15 * len(rows)), facecolor=PAPER)
+    grid = figure.add_gridspec(len(rows), columns, left=0.1, right=0.99, bottom=0.01, top=0.99)
+    for row, (name, rings) in enumerate(rows.items()):
+        for column, ring in enumerate(rings):
+            axes = figure.add_subplot(grid[row, column], aspect="equal")
+            axes.set(xlim=(-1.15, 1.15), ylim=(-1.5, 1.1))
+            axes.set_axis_off()
+            if column == 0:
+                axes.text(-1.35, 0, name, rotation=90, ha="center", va="center", fontsize=10,
+                          fontfamily=FONT, color=INK)  # fmt: skip
+            if ring is None:
+                continue
+            _add_wedges(axes, ring.probabilities, doubtful=ring.is_doubtful)
+            _add_centre(axes, ring.probabilities, doubtful=ring.is_doubtful, size=8.5)
+            shares = " / ".join(f"{value:.1%}" for value in ring.probabilities.as_tuple())
+            write(axes, (0, -1.28), shares, Lettering(7.5, MUTED))
+    return figure
+
+
+def _add_wedges(
+    axes: Axes, probabilities: Probabilities, *, doubtful: bool
+) -> list[tuple[float, float]]:
+    """Add the three slices; return the degrees that each spans."""
+    spans, end = [], 90.0
     for condition, value in zip(CONDITIONS, probabilities.as_tuple()):
         start = end - 360 * value
         _add_wedge(axes, CONDITION_COLOURS[condition], (start, end), doubtful=doubtful)
-        anchors.append(_anchor_deg(start, end))
+        spans.append((start, end))
         end = start
-    _add_labels(axes, probabilities, anchors)
-    _add_centre(axes, probabilities, doubtful=doubtful)
-    return figure
+    return spans
 
 
 def _add_wedge(axes: Axes, colour: str, span: tuple[float, float], *, doubtful: bool) -> None:
@@ -101,11 +148,13 @@ def _add_labels(axes: Axes, probabilities: Probabilities, anchors: Sequence[floa
             write(axes, (x, height - 0.15), CONDITIONS[i].label, name)
 
 
-def _add_centre(axes: Axes, probabilities: Probabilities, *, doubtful: bool) -> None:
+def _add_centre(
+    axes: Axes, probabilities: Probabilities, *, doubtful: bool, size: float = 11
+) -> None:
     words = texts.headline(probabilities, doubtful=doubtful).replace(" bone", "\nbone")
-    write(axes, (0, 0.12 if doubtful else 0), words, Lettering(11, is_bold=True))
+    write(axes, (0, 0.12 if doubtful else 0), words, Lettering(size, is_bold=True))
     if doubtful:
-        write(axes, (0, -0.32), texts.DOUBTFUL, Lettering(10.5, MUTED))
+        write(axes, (0, -0.32), texts.DOUBTFUL, Lettering(0.95 * size, MUTED))
 
 
 def spread(heights: Sequence[float], gap: float) -> list[float]:

@@ -12,10 +12,8 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
-from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from pydantic import ConfigDict, TypeAdapter, ValidationError
-from scipy.optimize import minimize_scalar
 from torch import Tensor, nn
 
 from osteoscreen.bundle import (
@@ -33,11 +31,11 @@ from osteoscreen.bundle import (
 from osteoscreen.cohort.leakage import check_leakage
 from osteoscreen.cohort.manifest import Manifest, Split
 from osteoscreen.errors import BundleError, RecipeError, RunError
+from osteoscreen.evaluation.calibration import conformal_quantile, fit_temperature
 from osteoscreen.evaluation.classification import DISEASED
 from osteoscreen.evaluation.evaluate import measure
 from osteoscreen.evaluation.operating_point import point_of_sensitivity, point_of_specificity
 from osteoscreen.evaluation.readings import Readings, patient_scores, read_cohort
-from osteoscreen.screening.decision import softmax
 from osteoscreen.training.card import write_card
 from osteoscreen.training.recipe import ClassifierRecipe, SegmenterRecipe
 from osteoscreen.training.run import Run, load_best, read_seen
@@ -51,9 +49,6 @@ COVERAGE = 0.9
 
 POINT_SHARE = 0.9
 """Sensitivity, and specificity, for osteoporosis at the two operating points."""
-
-TEMPERATURES = (0.2, 5.0)
-"""Range in which the temperature is sought; beyond it a network is not calibrated but broken."""
 
 
 @dataclass(frozen=True)
@@ -307,32 +302,3 @@ def _calibrate(settings: BundleSettings, readings: Readings) -> BundleSettings:
             "operating_points": settings.operating_points.model_copy(update=points),
         }
     )
-
-
-def fit_temperature(logits: NDArray[np.float64], y_true: NDArray[np.int64]) -> float:
-    """Return the temperature with the smallest negative log-likelihood.
-
-    Args:
-        logits: Shape (slices, classes).
-        y_true: Class index of each slice.
-    """
-
-    def loss(log_temperature: float) -> float:
-        chosen = softmax(logits, float(np.exp(log_temperature)))[np.arange(len(y_true)), y_true]
-        return float(-np.log(np.maximum(chosen, 1e-12)).mean())
-
-    bounds = (float(np.log(TEMPERATURES[0])), float(np.log(TEMPERATURES[1])))
-    return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))
-
-
-def conformal_quantile(
-    y_true: NDArray[np.int64], y_score: NDArray[np.float64], coverage: float
-) -> float:
-    """Return the largest 1 - p of the true class that a set must admit (split conformal).
-
-    The finite-sample level is ceil((n + 1) coverage) / n (Angelopoulos and Bates 2021, section 1);
-    with too few patients it is 1, and every set holds all classes.
-    """
-    errors = np.sort(1 - y_score[np.arange(len(y_true)), y_true])
-    rank = int(np.ceil((len(errors) + 1) * coverage))
-    return 1.0 if rank > len(errors) else float(errors[rank - 1])
