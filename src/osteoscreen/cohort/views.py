@@ -75,13 +75,22 @@ class _MarkedSlice:
 
     Args:
         hu: Shape (rows, columns).
-        cover: How far each mark covers a pixel, 0 to ``FULL``; shape (marks, rows, columns).
+        cover: How far each mark covers a pixel, 0 to ``FULL``, in the box outside of which none
+            does; shape (marks, rows and columns of the box).
+        box: Rows and columns of the box.
         spacing_mm: Pixel spacing (row, column).
     """
 
     hu: NDArray[np.int16]
     cover: NDArray[np.uint8]
+    box: tuple[slice, slice]
     spacing_mm: tuple[float, float]
+
+    def covers(self) -> NDArray[np.uint8]:
+        """Return the covers of the whole slice, shape (marks, rows, columns)."""
+        whole = np.zeros((len(self.cover), *self.hu.shape), np.uint8)
+        whole[:, self.box[0], self.box[1]] = self.cover
+        return whole
 
 
 class SegmenterViews(Dataset[tuple[Tensor, Tensor]]):
@@ -156,13 +165,20 @@ class SegmenterViews(Dataset[tuple[Tensor, Tensor]]):
     def _prepare(self, one: LabelledSlice) -> _MarkedSlice:
         target_mm = self._target_mm(one.hu.shape, one.spacing_mm)
         known = {"vertebra": one.vertebra, "body": one.body}
-        cover = [
-            smooth(FULL * known[name].astype(np.float32), one.spacing_mm, target_mm)
-            for name in self._marks
-        ]
+        cover = np.rint(
+            [
+                smooth(FULL * known[name].astype(np.float32), one.spacing_mm, target_mm)
+                for name in self._marks
+            ]
+        ).astype(np.uint8)
+        rows, columns = (np.flatnonzero(cover.any(axis=axes)) for axes in ((0, 2), (0, 1)))
+        box = tuple(
+            slice(int(e[0]), int(e[-1]) + 1) if len(e) else slice(0) for e in (rows, columns)
+        )
         return _MarkedSlice(
             smooth(one.hu, one.spacing_mm, target_mm).astype(np.int16),
-            np.rint(cover).astype(np.uint8),
+            cover[:, box[0], box[1]].copy(),
+            (box[0], box[1]),
             one.spacing_mm,
         )
 
@@ -172,7 +188,7 @@ class SegmenterViews(Dataset[tuple[Tensor, Tensor]]):
         grid = Grid(self._grid_size, self._target_mm(one.hu.shape, one.spacing_mm))
         hu = sample(one.hu, one.spacing_mm, grid, pose=pose, outside=AIR_HU).astype(np.float32)
         target = np.stack(
-            [sample(mark, one.spacing_mm, grid, pose=pose, outside=0) for mark in one.cover]
+            [sample(mark, one.spacing_mm, grid, pose=pose, outside=0) for mark in one.covers()]
         ).astype(np.float32)
         target /= FULL
         if rng is not None and self._augmentation is not None:

@@ -132,11 +132,11 @@ def method_figure(example: Example) -> Figure:
                                  facecolor=CONDITION_COLOURS[condition]))  # fmt: skip
         bottom += 0.9 * value
     write(axes, (9.59, 0.6), "Probabilities", Lettering(8.5))
-    for place, words in (
+    for middle, words in (
         (2.3, "loss in training: mean\nabsolute error against\nthe reference mark"),
         (8.7, "loss in training:\nsoftmax against\nthe diagnosis"),
     ):
-        write(axes, (place, 0.62), words, Lettering(6.5, MUTED))
+        write(axes, (middle, 0.62), words, Lettering(6.5, MUTED))
     return figure
 
 
