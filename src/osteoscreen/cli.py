@@ -6,7 +6,7 @@ import logging
 from enum import StrEnum
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -14,6 +14,8 @@ from osteoscreen import __version__
 from osteoscreen.errors import OsteoscreenError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.progress import Progress
 
     from osteoscreen.workflow import Row
@@ -286,33 +288,57 @@ def export(
 @app.command()
 def evaluate(
     cohort: Annotated[Path, typer.Option(metavar="MANIFEST", help="Manifest of the cohort.")],
-    out: Annotated[Path, typer.Option(help="Folder for the figures.")],
+    out: Annotated[Path, typer.Option(help="Folder for page, tables and figures.")],
     bundle: Annotated[
         Path | None, typer.Option(help="Model bundle; by default the one in the package.")
     ] = None,
+    protocol: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MANIFEST",
+            help="Cohort whose first 21 test patients a class are read by the paper's protocol; "
+            "by default the other one.",
+        ),
+    ] = None,
 ) -> None:
-    """Measure a bundle on the test split of a cohort; figures as JSON."""
+    """Measure a bundle on the test split of a cohort: the paper's tables and figures, and ours."""
     _need_training()
-    import json
-
     from osteoscreen.bundle import load_bundle
-    from osteoscreen.cohort.manifest import Split, read_manifest
-    from osteoscreen.evaluation.evaluate import measure
-    from osteoscreen.evaluation.readings import read_cohort
+    from osteoscreen.cohort.manifest import read_manifest
+    from osteoscreen.evaluation.publication import REPORT, evaluate_bundle
 
     try:
-        loaded, manifest = load_bundle(bundle), read_manifest(cohort)
-        out.mkdir(parents=True, exist_ok=True)
         with _progress() as progress:
             task = progress.add_task("Slices read", total=None)
-            readings = read_cohort(
-                loaded, manifest, Split.TEST, advance=lambda count: progress.advance(task, count)
+            figures = evaluate_bundle(
+                load_bundle(bundle),
+                read_manifest(cohort),
+                out,
+                protocol=None if protocol is None else read_manifest(protocol),
+                advance=lambda count: progress.advance(task, count),
             )
     except (OsteoscreenError, OSError) as error:
         _stop(error)
-    figures = measure(loaded.settings, readings)
-    (out / "metrics.json").write_text(json.dumps(figures, indent=1), encoding="utf-8")
-    typer.echo(json.dumps(figures, indent=1))
+    for line in _headline(figures):
+        typer.echo(line)
+    typer.echo(f"Report: {out / REPORT}")
+
+
+def _headline(figures: Mapping[str, Any]) -> list[str]:
+    from osteoscreen.evaluation.table import as_text, interval_text
+
+    lines = [f"{figures['patients']} test patients, {figures['slices']} slices"]
+    lines += [
+        f"Dice index, {mark}: {as_text(found['mean'])}"
+        for mark in ("vertebra", "body")
+        if (found := figures["segmentation"].get(f"{mark}_dice_score"))
+    ]
+    if said := figures.get("classification"):
+        lines += [
+            f"{name}: {as_text(said[key])} ({interval_text(said[f'{key}_interval'])})"
+            for name, key in (("Accuracy", "accuracy"), ("Macro AUC", "macro_auc"))
+        ]
+    return lines
 
 
 class _Screen:

@@ -59,7 +59,7 @@ def summarise(
     found: dict[str, Any] = {"slices": len(readings.patients)}
     found["patients"] = len(set(readings.patients))
     found["patients_not_classified"] = _unsaid(readings)
-    found["segmentation"] = _segmentation(readings.overlaps)
+    found["segmentation"] = summarise_overlaps(readings.overlaps)
     said = np.isfinite(readings.logits).all(axis=1)
     found["slices_not_classified"] = int((~said).sum())
     if readings.is_known.any():
@@ -71,7 +71,12 @@ def summarise(
     return found
 
 
-def _segmentation(overlaps: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+def summarise_overlaps(overlaps: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    """Return count, mean, median and tenth percentile of each score.
+
+    Args:
+        overlaps: Scores of each image by name; an image may lack some.
+    """
     names = sorted({name for scores in overlaps for name in scores})
     found = {}
     for name in names:

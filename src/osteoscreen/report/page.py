@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from base64 import b64encode
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Self
 
@@ -22,13 +23,17 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 SCREEN_SCALE = 0.57
 """CSS pixels to a pixel of a figure: three panels of an overlay fill the column of the page."""
 
-_ENVIRONMENT = Environment(
-    loader=FileSystemLoader(Path(__file__).parent, encoding="utf-8"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+
+@cache
+def environment() -> Environment:
+    """Return the templates of all pages; every value is escaped, none may be missing."""
+    return Environment(
+        loader=FileSystemLoader(Path(__file__).parent, encoding="utf-8"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
 
 
 @dataclass(frozen=True)
@@ -74,17 +79,21 @@ def render_html(
         ValueError: If a picture is not a PNG.
     """
     is_screened = result.status == "screened"
-    return _ENVIRONMENT.get_template("report.html.j2").render(
-        result=result,
-        title=title,
-        is_screened=is_screened,
-        doubt=next(
-            (r.text for r in result.reservations if r.code is ReservationCode.DOUBTFUL), None
-        ),
-        ring=Picture.of(ring_png) if is_screened and ring_png else None,
-        overlay=Picture.of(overlay_png) if overlay_png else None,
-        conditions=CONDITIONS,
-        checksum_length=CHECKSUM_LENGTH,
-        palette=palette,
-        texts=texts,
+    return (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            result=result,
+            title=title,
+            is_screened=is_screened,
+            doubt=next(
+                (r.text for r in result.reservations if r.code is ReservationCode.DOUBTFUL), None
+            ),
+            ring=Picture.of(ring_png) if is_screened and ring_png else None,
+            overlay=Picture.of(overlay_png) if overlay_png else None,
+            conditions=CONDITIONS,
+            checksum_length=CHECKSUM_LENGTH,
+            palette=palette,
+            texts=texts,
+        )
     )

@@ -1,0 +1,246 @@
+"""A bundle on a cohort, whole: what it says by the paper's protocol and patient by patient, beside
+other classifiers and what a radiologist would try first.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from osteoscreen.bundle import Bundle
+from osteoscreen.cohort.leakage import check_leakage
+from osteoscreen.cohort.manifest import Case, Manifest, Split
+from osteoscreen.evaluation.baseline import Patients, baseline_scores, patients_of
+from osteoscreen.evaluation.calibration import calibration_bins, fit_temperature
+from osteoscreen.evaluation.classification import (
+    DISEASED,
+    rate_decisions,
+    rate_ranking,
+)
+from osteoscreen.evaluation.delong import compare_auc
+from osteoscreen.evaluation.evaluate import measure, summarise_overlaps
+from osteoscreen.evaluation.metrics import accuracy_score, auc_scores, told
+from osteoscreen.evaluation.protocol import ProtocolReadings, read_protocol
+from osteoscreen.evaluation.readings import Readings, Shows, patient_scores, read_cohort
+from osteoscreen.findings import CONDITIONS
+from osteoscreen.screening.decision import softmax
+
+NARROW_MM = 260.0
+"""Fields of view below this are laid around the spine."""
+OWN = "BCC-Net"
+"""Name of the bundle's own classifier among others."""
+
+
+@dataclass(frozen=True, eq=False)
+class Experiment:
+    """What was read for an evaluation.
+
+    Args:
+        bundle: The bundle.
+        manifest: The cohort.
+        tuning: Readings of the calibration split, or of the train split where there is none: what
+            the regressions and the rivals' temperatures are fitted on.
+        test: Readings of the test split.
+        protocol: Readings of the augmented images.
+        temperatures: Of the bundle's own classifier, under the name ``OWN``, and of each rival.
+    """
+
+    bundle: Bundle
+    manifest: Manifest
+    tuning: Readings
+    test: Readings
+    protocol: ProtocolReadings
+    temperatures: Mapping[str, float]
+
+
+def read_experiment(
+    bundle: Bundle,
+    manifest: Manifest,
+    *,
+    protocol: Manifest | None = None,
+    rivals: Mapping[str, Bundle] | None = None,
+    advance: Callable[[int], None] | None = None,
+) -> Experiment:
+    """Read everything that an evaluation needs, each slice once.
+
+    Args:
+        bundle: Model bundle.
+        manifest: Cohort with a test split.
+        protocol: Cohort whose test split is read by the paper's protocol; ``None`` for the other.
+        rivals: Bundles whose classifiers are compared on the same marks, by name.
+        advance: Called with the number of slices, or patients of the protocol, just read.
+    Raises:
+        InputError: If an image or mask cannot be read.
+        ManifestError: If a mask does not fit its image.
+        LeakageError: If what is fitted on and test share images.
+    """
+    fitted = Split.CALIBRATION if manifest.of(Split.CALIBRATION) else Split.TRAIN
+    tuning, test = (
+        read_cohort(bundle, manifest, split, rivals=rivals, advance=advance)
+        for split in (fitted, Split.TEST)
+    )
+    check_leakage(tuning.seen, test.seen, (fitted.value, "test"))
+    temperatures = {OWN: bundle.settings.classifier.temperature}
+    for name in rivals or {}:
+        known = tuning.is_known
+        temperatures[name] = (
+            fit_temperature(tuning.rivals[name][known], tuning.truth[known]) if known.any() else 1.0
+        )
+    views = read_protocol(bundle, protocol or manifest, rivals=rivals, advance=advance)
+    return Experiment(bundle, manifest, tuning, test, views, temperatures)
+
+
+def figures_of(experiment: Experiment) -> dict[str, Any]:
+    """Return every figure of an experiment, as JSON holds it.
+
+    Args:
+        experiment: What was read.
+    Returns: As ``evaluate.measure``, and ``bundle``, ``cohort_sha256``, ``cohort`` (patients by
+        class and split), ``segmentation_by`` (Dice index by what a slice shows), ``protocol``,
+        ``classifiers`` (each on the patients whose attenuation is known), ``groups``.
+    """
+    settings = experiment.bundle.settings
+    found = measure(settings, experiment.test)
+    found["bundle"] = experiment.bundle.reference.model_dump()
+    found["cohort_sha256"] = experiment.manifest.sha256
+    found["cohort"] = _count(experiment.manifest)
+    found["segmentation_by"] = _by_slice(experiment.test)
+    found["protocol"] = _protocol(experiment.protocol)
+    if experiment.test.is_known.any():
+        before = patient_scores(experiment.test, 1.0)
+        found["classification"]["calibration_before"] = [
+            asdict(one) for one in calibration_bins(*before) if one.patients
+        ]
+        found["classifiers"] = _classifiers(experiment)
+        found["groups"] = _groups(experiment.test, settings.classifier.temperature)
+    return found
+
+
+def _count(manifest: Manifest) -> dict[str, dict[str, int]]:
+    """Count the patients of each class in each split."""
+    known = {
+        case.patient_id: (case.split, case.condition) for case in manifest.cases if case.condition
+    }
+    counts = Counter(known.values())
+    return {
+        split.value: {condition.value: counts[split, condition] for condition in CONDITIONS}
+        for split in Split
+        if any(counts[split, condition] for condition in CONDITIONS)
+    }
+
+
+def _by_slice(readings: Readings) -> dict[str, Any]:
+    """Return the overlap of the marks by what a slice shows and by its field of view."""
+    groups = {one.value: [one is shown for shown in readings.shows] for one in Shows}
+    groups["narrow field"] = (readings.width_mm < NARROW_MM).tolist()
+    groups["wide field"] = (readings.width_mm >= NARROW_MM).tolist()
+    return {
+        name: summarise_overlaps([one for one, keep in zip(readings.overlaps, kept) if keep])
+        for name, kept in groups.items()
+        if any(kept)
+    }
+
+
+def _protocol(readings: ProtocolReadings) -> dict[str, Any]:
+    """Return the figures of Tables 3 to 5 by the paper's protocol."""
+    found: dict[str, Any] = {
+        "patients": readings.patients,
+        "marked_images": len(readings.overlaps),
+        "classified_images": len(readings.truth),
+        "segmentation": summarise_overlaps(readings.overlaps),
+    }
+    if len(readings.truth):
+        found["classifiers"] = {
+            name or OWN: _rate_images(readings.truth, softmax(logits))
+            for name, logits in readings.logits.items()
+        }
+    return found
+
+
+def _rate_images(y_true: NDArray[np.int64], y_score: NDArray[np.float64]) -> dict[str, Any]:
+    areas = auc_scores(y_true, y_score)
+    why = "a class is missing"
+    return {
+        "accuracy": accuracy_score(y_true, y_score),
+        "auc": {name: told(float(area), why) for name, area in zip(CONDITIONS, areas)},
+        "macro_auc": told(float(areas.mean()), why),
+        **rate_decisions(y_true, y_score.argmax(axis=1)),
+    }
+
+
+def _classifiers(experiment: Experiment) -> dict[str, Any]:
+    """Compare all classifiers on the same patients, those whose attenuation could be measured."""
+    temperature = experiment.temperatures[OWN]
+    test = patients_of(experiment.test, temperature)
+    tuning = patients_of(experiment.tuning, temperature)
+    measured = np.isfinite(test.hu)
+    scores = {OWN: (np.exp(test.network), "the bundle")}
+    for name in experiment.test.rivals:
+        _, score = patient_scores(experiment.test, experiment.temperatures[name], rival=name)
+        scores[name] = (score, "trained alike")
+    scores = {name: (score[measured], source) for name, (score, source) in scores.items()}
+    if measured.any():
+        scores |= baseline_scores(_of(tuning, np.isfinite(tuning.hu)), _of(test, measured))
+    truth = test.truth[measured]
+    own = scores[OWN][0][:, DISEASED]
+    return {
+        name: {
+            "patients": len(truth),
+            "source": source,
+            **rate_ranking(truth, score),
+            **rate_decisions(truth, score.argmax(axis=1)),
+            "delong": _compare(truth == DISEASED, score[:, DISEASED], own),
+        }
+        for name, (score, source) in scores.items()
+        if len(truth)
+    }
+
+
+def _compare(
+    is_diseased: NDArray[np.bool_], score: NDArray[np.float64], own: NDArray[np.float64]
+) -> dict[str, Any]:
+    found = compare_auc(is_diseased, score, own)
+    why = "fewer than two cases with or without osteoporosis"
+    return {
+        "difference": told(found.difference, why),
+        "standard_error": told(found.standard_error, why),
+        "p_value": told(found.p_value, why),
+    }
+
+
+def _of(patients: Patients, kept: NDArray[np.bool_]) -> Patients:
+    return Patients(
+        **{name: getattr(patients, name)[kept] for name in Patients.__dataclass_fields__}
+    )
+
+
+def _groups(readings: Readings, temperature: float) -> dict[str, Any]:
+    """Return the headline by scanner, sex and age."""
+    truth, score = patient_scores(readings, temperature)
+    first: dict[str, Case] = {}
+    for case, keep in zip(readings.cases, readings.is_known):
+        if keep:
+            first.setdefault(case.patient_id, case)
+    names: Sequence[list[str]] = [_group_names(case) for case in first.values()]
+    found = {}
+    for name in sorted({name for one in names for name in one}):
+        kept = np.array([name in one for one in names])
+        found[name] = {"patients": int(kept.sum()), **rate_ranking(truth[kept], score[kept])}
+    return found
+
+
+def _group_names(case: Case) -> list[str]:
+    names = []
+    if case.scanner:
+        names.append(f"scanner {case.scanner}")
+    if case.sex:
+        names.append(f"sex {case.sex}")
+    if case.age is not None:
+        decade = case.age // 10 * 10
+        names.append(f"age {decade} to {decade + 9}")
+    return names
