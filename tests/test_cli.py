@@ -130,7 +130,7 @@ def test_no_input_is_wrong_usage(tmp_path: Path) -> None:
 
 
 def test_a_recipe_of_the_other_network_is_wrong_usage(tmp_path: Path) -> None:
-    recipe = Path(__file__).parents[1] / "recipes" / "small" / "classifier.toml"
+    recipe = Path(__file__).parents[1] / "recipes" / "small" / "practical.toml"
     result = runner.invoke(
         app,
         [
@@ -160,7 +160,7 @@ def test_a_missing_manifest_is_wrong_usage(tmp_path: Path) -> None:
 
 
 def test_a_manifest_without_a_condition_trains_no_classifier(tmp_path: Path) -> None:
-    recipe = Path(__file__).parents[1] / "recipes" / "small" / "classifier.toml"
+    recipe = Path(__file__).parents[1] / "recipes" / "small" / "practical.toml"
     (tmp_path / "a.nii").touch()
     manifest = tmp_path / "m.csv"
     manifest.write_text("case_id,patient_id,image,split\nA,A,a.nii,train\n")

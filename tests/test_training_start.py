@@ -23,11 +23,12 @@ from osteoscreen.training.segmenter import build_segmenter
 from osteoscreen.training.start import BEST, Start, read_start
 
 ROOT = Path(__file__).parents[1]
+NAMES = {"segmenter": "segmenter", "classifier": "practical"}
 BUNDLE = load_bundle()
 
 
 def _recipe(kind: str, **changes: Any) -> Recipe:  # noqa: ANN401 - settings of a recipe
-    recipe = read_recipe(ROOT / "recipes" / "small" / f"{kind}.toml")
+    recipe = read_recipe(ROOT / "recipes" / "small" / f"{NAMES[kind]}.toml")
     return recipe.model_copy(update={"start_from": str(BUNDLE.folder)} | changes)
 
 

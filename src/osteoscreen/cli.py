@@ -6,7 +6,7 @@ import logging
 from enum import StrEnum
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Self
 
 import typer
 
@@ -339,6 +339,95 @@ def _headline(figures: Mapping[str, Any]) -> list[str]:
             for name, key in (("Accuracy", "accuracy"), ("Macro AUC", "macro_auc"))
         ]
     return lines
+
+
+class Scale(StrEnum):
+    """How large the networks and trainings are."""
+
+    SMALL = "small"
+    PAPER = "paper"
+
+
+@app.command()
+def reproduce(
+    out: Annotated[Path, typer.Option(help="Folder of the experiment; an old one goes on.")],
+    scale: Annotated[
+        Scale, typer.Option(help="small: two cores overnight. paper: the paper's sizes, on a GPU.")
+    ] = Scale.SMALL,
+    cohort: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MANIFEST", help="Your own cohort, with all four splits, and its --card."
+        ),
+    ] = None,
+    card: Annotated[
+        Path | None, typer.Option(metavar="TOML", help="What the bundle says of your cohort.")
+    ] = None,
+    imagenet: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Weights that DenseNet-121 starts from, as torchvision's."
+        ),
+    ] = None,
+    workers: Annotated[int, typer.Option(help="Processes that make the synthetic patients.")] = 1,
+) -> None:
+    """Run the paper's experiment: every table and figure of it, and the honest ones beside."""
+    _need_training()
+    if (cohort is None) != (card is None):
+        _stop("--cohort and --card belong together: a bundle must say what it was trained on")
+    from osteoscreen.evaluation.publication import REPORT
+    from osteoscreen.reproduce import own_cohort, read_recipes, write_synthetic
+    from osteoscreen.reproduce import reproduce as run
+    from osteoscreen.training.export import read_provenance
+
+    try:
+        recipes = read_recipes(scale.value)
+        if cohort is not None and card is not None:
+            cohorts = own_cohort(cohort, read_provenance(card).trained_on)
+        else:
+            with _progress() as progress:
+                shown: dict[str, _Patients] = {}
+                cohorts = write_synthetic(
+                    out,
+                    workers=workers,
+                    done=lambda name, n, of: shown.setdefault(name, _Patients(progress, of)).done(
+                        n
+                    ),
+                )
+        with _Steps() as steps:
+            figures = run(
+                out, cohorts, recipes, imagenet=imagenet, advance=steps.advance, begin=steps.begin
+            )
+    except (OsteoscreenError, OSError) as error:
+        _stop(error)
+    for line in _headline(figures):
+        typer.echo(line)
+    typer.echo(f"Report: {out / REPORT}")
+
+
+class _Steps:
+    """Says which step of an experiment begins, and counts the slices that are read.
+
+    Training shows a bar of its own, and a terminal bears one bar at a time.
+    """
+
+    def __init__(self) -> None:
+        self._progress = _progress()
+        self._task = self._progress.add_task("Slices read", total=None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def begin(self, name: str) -> None:
+        self._progress.stop()
+        typer.echo(name)
+
+    def advance(self, slices: int) -> None:
+        self._progress.start()
+        self._progress.advance(self._task, slices)
 
 
 class _Screen:

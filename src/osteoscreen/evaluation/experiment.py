@@ -5,7 +5,7 @@ other classifiers and what a radiologist would try first.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -24,7 +24,14 @@ from osteoscreen.evaluation.classification import (
 )
 from osteoscreen.evaluation.delong import compare_auc
 from osteoscreen.evaluation.evaluate import measure, summarise_overlaps
-from osteoscreen.evaluation.metrics import accuracy_score, auc_scores, told
+from osteoscreen.evaluation.metrics import (
+    BOOTSTRAP_SEED,
+    accuracy_score,
+    auc_scores,
+    bootstrap_interval,
+    macro_auc,
+    told,
+)
 from osteoscreen.evaluation.protocol import ProtocolReadings, read_protocol
 from osteoscreen.evaluation.readings import Readings, Shows, patient_scores, read_cohort
 from osteoscreen.findings import CONDITIONS
@@ -168,7 +175,7 @@ def _rate_images(y_true: NDArray[np.int64], y_score: NDArray[np.float64]) -> dic
     return {
         "accuracy": accuracy_score(y_true, y_score),
         "auc": {name: told(float(area), why) for name, area in zip(CONDITIONS, areas)},
-        "macro_auc": told(float(areas.mean()), why),
+        "macro_auc": told(macro_auc(y_true, y_score), why),
         **rate_decisions(y_true, y_score.argmax(axis=1)),
     }
 
@@ -219,19 +226,53 @@ def _of(patients: Patients, kept: NDArray[np.bool_]) -> Patients:
     )
 
 
-def _groups(readings: Readings, temperature: float) -> dict[str, Any]:
-    """Return the headline by scanner, sex and age."""
-    truth, score = patient_scores(readings, temperature)
+def rate_on_scanner(experiment: Experiment, classifier: str, scanner: str) -> dict[str, Any]:
+    """Return the headline of one classifier on the test patients of one scanner.
+
+    Args:
+        experiment: What was read.
+        classifier: ``OWN`` or the name of a rival.
+        scanner: As the manifest names it.
+    Returns: ``patients`` and, if there are any, as ``classification.rate_ranking``.
+    """
+    rival = None if classifier == OWN else classifier
+    temperature = experiment.temperatures[classifier]
+    truth, score = patient_scores(experiment.test, temperature, rival=rival)
+    kept = np.array([case.scanner == scanner for case in _patient_cases(experiment.test)], bool)
+    found: dict[str, Any] = {"patients": int(kept.sum())}
+    return found | (rate_ranking(truth[kept], score[kept]) if kept.any() else {})
+
+
+def _patient_cases(readings: Readings) -> list[Case]:
+    """Return a row of each patient, in the order of ``patient_scores``."""
     first: dict[str, Case] = {}
     for case, keep in zip(readings.cases, readings.is_known):
         if keep:
             first.setdefault(case.patient_id, case)
-    names: Sequence[list[str]] = [_group_names(case) for case in first.values()]
+    return list(first.values())
+
+
+def _groups(readings: Readings, temperature: float) -> dict[str, Any]:
+    """Return accuracy and AUC by scanner, sex and age."""
+    truth, score = patient_scores(readings, temperature)
+    names = [_group_names(case) for case in _patient_cases(readings)]
     found = {}
     for name in sorted({name for one in names for name in one}):
         kept = np.array([name in one for one in names])
-        found[name] = {"patients": int(kept.sum()), **rate_ranking(truth[kept], score[kept])}
+        y_true, y_score = truth[kept], score[kept]
+        is_right = y_score.argmax(axis=1) == y_true
+        rng = np.random.default_rng(BOOTSTRAP_SEED)
+        found[name] = {
+            "patients": len(y_true),
+            "accuracy": float(is_right.mean()),
+            "accuracy_interval": bootstrap_interval(_mean_of(is_right), y_true, rng),
+            "macro_auc": told(macro_auc(y_true, y_score), "a class is missing"),
+        }
     return found
+
+
+def _mean_of(values: NDArray[np.bool_]) -> Callable[[NDArray[np.int64]], float]:
+    return lambda rows: float(values[rows].mean())
 
 
 def _group_names(case: Case) -> list[str]:

@@ -118,6 +118,14 @@ def auc_scores(y_true: NDArray[np.int64], y_score: NDArray[np.float64]) -> NDArr
     return np.array(areas)
 
 
+def macro_auc(y_true: NDArray[np.int64], y_score: NDArray[np.float64]) -> float:
+    """Return the mean area over the classes; nan, without a warning, if one has no curve."""
+    counts = np.bincount(y_true, minlength=y_score.shape[1])
+    if (counts == 0).any() or (counts == len(y_true)).any():
+        return float("nan")
+    return float(auc_scores(y_true, y_score).mean())
+
+
 def by_patient(
     patients: list[str], y_true: NDArray[np.int64], y_score: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

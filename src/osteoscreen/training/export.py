@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shutil
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -28,7 +29,7 @@ from osteoscreen.bundle import (
     load_bundle,
     write_settings,
 )
-from osteoscreen.cohort.leakage import check_leakage
+from osteoscreen.cohort.leakage import Fingerprints, check_leakage
 from osteoscreen.cohort.manifest import Manifest, Split
 from osteoscreen.errors import BundleError, RecipeError, RunError
 from osteoscreen.evaluation.calibration import conformal_quantile, fit_temperature
@@ -139,36 +140,72 @@ def _write_bundle(
     *,
     advance: Callable[[int], None] | None,
 ) -> None:
-    assert isinstance(segmenter.recipe, SegmenterRecipe)
-    assert isinstance(classifier.recipe, ClassifierRecipe)
-    size = segmenter.recipe.image_size
-    differences = {
-        "segmenter": export_network(load_best(segmenter), folder / SEGMENTER, (1, size, size)),
-        "classifier": export_network(
-            load_best(classifier),
-            folder / CLASSIFIER,
-            (_channels(classifier), classifier.recipe.image_size, classifier.recipe.image_size),
-        ),
-    }
-    settings = _settings(segmenter, classifier, provenance)
-    write_settings(settings, folder)
-    bundle = load_bundle(folder)
+    bundle = draft_bundle(segmenter, classifier, folder, provenance)
     tuning, test = (
         read_cohort(bundle, calibration, split, advance=advance)
         for split in (Split.CALIBRATION, Split.TEST)
     )
     check_leakage(tuning.seen, test.seen, ("calibration", "test"))
-    for run in (segmenter, classifier):
-        for seen, side in zip(read_seen(run), ("train", "validation")):
-            check_leakage(seen, tuning.seen, (f"{side} of {run.folder.name}", "calibration"))
-            check_leakage(seen, test.seen, (f"{side} of {run.folder.name}", "test"))
-    settings = _calibrate(settings, tuning)
-    metrics = measure(settings, test)
-    metrics["onnx_difference"] = differences
-    metrics["cohort_sha256"] = calibration.sha256
-    settings = settings.model_copy(update={"metrics": metrics})
+    check_runs((segmenter, classifier), tuning.seen, test.seen)
+    settings = calibrate(bundle.settings, tuning)
+    metrics = measure(settings, test) | {"cohort_sha256": calibration.sha256}
+    finish_bundle(settings, metrics, folder)
+
+
+def draft_bundle(segmenter: Run, classifier: Run, folder: Path, provenance: Provenance) -> Bundle:
+    """Write the networks of two runs as a bundle that is neither calibrated nor measured yet.
+
+    Args:
+        segmenter: Run of MS-Net.
+        classifier: Run of BCC-Net or a sibling.
+        folder: Where; it exists.
+        provenance: Name and data of the bundle.
+    Raises:
+        BundleError: If ONNX Runtime and PyTorch disagree.
+    """
+    assert isinstance(segmenter.recipe, SegmenterRecipe)
+    assert isinstance(classifier.recipe, ClassifierRecipe)
+    size, side = segmenter.recipe.image_size, classifier.recipe.image_size
+    differences = {
+        "segmenter": export_network(load_best(segmenter), folder / SEGMENTER, (1, size, size)),
+        "classifier": export_network(
+            load_best(classifier), folder / CLASSIFIER, (_channels(classifier), side, side)
+        ),
+    }
+    settings = _settings(segmenter, classifier, provenance)
+    write_settings(
+        settings.model_copy(update={"metrics": {"onnx_difference": differences}}), folder
+    )
+    return load_bundle(folder)
+
+
+def finish_bundle(settings: BundleSettings, metrics: dict[str, Any], folder: Path) -> None:
+    """Write the card and the settings of a calibrated bundle.
+
+    Args:
+        settings: Calibrated.
+        metrics: Figures of its test split, as ``measure`` gives them, and ``cohort_sha256``.
+        folder: Of the draft.
+    """
+    settings = settings.model_copy(update={"metrics": settings.metrics | metrics})
     write_card(settings, folder / CARD)
     write_settings(settings, folder)
+
+
+def check_runs(runs: Sequence[Run], tuning: Fingerprints, test: Fingerprints) -> None:
+    """Refuse a calibration or a test on what a run has seen.
+
+    Args:
+        runs: Of the networks.
+        tuning: Slices of the calibration.
+        test: Slices of the test.
+    Raises:
+        LeakageError: If they share images with the train or validation slices of a run.
+    """
+    for run in runs:
+        for seen, side in zip(read_seen(run), ("train", "validation")):
+            check_leakage(seen, tuning, (f"{side} of {run.folder.name}", "calibration"))
+            check_leakage(seen, test, (f"{side} of {run.folder.name}", "test"))
 
 
 def export_network(network: nn.Module, path: Path, shape: tuple[int, int, int]) -> float:
@@ -275,8 +312,15 @@ def _settings(segmenter: Run, classifier: Run, provenance: Provenance) -> Bundle
     )
 
 
-def _calibrate(settings: BundleSettings, readings: Readings) -> BundleSettings:
-    """Fit the temperature on slices; quantile and operating points on patients."""
+def calibrate(settings: BundleSettings, readings: Readings) -> BundleSettings:
+    """Fit the temperature on slices; quantile and operating points on patients.
+
+    Args:
+        settings: Of the bundle.
+        readings: What it said of patients that neither trained nor test it.
+    Raises:
+        RunError: If nothing was classified.
+    """
     known = readings.is_known
     if not known.any():
         raise RunError("a calibration needs slices in which MS-Net marks a vertebra, got none")

@@ -85,11 +85,11 @@ def train(recipe: Recipe, manifest: Manifest, folder: Path, *, source: Path | No
     if recipe.pool_grows and source is not None:
         keep_validation(pool, folder)
         growers.append(PoolGrower(pool, source))
-    module, epochs = _module(recipe, pool)
+    module = _module(recipe, pool)
     if start is not None:
         module.network.load_state_dict(start.weights)
     trainer = lightning.Trainer(
-        max_epochs=epochs,
+        max_epochs=_epochs(recipe),
         precision=recipe.precision,
         default_root_dir=folder,
         logger=False,
@@ -112,12 +112,12 @@ def train(recipe: Recipe, manifest: Manifest, folder: Path, *, source: Path | No
     return Run(folder, recipe, _read_record(folder))
 
 
-def _module(recipe: Recipe, pool: Pool) -> tuple[SegmenterModule | ClassifierModule, int]:
-    """Return the network in training and the number of its epochs."""
+def _module(recipe: Recipe, pool: Pool) -> SegmenterModule | ClassifierModule:
+    """Return the network in training."""
     if isinstance(recipe, SegmenterRecipe):
-        return SegmenterModule(recipe.model_dump()), recipe.epochs_fixed + recipe.epochs_linear
+        return SegmenterModule(recipe.model_dump())
     assert isinstance(pool.validation, ClassifierViews)
-    return ClassifierModule(recipe.model_dump(), pool.validation.patients), recipe.epochs
+    return ClassifierModule(recipe.model_dump(), pool.validation.patients)
 
 
 class RunCheckpoint(ModelCheckpoint):
@@ -199,6 +199,22 @@ def open_run(folder: Path) -> Run:
         record["recipe"]
     )
     return Run(folder, recipe, record)
+
+
+def is_finished(folder: Path, recipe: Recipe, manifest: Manifest) -> bool:
+    """Return whether a folder holds a run of this recipe on this cohort that came to its end."""
+    if not (folder / RECORD).is_file() or not (folder / BEST).is_file():
+        return False
+    record = _read_record(folder)
+    wanted = {"recipe": json.loads(recipe.model_dump_json()), "software": __version__,
+              "data_sha256": manifest.sha256, "epochs": _epochs(recipe)}  # fmt: skip
+    return all(record.get(name) == value for name, value in wanted.items())
+
+
+def _epochs(recipe: Recipe) -> int:
+    if isinstance(recipe, SegmenterRecipe):
+        return recipe.epochs_fixed + recipe.epochs_linear
+    return recipe.epochs
 
 
 def read_seen(run: Run) -> tuple[Fingerprints, Fingerprints]:
