@@ -125,7 +125,9 @@ def limit_scores(limits: Limits, hu: NDArray[np.float64]) -> NDArray[np.float64]
         ranks the patients for its class.
     """
     above, below = hu - limits.normal_hu, limits.osteoporosis_hu - hu
-    return np.column_stack([above, np.minimum(-above, -below), below])
+    between = np.minimum(-above, -below)
+    # A limit itself belongs to the middle class, so the others must not tie with it.
+    return np.column_stack([np.nextafter(above, -np.inf), between, np.nextafter(below, -np.inf)])
 
 
 def fit(names: Sequence[str], patients: Patients) -> Pipeline:

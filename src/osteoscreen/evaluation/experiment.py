@@ -109,7 +109,7 @@ def figures_of(experiment: Experiment) -> dict[str, Any]:
         experiment: What was read.
     Returns: As ``evaluate.measure``, and ``bundle``, ``cohort_sha256``, ``cohort`` (patients by
         class and split), ``segmentation_by`` (Dice index by what a slice shows), ``protocol``,
-        ``classifiers`` (each on the patients whose attenuation is known), ``groups``.
+        ``classifiers`` (baselines on the patients whose attenuation was measured), ``groups``.
     """
     settings = experiment.bundle.settings
     found = measure(settings, experiment.test)
@@ -181,42 +181,51 @@ def _rate_images(y_true: NDArray[np.int64], y_score: NDArray[np.float64]) -> dic
 
 
 def _classifiers(experiment: Experiment) -> dict[str, Any]:
-    """Compare all classifiers on the same patients, those whose attenuation could be measured."""
-    temperature = experiment.temperatures[OWN]
-    test = patients_of(experiment.test, temperature)
-    tuning = patients_of(experiment.tuning, temperature)
-    measured = np.isfinite(test.hu)
-    scores = {OWN: (np.exp(test.network), "the bundle")}
+    """Compare all classifiers; the baselines on the patients whose attenuation was measured."""
+    test = patients_of(experiment.test, experiment.temperatures[OWN])
+    tuning = patients_of(experiment.tuning, experiment.temperatures[OWN])
+    everybody, measured = np.ones(len(test.truth), bool), np.isfinite(test.hu)
+    own = np.exp(test.network)
+    found = {OWN: _rate(test, everybody, own, own, "the bundle")}
     for name in experiment.test.rivals:
         _, score = patient_scores(experiment.test, experiment.temperatures[name], rival=name)
-        scores[name] = (score, "trained alike")
-    scores = {name: (score[measured], source) for name, (score, source) in scores.items()}
-    if measured.any():
-        scores |= baseline_scores(_of(tuning, np.isfinite(tuning.hu)), _of(test, measured))
-    truth = test.truth[measured]
-    own = scores[OWN][0][:, DISEASED]
+        found[name] = _rate(test, everybody, score, own, "on the same marks")
+    if len(set(test.truth[measured].tolist())) == len(CONDITIONS):
+        scores = baseline_scores(_of(tuning, np.isfinite(tuning.hu)), _of(test, measured))
+        for name, (score, source) in scores.items():
+            found[name] = _rate(test, measured, score, own[measured], source)
+    return found
+
+
+def _rate(
+    patients: Patients,
+    kept: NDArray[np.bool_],
+    score: NDArray[np.float64],
+    own: NDArray[np.float64],
+    source: str,
+) -> dict[str, Any]:
+    truth = patients.truth[kept]
     return {
-        name: {
-            "patients": len(truth),
-            "source": source,
-            **rate_ranking(truth, score),
-            **rate_decisions(truth, score.argmax(axis=1)),
-            "delong": _compare(truth == DISEASED, score[:, DISEASED], own),
-        }
-        for name, (score, source) in scores.items()
-        if len(truth)
+        "patients": len(truth),
+        "source": source,
+        **rate_ranking(truth, score),
+        **rate_decisions(truth, score.argmax(axis=1)),
+        "delong": _compare(truth == DISEASED, score[:, DISEASED], own[:, DISEASED]),
     }
 
 
 def _compare(
     is_diseased: NDArray[np.bool_], score: NDArray[np.float64], own: NDArray[np.float64]
 ) -> dict[str, Any]:
+    counts = int(is_diseased.sum()), int((~is_diseased).sum())
+    if min(counts) < 2:
+        why = "undefined: fewer than two cases with or without osteoporosis"
+        return dict.fromkeys(("difference", "standard_error", "p_value"), why)
     found = compare_auc(is_diseased, score, own)
-    why = "fewer than two cases with or without osteoporosis"
     return {
-        "difference": told(found.difference, why),
-        "standard_error": told(found.standard_error, why),
-        "p_value": told(found.p_value, why),
+        "difference": found.difference,
+        "standard_error": found.standard_error,
+        "p_value": found.p_value,
     }
 
 

@@ -251,6 +251,7 @@ def _classifiers(figures: Mapping[str, Any]) -> Table:
     rows: list[tuple[Figure, ...]] = [
         (
             name,
+            said["patients"],
             said["accuracy"],
             interval_text(said["accuracy_interval"]),
             said["macro_auc"],
@@ -264,9 +265,10 @@ def _classifiers(figures: Mapping[str, Any]) -> Table:
     ]
     return Table(
         "classifiers",
-        f"Classifiers on the same {figures['classifiers'][OWN]['patients']:,} patients",
+        "Classifiers compared",
         (
             "Classifier",
+            "patients",
             "accuracy",
             "95 % interval",
             "macro AUC",
