@@ -231,7 +231,8 @@ def train(
     _need_training()
     import torch
 
-    from osteoscreen.cohort.manifest import read_manifest
+    from osteoscreen.cohort.grids import mask_errors
+    from osteoscreen.cohort.manifest import class_errors, read_manifest
     from osteoscreen.training.recipe import read_recipe
     from osteoscreen.training.run import train as fit
 
@@ -241,9 +242,8 @@ def train(
         settings = read_recipe(recipe)
         if settings.kind != kind.value:
             _stop(f"{recipe}: the recipe must be of a {kind.value}, got a {settings.kind}'s")
-        manifest = read_manifest(cohort)
-        if kind is NetworkKind.CLASSIFIER and not any(case.condition for case in manifest.cases):
-            _stop(f"{cohort}: a classifier needs cases with a condition, the manifest has none")
+        checks = [mask_errors, *([class_errors] if kind is NetworkKind.CLASSIFIER else [])]
+        manifest = read_manifest(cohort, checks=checks)
         run = fit(settings, manifest, out, source=cohort)
     except (OsteoscreenError, OSError) as error:
         _stop(error)

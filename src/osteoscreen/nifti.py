@@ -100,6 +100,17 @@ def read_affine(path: Path) -> Affine:
     return np.asarray(RAS_TO_LPS @ image.affine[:, [2, 1, 0, 3]], dtype=np.float64)
 
 
+def read_shape(path: Path) -> tuple[int, ...]:
+    """Return the shape of a NIfTI file, axes (k, j, i), from its header.
+
+    Raises:
+        InputError: As ``read_labels``.
+    """
+    image = _open(path)
+    _check_header(image, path)
+    return tuple(int(length) for length in image.shape[::-1])
+
+
 def _read(path: Path) -> tuple[NDArray[np.float32], Affine]:
     if not path.is_file():
         raise InputError(RefusalCode.NO_INPUT, "the file must exist, it does not", path)

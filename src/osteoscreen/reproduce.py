@@ -15,7 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from osteoscreen.bundle import Bundle, TrainedOn, load_bundle
-from osteoscreen.cohort.manifest import Case, Manifest, Split, read_manifest, write_manifest
+from osteoscreen.cohort.grids import mask_errors
+from osteoscreen.cohort.manifest import (
+    Case,
+    Manifest,
+    Split,
+    class_errors,
+    read_manifest,
+    write_manifest,
+)
 from osteoscreen.cohort.plan import PAPER_CASES, CohortPlan, Preset
 from osteoscreen.cohort.synthetic import write_cohort
 from osteoscreen.errors import ManifestError, RecipeError
@@ -176,7 +184,7 @@ def own_cohort(manifest: Path, trained_on: TrainedOn) -> Cohorts:
     Raises:
         ManifestError: If a split is empty.
     """
-    read = read_manifest(manifest)
+    read = read_manifest(manifest, checks=(mask_errors, class_errors))
     missing = [split.value for split in Split if not read.of(split)]
     if missing:
         raise ManifestError(
@@ -306,9 +314,13 @@ def _left_out(experiment: Experiment) -> dict[str, Any]:
 
 
 def scanners_of(manifest: Manifest) -> list[str]:
-    """Return the scanners of the train patients, if there are two or more."""
+    """Return the scanners of the train patients without which every class can still be trained."""
     names = sorted({case.scanner for case in manifest.of(Split.TRAIN) if case.scanner})
-    return names if len(names) > 1 else []
+    return [
+        name
+        for name in names
+        if not class_errors(manifest.folder, dict(enumerate(without(manifest, name).cases)))
+    ]
 
 
 def without(manifest: Manifest, scanner: str) -> Manifest:

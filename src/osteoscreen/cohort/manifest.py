@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from io import StringIO
@@ -113,11 +113,16 @@ class Manifest:
         return tuple(case for case in self.cases if case.split in splits)
 
 
-def read_manifest(path: Path) -> Manifest:
+Check = Callable[[Path, Mapping[int, Case]], list[str]]
+"""Returns further errors of the good rows, given the folder and the rows by number."""
+
+
+def read_manifest(path: Path, *, checks: Sequence[Check] = ()) -> Manifest:
     """Read and check a manifest.
 
     Args:
         path: A CSV file in UTF-8, with or without a byte order mark.
+        checks: What must hold besides, such as ``class_errors``.
     Returns: The manifest; a condition that is not given follows from the T-score.
     Raises:
         ManifestError: With every wrong row and column at once: unknown columns, bad values, paths
@@ -142,6 +147,8 @@ def read_manifest(path: Path) -> Manifest:
                 for item in error.errors()
             ]
     errors += _across(cases, path.parent)
+    for check in checks:
+        errors += check(path.parent, cases)
     if not rows:
         errors.append("the manifest has no rows")
     if errors:
@@ -174,6 +181,17 @@ def _across(cases: dict[int, Case], folder: Path) -> list[str]:
             if value and not (folder / value).exists()
         ]
     return errors
+
+
+def class_errors(_folder: Path, cases: Mapping[int, Case]) -> list[str]:
+    """Return the classes that a training of a classifier lacks, by split."""
+    seen = {(case.split, case.condition) for case in cases.values()}
+    return [
+        f"column condition: a classifier needs every class, {split} has no case of {condition}"
+        for split in (Split.TRAIN, Split.VALIDATION)
+        for condition in BoneCondition
+        if (split, condition) not in seen
+    ]
 
 
 def write_manifest(cases: Iterable[Case], path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from osteoscreen.cohort.grids import GRID_TOLERANCE_MM
 from osteoscreen.cohort.manifest import Case, Manifest
 from osteoscreen.cohort.mask_labels import MaskLabel, Part
 from osteoscreen.dicom.segmentation import MarkedSlices, read_segmentation
@@ -19,10 +20,6 @@ from osteoscreen.dicom.structure_set import is_structure_set, read_structure_set
 from osteoscreen.errors import ManifestError
 from osteoscreen.nifti import is_nifti, read_affine, read_labels, read_nifti
 from osteoscreen.volume import Volume, stand
-
-GRID_TOLERANCE_MM = 0.1
-"""Affines are stored as float32, or as quaternions: corners then agree to hundredths of a mm. A
-pixel of a CT is several times larger."""
 
 
 @dataclass(frozen=True, eq=False)
