@@ -2,8 +2,8 @@
 
     python benchmarks/batch_norm.py MANIFEST RUN [EPOCHS]
 
-trains BCC-Net by the small recipe of the paper's settings, without re-estimation, into RUN (or takes
-the run that is there), and tests its last weights on rois of the reference marks of the test split:
+trains BCC-Net by the small recipe of the paper's settings, without re-estimation, into RUN (or
+takes the run that is there), and tests its last weights on rois of the reference marks of test:
 with the statistics that training left (plain evaluation); with statistics re-estimated from 12
 batches of train views, dropout off; and with each batch as its own statistic.
 """

@@ -24,6 +24,7 @@ from osteoscreen.evaluation.calibration import conformal_quantile, fit_temperatu
 from osteoscreen.evaluation.evaluate import measure
 from osteoscreen.evaluation.metrics import by_patient
 from osteoscreen.evaluation.readings import read_cohort
+from osteoscreen.evaluation.table import as_text
 from osteoscreen.findings import NOTICE
 from osteoscreen.screening.decision import softmax
 from osteoscreen.training import export as module
@@ -140,8 +141,11 @@ def test_the_card_says_what_the_bundle_is(tiny_bundle: Bundle) -> None:
         f"hold the class of {said['prediction_sets']['coverage_score']:.1%}",
         "Osteoporosis, sensitive point",
         "Osteoporosis, specific point",
+        "| prevalence of osteoporosis | PPV, sensitive | NPV, sensitive | PPV, specific |",
     ):
         assert expected in card
+    worth = said["operating_points"][0]["predictive_values"][2]
+    assert f"| 20% | {as_text(worth['positive'])} | {as_text(worth['negative'])} |" in card
 
 
 def test_runs_of_the_wrong_kind_are_refused(

@@ -113,7 +113,30 @@ def _decisions(said: dict[str, Any]) -> list[str]:
             f"- Osteoporosis, {point['name']} point (P from {point['threshold']:.3f}): sensitivity "
             f"{as_text(one['sensitivity_score'])}, specificity {as_text(one['specificity_score'])}"
         )
-    return lines
+    return [*lines, *_worth(said.get("operating_points", []))]
+
+
+def _worth(points: list[dict[str, Any]]) -> list[str]:
+    """What a finding is worth by prevalence, as a table."""
+    if not points:
+        return []
+    names = [one["point"]["name"] for one in points]
+    heads = [f"{value}, {name}" for name in names for value in ("PPV", "NPV")]
+    rows = [
+        [
+            f"{worth[0]['prevalence']:.0%}",
+            *(as_text(one[side]) for one in worth for side in ("positive", "negative")),
+        ]
+        for worth in zip(*(one["predictive_values"] for one in points))
+    ]
+    return [
+        "",
+        "| prevalence of osteoporosis | " + " | ".join(heads) + " |",
+        "|---|" + "---|" * len(heads),
+        *("| " + " | ".join(row) + " |" for row in rows),
+        "",
+        "A negative finding excludes nothing: at every prevalence some of them are wrong.",
+    ]
 
 
 def _limits(settings: BundleSettings) -> str:
