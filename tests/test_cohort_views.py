@@ -11,7 +11,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, distributed
 from torch.testing import assert_close
 
 from osteoscreen.cohort.manifest import Case, Manifest, Split
@@ -113,6 +113,20 @@ def test_the_next_epoch_goes_on_where_the_last_one_ended() -> None:
         seen += list(sampler)
     assert seen == list(range(15))
     assert len(sampler) == 5
+
+
+def test_processes_that_train_together_part_the_views(monkeypatch: pytest.MonkeyPatch) -> None:
+    sampler = ViewSampler(7)
+    sampler.set_epoch(2)
+    whole = list(sampler)
+    monkeypatch.setattr(distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(distributed, "get_world_size", lambda: 3)
+    parts = []
+    for rank in range(3):
+        monkeypatch.setattr(distributed, "get_rank", lambda rank=rank: rank)
+        assert len(sampler) == len(list(sampler))
+        parts.append(list(sampler))
+    assert sorted(number for part in parts for number in part) == whole == list(range(14, 21))
 
 
 def test_a_view_may_be_asked_for_twice_in_an_epoch() -> None:

@@ -124,6 +124,20 @@ def test_the_temperature_is_where_the_log_likelihood_is_highest() -> None:
     assert fit_temperature(logits, truth) == pytest.approx(best, rel=1e-3)
 
 
+def test_slices_of_a_patient_are_judged_by_their_mean() -> None:
+    logits, truth = _simulated(600, 1.5)
+    patients = [str(index) for index in range(600)]
+    alone = fit_temperature(logits, truth)
+    # Slices that agree say what one of them says.
+    thrice = fit_temperature(np.tile(logits, (3, 1)), np.tile(truth, 3), patients * 3)
+    assert thrice == pytest.approx(alone, rel=1e-3)
+    # Slices that are the truth and noise have a mean that is too mild: it is sharpened.
+    noise = np.random.default_rng(3).normal(0, 3, (3 * 600, 3))
+    noisy = fit_temperature(np.tile(logits, (3, 1)) + noise, np.tile(truth, 3), patients * 3)
+    one_by_one = fit_temperature(np.tile(logits, (3, 1)) + noise, np.tile(truth, 3))
+    assert noisy < one_by_one
+
+
 def test_a_network_that_is_always_right_has_the_lowest_temperature() -> None:
     assert fit_temperature(3 * np.eye(3), np.arange(3)) == pytest.approx(0.2, rel=1e-3)
 

@@ -102,3 +102,13 @@ def test_a_pool_that_grows_needs_a_file(
     recipe = classifier_recipe.model_copy(update={"pool_grows": True})
     with pytest.raises(RunError, match="needs the file of its manifest"):
         train(recipe, manifest, tmp_path)
+
+
+def test_a_batch_is_parted_among_processes(
+    manifest: Manifest, classifier_recipe: ClassifierRecipe
+) -> None:
+    pool = Pool(classifier_recipe, manifest)
+    loader, _ = pool.loaders(classifier_recipe, 4)
+    assert loader.batch_size == classifier_recipe.batch // 4
+    with pytest.raises(RunError, match="parted among the 3 devices, got 8 views"):
+        pool.loaders(classifier_recipe, 3)

@@ -293,7 +293,7 @@ def _conclude(
         "The paper reproduced",
         figures,
         bundle=bundle,
-        tables=sorted(tables, key=lambda table: table.name),
+        tables=tables,
         plots=[*shown_architecture(calibrated), *pictures_of(calibrated, figures)],
     )
     return figures

@@ -22,7 +22,7 @@ from monai.transforms.intensity.array import (
 )
 from monai.transforms.spatial.array import RandSimulateLowResolution
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, distributed
 from torch.utils.data import Dataset, Sampler
 
 from osteoscreen.cohort.slices import LabelledSlice
@@ -347,20 +347,32 @@ def _crop(one: LabelledSlice, mark: NDArray[np.bool_], size: int, fill: float) -
 class ViewSampler(Sampler[int]):
     """Numbers of the views of one epoch; epoch 2 goes on where epoch 1 ended.
 
+    Where several processes train one network, each draws its share of the views, and all of them
+    draw each view once.
+
     Args:
-        views: Views an epoch.
+        views: Views an epoch, of all processes.
     """
 
     def __init__(self, views: int) -> None:
         self._views, self._epoch = views, 0
 
     def __len__(self) -> int:
-        return self._views
+        rank, processes = _place_among_processes()
+        return len(range(rank, self._views, processes))
 
     def __iter__(self) -> Iterator[int]:
+        rank, processes = _place_among_processes()
         start = self._epoch * self._views
-        return iter(range(start, start + self._views))
+        return iter(range(start + rank, start + self._views, processes))
 
     def set_epoch(self, epoch: int) -> None:
         """Say which epoch comes next; Lightning calls this."""
         self._epoch = epoch
+
+
+def _place_among_processes() -> tuple[int, int]:
+    """Return which of the processes that train together this one is, and how many there are."""
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank(), distributed.get_world_size()
+    return 0, 1

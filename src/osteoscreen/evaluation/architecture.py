@@ -25,6 +25,9 @@ from osteoscreen.screening.roi import RoiSettings, cut_roi
 
 BCC_NET = BCCNetConfig()
 
+SHORT = {"Convolution": "Conv", "Classification": "Softmax"}
+"""Names that fit a box of the diagram."""
+
 STAGES = 4
 """Dense blocks (Table 1)."""
 
@@ -88,8 +91,8 @@ def architecture_plots(bundle: Bundle, one: LabelledSlice) -> list[Plot]:
     decoder = [Layer(c, size) for c, size in zip(config.decoder_channels, up, strict=True)]
     image = Layer(config.in_channels, config.image_size)
     short = [
-        Block(block.name.replace(" block", "").replace(" ", "\n"), block.layers, block.output,
-              block.kind)
+        Block(SHORT.get(block.name, block.name.replace(" block", "").replace(" ", "\n")),
+              block.layers, block.output, block.kind)
         for block in blocks_of(BCC_NET)
     ]  # fmt: skip
     example = _example(bundle, one)

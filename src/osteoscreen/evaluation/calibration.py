@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
-from osteoscreen.evaluation.metrics import undefined
+from osteoscreen.evaluation.metrics import by_patient, undefined
 from osteoscreen.screening.decision import softmax
 
 BINS = 10
@@ -125,16 +126,26 @@ def accuracy_by_coverage(
     return tuple((share, float(accuracy[count - 1])) for share, count in zip(shares, counts))
 
 
-def fit_temperature(logits: NDArray[np.float64], y_true: NDArray[np.int64]) -> float:
-    """Return the temperature with the smallest negative log-likelihood.
+def fit_temperature(
+    logits: NDArray[np.float64],
+    y_true: NDArray[np.int64],
+    patients: Sequence[str] | None = None,
+) -> float:
+    """Return the temperature with the smallest negative log-likelihood of what is said.
 
     Args:
         logits: Shape (slices, classes).
         y_true: Class index of each slice.
+        patients: Patient of each slice, where one result a patient is said, the mean over its
+            slices: a mean is milder than its slices, and its temperature is another one. ``None``
+            where each slice speaks for itself.
     """
+    names = list(map(str, range(len(y_true)))) if patients is None else list(patients)
 
     def loss(log_temperature: float) -> float:
-        chosen = softmax(logits, float(np.exp(log_temperature)))[np.arange(len(y_true)), y_true]
+        scores = softmax(logits, float(np.exp(log_temperature)))
+        truth, mean = by_patient(names, y_true, scores)
+        chosen = mean[np.arange(len(truth)), truth]
         return float(-np.log(np.maximum(chosen, 1e-12)).mean())
 
     bounds = (float(np.log(TEMPERATURES[0])), float(np.log(TEMPERATURES[1])))

@@ -93,10 +93,11 @@ def read_experiment(
     )
     check_leakage(tuning.seen, test.seen, (fitted.value, "test"))
     temperatures = {OWN: bundle.settings.classifier.temperature}
-    for name in rivals or {}:
-        known = tuning.is_known
+    known = tuning.is_known
+    patients = [name for name, keep in zip(tuning.patients, known) if keep]
+    for name, logits in tuning.rivals.items():
         temperatures[name] = (
-            fit_temperature(tuning.rivals[name][known], tuning.truth[known]) if known.any() else 1.0
+            fit_temperature(logits[known], tuning.truth[known], patients) if patients else 1.0
         )
     views = read_protocol(bundle, protocol or manifest, rivals=rivals, advance=advance)
     return Experiment(bundle, manifest, tuning, test, views, temperatures)

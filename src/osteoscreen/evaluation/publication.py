@@ -126,7 +126,7 @@ def _facts(bundle: Bundle, figures: Mapping[str, Any]) -> list[str]:
 
 def _sections(parts: Sequence[tuple[str, Sheet | Plate]]) -> list[Section]:
     """Put the paper's tables and figures first, by number, then the honest ones."""
-    papers = [part for name, part in parts if name.startswith(PAPER_PARTS)]
+    papers = [part for name, part in sorted(parts, key=_name) if name.startswith(PAPER_PARTS)]
     own = [part for name, part in parts if not name.startswith(PAPER_PARTS)]
     sections = [
         Section(
@@ -144,3 +144,7 @@ def _sections(parts: Sequence[tuple[str, Sheet | Plate]]) -> list[Section]:
         ),
     ]
     return [section for section in sections if section.parts]
+
+
+def _name(part: tuple[str, Sheet | Plate]) -> str:
+    return part[0]

@@ -313,7 +313,7 @@ def _settings(segmenter: Run, classifier: Run, provenance: Provenance) -> Bundle
 
 
 def calibrate(settings: BundleSettings, readings: Readings) -> BundleSettings:
-    """Fit the temperature on slices; quantile and operating points on patients.
+    """Fit temperature, quantile and operating points on patients, the mean of their slices.
 
     Args:
         settings: Of the bundle.
@@ -324,7 +324,8 @@ def calibrate(settings: BundleSettings, readings: Readings) -> BundleSettings:
     known = readings.is_known
     if not known.any():
         raise RunError("a calibration needs slices in which MS-Net marks a vertebra, got none")
-    temperature = fit_temperature(readings.logits[known], readings.truth[known])
+    patients = [name for name, keep in zip(readings.patients, known) if keep]
+    temperature = fit_temperature(readings.logits[known], readings.truth[known], patients)
     truth, score = patient_scores(readings, temperature)
     tuned: dict[str, float] = {
         "temperature": temperature,

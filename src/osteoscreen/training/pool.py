@@ -120,11 +120,22 @@ class Pool:
     def _check_leakage(self) -> None:
         check_leakage(*self.seen, ("train", "validation"))
 
-    def loaders(self, recipe: Recipe) -> Loaders:
-        """Return what gives batches of train views, so many an epoch, and of validation."""
+    def loaders(self, recipe: Recipe, processes: int = 1) -> Loaders:
+        """Return what gives batches of train views, so many an epoch, and of validation.
+
+        Args:
+            recipe: Settings; its batch is that of all processes together.
+            processes: How many train together, such as one a GPU.
+        Raises:
+            RunError: If the batch cannot be parted among them.
+        """
+        if recipe.batch % processes:
+            raise RunError(
+                f"a batch must be parted among the {processes} devices, got {recipe.batch} views"
+            )
         sampler = ViewSampler(recipe.views_per_epoch)
         return (
-            DataLoader(self.train, recipe.batch, sampler=sampler, drop_last=True),
+            DataLoader(self.train, recipe.batch // processes, sampler=sampler, drop_last=True),
             DataLoader(self.validation, recipe.batch),
         )
 

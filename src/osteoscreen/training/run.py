@@ -107,7 +107,7 @@ def train(recipe: Recipe, manifest: Manifest, folder: Path, *, source: Path | No
             RichProgressBar(),
         ],
     )  # fmt: skip
-    loaders = pool.loaders(recipe)
+    loaders = pool.loaders(recipe, trainer.world_size)
     trainer.fit(module, *loaders, ckpt_path=last if is_resumed else None, weights_only=False)
     return Run(folder, recipe, _read_record(folder))
 
@@ -158,6 +158,8 @@ class CurveWriter(Callback):
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
         """Write what was logged in this epoch; an epoch that is repeated has one row."""
+        if not trainer.is_global_zero:  # one of several processes tells it
+            return
         now = time.monotonic()
         seconds, self._since = now - self._since, now
         if len(self._pool.train) > self._known:
