@@ -63,6 +63,11 @@ class ClassifierSettings(_Section):
     )
     conformal_coverage: float | None = Field(default=None, gt=0, lt=1)
 
+    @property
+    def sees(self) -> tuple[object, ...]:
+        """What decides about a roi: classifiers that see alike read the same rois."""
+        return self.size, self.window_hu, self.mark, self.fill
+
     @model_validator(mode="after")
     def _names_the_classes(self) -> Self:
         if self.class_names != tuple(CONDITIONS):

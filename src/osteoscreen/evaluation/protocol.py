@@ -16,7 +16,7 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from osteoscreen.bundle import Bundle
+from osteoscreen.bundle import Bundle, ClassifierSettings
 from osteoscreen.cohort.manifest import Case, Manifest, Split
 from osteoscreen.cohort.slices import LabelledSlice, read_slices
 from osteoscreen.cohort.views import Augmentation, draw_pose
@@ -102,9 +102,8 @@ def read_protocol(
         condition = seen[0].case.condition
         assert condition is not None
         truth += [CONDITIONS.index(condition)] * len(rois)
-        for name, one in networks.items():
-            if rois:
-                logits[name].append(_classify(one, rois))
+        for name, values in _classify(networks, rois).items():
+            logits[name].append(values)
         if advance:
             advance(1)
     return ProtocolReadings(
@@ -174,17 +173,27 @@ def _classified_views(
         yield _RoiView(one, marks, draw_pose(rng, CLASSIFIED), float(rng.uniform(*FILL)))
 
 
-def _classify(bundle: Bundle, views: list[_RoiView]) -> NDArray[np.float64]:
-    settings = bundle.settings.classifier
-    rois = [
-        cut_roi(
-            view.one.hu,
-            (view.marks.body if settings.mark == "body" else view.marks.vertebra)[0],
-            view.one.spacing_mm,
-            RoiSettings(settings.size, settings.window_hu),
-            fill=view.fill,
-            pose=view.pose,
-        )
-        for view in views
-    ]
-    return bundle.logits(np.stack(rois)).astype(np.float64)
+def _classify(
+    networks: Mapping[str, Bundle], views: list[_RoiView]
+) -> dict[str, NDArray[np.float64]]:
+    """Classify the views of a patient by every network; nothing without a view."""
+    rois: dict[tuple[object, ...], NDArray[np.float32]] = {}
+    found = {}
+    for name, bundle in networks.items():
+        settings = bundle.settings.classifier
+        if views:
+            if settings.sees not in rois:
+                rois[settings.sees] = np.stack([_cut(view, settings) for view in views])
+            found[name] = bundle.logits(rois[settings.sees]).astype(np.float64)
+    return found
+
+
+def _cut(view: _RoiView, settings: ClassifierSettings) -> NDArray[np.float32]:
+    return cut_roi(
+        view.one.hu,
+        (view.marks.body if settings.mark == "body" else view.marks.vertebra)[0],
+        view.one.spacing_mm,
+        RoiSettings(settings.size, settings.window_hu),
+        fill=view.fill,
+        pose=view.pose,
+    )

@@ -23,7 +23,7 @@ from osteoscreen.findings import CONDITIONS
 from osteoscreen.screening.attenuation import trabecular_hu
 from osteoscreen.screening.decision import softmax
 from osteoscreen.screening.marking import Marks, mark_volume
-from osteoscreen.screening.screen import choose_slices, roi_logits
+from osteoscreen.screening.screen import choose_slices, cut_rois
 from osteoscreen.volume import Volume
 
 
@@ -139,8 +139,8 @@ def read_cohort(
         hu.append(_attenuation(volume, marks, chosen))
         shows += [what_shows(one) for one in case]
         width_mm += [max(np.multiply(one.hu.shape, one.spacing_mm)) for one in case]
-        for name, one in {"": bundle, **others}.items():
-            logits[name].append(_logits(volume, marks, chosen, one))
+        for name, values in _logits(volume, marks, chosen, {"": bundle, **others}).items():
+            logits[name].append(values)
         if advance:
             advance(len(case))
     said = {name: np.concatenate(parts) for name, parts in logits.items()}
@@ -176,13 +176,19 @@ def _attenuation(volume: Volume, marks: Marks, chosen: tuple[int, ...]) -> NDArr
 
 
 def _logits(
-    volume: Volume, marks: Marks, chosen: tuple[int, ...], bundle: Bundle
-) -> NDArray[np.float64]:
+    volume: Volume, marks: Marks, chosen: tuple[int, ...], bundles: Mapping[str, Bundle]
+) -> dict[str, NDArray[np.float64]]:
     """Classify as a screening does: the slices that it would not choose say nan."""
-    logits = np.full((len(volume.hu), len(CONDITIONS)), np.nan)
-    if chosen:
-        logits[list(chosen)] = roi_logits(volume, marks, chosen, bundle)
-    return logits
+    rois: dict[tuple[object, ...], NDArray[np.float32]] = {}
+    found = {}
+    for name, bundle in bundles.items():
+        found[name] = np.full((len(volume.hu), len(CONDITIONS)), np.nan)
+        settings = bundle.settings.classifier
+        if chosen:
+            if settings.sees not in rois:
+                rois[settings.sees] = cut_rois(volume, marks, chosen, settings)
+            found[name][list(chosen)] = bundle.logits(rois[settings.sees])
+    return found
 
 
 def overlaps_of(bundle: Bundle, marks: Marks, index: int, one: LabelledSlice) -> dict[str, float]:

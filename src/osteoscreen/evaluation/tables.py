@@ -242,7 +242,7 @@ def _worth(figures: Mapping[str, Any]) -> Table:
         ("Operating point", "prevalence", "PPV", "NPV"),
         tuple(rows),
         "By Bayes' theorem from sensitivity and specificity; the cohort itself holds the classes "
-        "in equal parts. No negative finding rules osteoporosis out.",
+        "in equal parts. A negative finding excludes nothing.",
         digits=3,
     )
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from osteoscreen import __version__
-from osteoscreen.bundle import Bundle
+from osteoscreen.bundle import Bundle, ClassifierSettings
 from osteoscreen.errors import RefusalCode
 from osteoscreen.findings import (
     NOTICE,
@@ -159,6 +159,29 @@ def mark_areas_mm2(volume: Volume, mark: NDArray[np.bool_]) -> NDArray[np.float6
     return np.asarray(mark.sum(axis=(1, 2)) * float(np.prod(volume.spacing_mm[1:])))
 
 
+def cut_rois(
+    volume: Volume, marks: Marks, chosen: tuple[int, ...], settings: ClassifierSettings
+) -> NDArray[np.float32]:
+    """Cut the rois that BCC-Net sees of the chosen slices.
+
+    Args:
+        volume: Standing CT in HU.
+        marks: Its marks.
+        chosen: Slices, at least one, each with a mark.
+        settings: What the classifier sees.
+    Returns: Grey 0..255, shape (slices, size, size).
+    """
+    mark = marks.body if settings.mark == "body" else marks.vertebra
+    roi_settings = RoiSettings(settings.size, settings.window_hu)
+    spacing = volume.spacing_mm[1:]
+    return np.stack(
+        [
+            cut_roi(volume.hu[index], mark[index], spacing, roi_settings, fill=settings.fill)
+            for index in chosen
+        ]
+    )
+
+
 def roi_logits(
     volume: Volume, marks: Marks, chosen: tuple[int, ...], bundle: Bundle
 ) -> NDArray[np.float64]:
@@ -171,15 +194,8 @@ def roi_logits(
         bundle: Model bundle.
     Returns: Logits before the temperature, shape (slices, 3).
     """
-    settings = bundle.settings.classifier
-    mark = _classified_mark(marks, bundle)
-    spacing = volume.spacing_mm[1:]
-    roi_settings = RoiSettings(settings.size, settings.window_hu)
-    rois = [
-        cut_roi(volume.hu[index], mark[index], spacing, roi_settings, fill=settings.fill)
-        for index in chosen
-    ]
-    return bundle.logits(np.stack(rois)).astype(np.float64)
+    rois = cut_rois(volume, marks, chosen, bundle.settings.classifier)
+    return bundle.logits(rois).astype(np.float64)
 
 
 def _classified_mark(marks: Marks, bundle: Bundle) -> NDArray[np.bool_]:
