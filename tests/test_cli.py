@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from bundles import threshold_bundle
 from osteoscreen import __version__
 from osteoscreen.bundle import Bundle
-from osteoscreen.cli import REFUSED, WRONG_USAGE, _Patients, app
+from osteoscreen.cli import REFUSED, WRONG_USAGE, app
 from osteoscreen.cohort.lock import locked
 from osteoscreen.cohort.manifest import Manifest
 from osteoscreen.cohort.plan import PAPER_CASES, SEED_RANGE, CohortPlan, Preset
@@ -273,7 +273,7 @@ def test_the_paper_has_213_patients_of_12_slices_unless_told(tmp_path: Path) -> 
 
 def test_the_rate_of_a_cohort_counts_only_what_this_run_made() -> None:
     progress = Progress(disable=True)
-    shown = _Patients(progress, 10)
+    shown = PatientsBar(progress, 10)
     shown.done(7)
     assert progress.tasks[0].description == "Synthetic patients"
     shown.done(8)
@@ -292,3 +292,21 @@ def test_the_demo_needs_no_pytorch_and_writes_every_output(tmp_path: Path) -> No
     assert names == {
         "result.json", "report.html", "pie.png", "overlay.png", "segmentation.dcm"
     }  # fmt: skip
+
+
+def test_an_own_cohort_and_its_card_belong_together(tmp_path: Path) -> None:
+    result = runner.invoke(app, ["reproduce", "--out", str(tmp_path), "--cohort", "m.csv"])
+    assert result.exit_code == 2
+    assert "--cohort and --card belong together" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_own_cohort_that_cannot_be_tested_is_refused_in_one_line(
+    cohort_folder: Path, tmp_path: Path
+) -> None:
+    options = ["--cohort", str(cohort_folder / "manifest.csv"), "--card",
+               str(RECIPES / "card.toml"), "--out", str(tmp_path / "out")]  # fmt: skip
+    result = runner.invoke(app, ["reproduce", *options])
+    assert result.exit_code == 2
+    assert "validation has no case of normal_bone_mass" in result.stderr
+    assert not (tmp_path / "out").exists()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,10 +15,12 @@ from made_readings import made_readings
 from osteoscreen.evaluation.baseline import (
     LIMITS,
     REGRESSIONS,
+    Baseline,
     Patients,
-    baseline_scores,
     limit_scores,
     patients_of,
+    rows_of,
+    score_baselines,
 )
 from osteoscreen.evaluation.readings import patient_scores
 
@@ -64,45 +66,61 @@ def _accuracy(score: NDArray[np.float64], truth: NDArray[np.int64]) -> float:
     return float((score.argmax(axis=1) == truth).mean())
 
 
+def _baselines(fitted_on: Patients, others: Patients, *, apart: bool = True) -> dict[str, Baseline]:
+    return {one.name: one for one in score_baselines(fitted_on, others, is_of_its_own=apart)}
+
+
 def test_a_regression_that_knows_more_says_more() -> None:
     fitted_on, others = _patients(900, 1), _patients(900, 2)
-    scores = baseline_scores(fitted_on, others)
-    assert scores.keys() == {one.name for one in LIMITS} | REGRESSIONS.keys()
-    hu, more = (_accuracy(scores[name][0], others.truth) for name in list(REGRESSIONS)[:2])
+    found = _baselines(fitted_on, others)
+    assert list(found) == [*(one.name for one in LIMITS), *REGRESSIONS]
+    hu, more = (_accuracy(found[name].score, others.truth) for name in list(REGRESSIONS)[:2])
     assert 0.5 < hu < more
     for name in REGRESSIONS:
-        assert_allclose(scores[name][0].sum(axis=1), 1)
+        assert found[name].kept.all()
+        assert_allclose(found[name].score.sum(axis=1), 1)
 
 
 def test_the_regression_on_hu_is_that_of_equal_normal_classes() -> None:
     # Classes of one spread: the posterior is a logistic regression with slopes (mean - mean) / var.
     fitted_on = _patients(60_000, 3)
     hu = np.array([100.0, 135, 200])
-    asked = Patients(np.zeros(3, np.int64), hu, hu, hu, np.zeros((3, 3)))
-    score, _ = baseline_scores(fitted_on, asked)["Regression on HU"]
+    asked = Patients(np.arange(3), hu, hu, hu, np.zeros((3, 3)))
+    score = _baselines(fitted_on, asked)["Regression on HU"].score
     density = np.exp(-0.5 * ((hu[:, None] - (180 - 45 * np.arange(3))) / 40) ** 2)
     # 60,000 patients and a mild penalty on the weights: a hundredth.
     assert_allclose(score, density / density.sum(axis=1, keepdims=True), atol=0.012)
 
 
 @pytest.mark.parametrize("field", ["age", "is_female"])
-def test_a_regression_whose_facts_are_missing_is_left_out(field: str) -> None:
+def test_a_patient_whose_facts_are_missing_is_left_out_of_what_needs_them(field: str) -> None:
     fitted_on, others = _patients(60, 1), _patients(60, 2)
-    changed: dict[str, Any] = {
-        name: getattr(others, name) for name in Patients.__dataclass_fields__
-    }
-    changed[field] = changed[field].copy()
-    changed[field][7] = np.nan
-    assert baseline_scores(fitted_on, Patients(**changed)).keys() == {
-        *(one.name for one in LIMITS), "Regression on HU"
-    }  # fmt: skip
+    values = getattr(others, field).copy()
+    values[7] = np.nan
+    found = _baselines(fitted_on, replace(others, **{field: values}))
+    assert [one.kept.sum() for one in found.values()] == [60, 60, 60, 59, 59]
+    assert not found["Regression on HU, age, sex"].kept[7]
+    # Nor is it fitted on.
+    source = _baselines(replace(fitted_on, **{field: values}), others)["Regression on HU, age, sex"]
+    assert source.source == "logistic regression, fitted on 59 patients"
 
 
-def test_without_a_class_to_fit_only_the_limits_are_left() -> None:
-    whole = _patients(60, 1)
-    some = whole.truth < 2
-    two = Patients(**{n: getattr(whole, n)[some] for n in Patients.__dataclass_fields__})
-    assert baseline_scores(two, _patients(30, 2)).keys() == {one.name for one in LIMITS}
+def test_a_baseline_that_says_nothing_says_why() -> None:
+    whole, others = _patients(60, 1), _patients(30, 2)
+    two = rows_of(whole, whole.truth < 2)
+    for name, one in _baselines(two, others).items():
+        assert one.kept.any() == (name not in REGRESSIONS)
+        assert one.source.startswith("undefined: ") == (name in REGRESSIONS)
+    for one in _baselines(whole, rows_of(others, others.truth != 1)).values():
+        assert one.source == "undefined: no low bone mass case whose facts are known"
+    unmeasured = replace(others, hu=np.full(30, np.nan))
+    assert not _baselines(whole, unmeasured)["Regression on HU"].kept.any()
+
+
+def test_no_regression_is_fitted_on_what_a_network_said_of_its_own_training() -> None:
+    found = _baselines(_patients(60, 1), _patients(60, 2), apart=False)
+    assert "no network was trained on" in found["Regression on BCC-Net, age, sex"].source
+    assert found["Regression on HU, age, sex"].kept.all()
 
 
 def test_patients_are_joined_from_the_slices_that_were_classified() -> None:

@@ -60,7 +60,11 @@ def test_the_page_needs_no_other_file_and_says_what_it_is(folder: Path) -> None:
     page = (folder / "report.html").read_text(encoding="utf-8")
     for number in range(1, 10):
         assert f"Figure {number}. " in page
-    for words in ("Research use only", "synthetic CT", "No figure here excludes osteoporosis"):
+    for words in (
+        "Research use only",
+        "synthetic CT",
+        "No result on this page can exclude osteoporosis",
+    ):
         assert words in page
     assert "<script" not in page
     assert "http" not in page.split("</style>")[1].replace("http-equiv", "")

@@ -86,7 +86,7 @@ def test_histograms_hold_every_image() -> None:
 
 def test_intervals_and_curves_are_where_their_figures_are() -> None:
     rows = [Interval("BCC-Net", 0.77, 0.75, 0.79), Interval("HU", 0.7, 0.68, 0.72)]
-    one, other = intervals_figure({"Accuracy": rows, "AUC": rows}, 1 / 3).axes
+    one, other = intervals_figure({"Accuracy": rows, "AUC": rows}).axes
     assert [text.get_text() for text in one.get_yticklabels()] == ["BCC-Net", "HU"]
     _close(one.lines[0].get_xydata(), [[0.75, 0], [0.79, 0]])
     _close(other.lines[3].get_xydata(), [[0.7, 1]])
@@ -96,7 +96,8 @@ def test_intervals_and_curves_are_where_their_figures_are() -> None:
 
 def test_axes_are_placed_as_asked() -> None:
     figure = new_figure()
-    assert plain_axes(figure, (1, 2, 2)).get_subplotspec() is not None
+    one, other = (plain_axes(figure, (1, 2, number)) for number in (1, 2))
+    assert one.get_position().x1 < other.get_position().x0
 
 
 def _probabilities(*values: float) -> Probabilities:

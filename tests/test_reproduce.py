@@ -23,6 +23,7 @@ from osteoscreen.reproduce import (
     SIBLINGS,
     Cohorts,
     Recipes,
+    folder_name,
     own_cohort,
     read_recipes,
     reproduce,
@@ -30,14 +31,15 @@ from osteoscreen.reproduce import (
     without,
     write_synthetic,
 )
+from osteoscreen.training.export import Provenance
 from osteoscreen.training.recipe import ClassifierRecipe, SegmenterRecipe
 
-TRAINED_ON = TrainedOn(
-    is_synthetic=True,
-    description="A few synthetic patients.",
-    kvp=(120, 120),
-    thickness_mm=(2.5, 5),
-)
+PROVENANCE = Provenance(
+    "few",
+    "1",
+    TrainedOn(is_synthetic=True, description="A few synthetic patients.", kvp=(120, 120),
+              thickness_mm=(2.5, 5)),
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +53,7 @@ def cohorts(tmp_path_factory: pytest.TempPathFactory) -> Cohorts:
         for number, case in enumerate(written.cases)
     ]
     write_manifest(cases, folder / "scanners.csv")
-    return own_cohort(folder / "scanners.csv", TRAINED_ON)
+    return own_cohort(folder / "scanners.csv", PROVENANCE)
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +88,8 @@ def test_every_table_and_figure_of_the_paper_is_made(folder: Path) -> None:
 def test_every_network_of_table_5_is_trained_and_measured(folder: Path) -> None:
     figures = json.loads((folder / "metrics.json").read_text("utf-8"))
     trained = {OWN, *SIBLINGS, PRACTICAL}
-    assert figures["runs"].keys() == trained | {f"BCC-Net without {s}" for s in ("one", "other")}
+    without_one = {f"BCC-Net without {scanner}" for scanner in ("one", "other")}
+    assert figures["runs"].keys() == {"MS-Net"} | trained | without_one
     assert figures["classifiers"].keys() >= trained
     networks = {name: figures["runs"][name]["recipe"]["network"] for name in SIBLINGS}
     assert networks == {name: name for name in SIBLINGS}
@@ -100,7 +103,7 @@ def test_every_network_of_table_5_is_trained_and_measured(folder: Path) -> None:
 
 @pytest.mark.slow
 def test_the_bundle_of_an_experiment_is_whole_and_calibrated(folder: Path) -> None:
-    bundle = load_bundle(folder / "bundles" / "bcc-net")
+    bundle = load_bundle(folder / "bundle")
     figures = json.loads((folder / "metrics.json").read_text("utf-8"))
     assert figures["bundle"]["sha256"] == bundle.sha256
     assert bundle.settings.classifier.conformal_quantile is not None
@@ -141,20 +144,28 @@ def test_a_cohort_without_a_split_is_refused(cohorts: Cohorts, tmp_path: Path) -
         if case.split is not Split.CALIBRATION
     ]
     write_manifest(rest, tmp_path / "manifest.csv")
-    with pytest.raises(ManifestError, match="got none of calibration"):
-        own_cohort(tmp_path / "manifest.csv", TRAINED_ON)
+    with pytest.raises(ManifestError, match="calibration has no case of osteoporosis"):
+        own_cohort(tmp_path / "manifest.csv", PROVENANCE)
 
 
 def test_a_scanner_is_left_out_of_the_training_alone(cohorts: Cohorts) -> None:
     manifest = read_manifest(cohorts.training)
-    assert scanners_of(manifest) == ["one", "other"]
+    assert scanners_of(manifest, manifest) == ["one", "other"]
+    untested = replace(manifest, cases=manifest.of(Split.TRAIN))
+    assert scanners_of(manifest, untested) == []
     rest = without(manifest, "one")
     counts = Counter((case.split, case.scanner) for case in rest.cases)
     assert counts[Split.TRAIN, "one"] == counts[Split.VALIDATION, "one"] == 0
     assert counts[Split.TEST, "one"] == counts[Split.TEST, "other"] == 3
     assert rest.sha256 != manifest.sha256
     # Without the other one too no class would be left.
-    assert scanners_of(replace(manifest, cases=rest.cases)) == []
+    assert scanners_of(replace(manifest, cases=rest.cases), manifest) == []
+
+
+def test_runs_of_scanners_whose_names_are_alike_have_folders_of_their_own() -> None:
+    names = ["BCC-Net without GE 1", "BCC-Net without GE/1", "BCC-Net without 联影", "BCC-Net, x"]
+    assert len({folder_name(name) for name in names}) == len(names)
+    assert folder_name("BCC-Net, practical recipe") == "bcc-net-practical-recipe"
 
 
 def test_the_synthetic_cohorts_are_the_paper_s_and_a_large_one(
@@ -173,7 +184,7 @@ def test_the_synthetic_cohorts_are_the_paper_s_and_a_large_one(
     assert large == {
         Split.TRAIN: 9, Split.VALIDATION: 3, Split.CALIBRATION: 9, Split.TEST: 9
     }  # fmt: skip
-    assert cohorts.trained_on.is_synthetic
+    assert cohorts.provenance.trained_on.is_synthetic
 
 
 def test_a_patient_on_both_sides_stops_the_experiment(
@@ -194,4 +205,4 @@ def test_a_patient_on_both_sides_stops_the_experiment(
     ]  # fmt: skip
     write_manifest(twins, tmp_path / "manifest.csv")
     with pytest.raises(LeakageError, match="are of one series"):
-        reproduce(tmp_path / "out", own_cohort(tmp_path / "manifest.csv", TRAINED_ON), recipes)
+        reproduce(tmp_path / "out", own_cohort(tmp_path / "manifest.csv", PROVENANCE), recipes)

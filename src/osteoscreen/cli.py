@@ -5,18 +5,16 @@ from __future__ import annotations
 import logging
 from enum import StrEnum
 from pathlib import Path
-from time import monotonic
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from osteoscreen import __version__
 from osteoscreen.errors import OsteoscreenError
+from osteoscreen.progress import PatientsBar, ScreenBar, StepsBar, new_progress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from rich.progress import Progress
 
     from osteoscreen.workflow import Row
 
@@ -94,8 +92,8 @@ def screen(
 
     try:
         loaded = load_bundle(bundle)
-        with _progress() as progress:
-            rows = screen_inputs(inputs, out, loaded, _Screen(progress), series_uid=series)
+        with new_progress() as progress:
+            rows = screen_inputs(inputs, out, loaded, ScreenBar(progress), series_uid=series)
     except (OsteoscreenError, OSError) as error:
         _stop(error)
     _conclude(rows, out)
@@ -114,7 +112,7 @@ def demo(
 
     try:
         loaded = load_bundle()
-        with _progress() as progress:
+        with new_progress() as progress:
             task = progress.add_task("Making a synthetic patient", total=None)
             plan = CohortPlan(Preset.COHORT, cases=1, seed=seed, is_series=True)
             case = write_patient(
@@ -124,7 +122,7 @@ def demo(
                 done=lambda n, of: progress.update(task, completed=n, total=of),
             ).rows[0]
             rows = screen_inputs(
-                [out / "patient" / case.image], out / "results", loaded, _Screen(progress)
+                [out / "patient" / case.image], out / "results", loaded, ScreenBar(progress)
             )
     except (OsteoscreenError, OSError) as error:
         _stop(error)
@@ -209,8 +207,8 @@ def phantom(  # noqa: PLR0913 - an option a setting
             age=age,
             shares=shares,
         )
-        with _progress() as progress:
-            shown = _Patients(progress, cases)
+        with new_progress() as progress:
+            shown = PatientsBar(progress, cases)
             manifest = write_cohort(out, plan, workers=workers, done=shown.done)
     except (OsteoscreenError, OSError) as error:
         _stop(error)
@@ -226,13 +224,16 @@ def train(
     threads: Annotated[
         int | None, typer.Option(min=1, help="CPU threads; by default all cores.")
     ] = None,
+    devices: Annotated[
+        int | None, typer.Option(min=1, help="GPUs that train together; by default all.")
+    ] = None,
 ) -> None:
     """Train MS-Net (segmenter) or BCC-Net (classifier)."""
     _need_training()
     import torch
 
     from osteoscreen.cohort.grids import mask_errors
-    from osteoscreen.cohort.manifest import class_errors, read_manifest
+    from osteoscreen.cohort.manifest import Check, class_errors, read_manifest
     from osteoscreen.training.recipe import read_recipe
     from osteoscreen.training.run import train as fit
 
@@ -242,9 +243,11 @@ def train(
         settings = read_recipe(recipe)
         if settings.kind != kind.value:
             _stop(f"{recipe}: the recipe must be of a {kind.value}, got a {settings.kind}'s")
-        checks = [mask_errors, *([class_errors] if kind is NetworkKind.CLASSIFIER else [])]
+        checks: list[Check] = [mask_errors]
+        if kind is NetworkKind.CLASSIFIER:
+            checks.append(class_errors)
         manifest = read_manifest(cohort, checks=checks)
-        run = fit(settings, manifest, out, source=cohort)
+        run = fit(settings, manifest, out, source=cohort, devices=devices)
     except (OsteoscreenError, OSError) as error:
         _stop(error)
     typer.echo(f"Run: {run.folder}")
@@ -264,18 +267,19 @@ def export(
 ) -> None:
     """Export two runs to a model bundle, calibrate and measure it."""
     _need_training()
+    from osteoscreen.cohort.grids import mask_errors
     from osteoscreen.cohort.manifest import read_manifest
     from osteoscreen.training.export import export as export_bundle
     from osteoscreen.training.export import read_provenance
     from osteoscreen.training.run import open_run
 
     try:
-        with _progress() as progress:
+        with new_progress() as progress:
             task = progress.add_task("Slices read", total=None)
             bundle = export_bundle(
                 open_run(segmenter),
                 open_run(classifier),
-                read_manifest(calibrate),
+                read_manifest(calibrate, checks=[mask_errors]),
                 out,
                 read_provenance(card),
                 advance=lambda count: progress.advance(task, count),
@@ -304,15 +308,16 @@ def evaluate(
     """Measure a bundle on the test split of a cohort: the paper's tables and figures, and ours."""
     _need_training()
     from osteoscreen.bundle import load_bundle
+    from osteoscreen.cohort.grids import mask_errors
     from osteoscreen.cohort.manifest import read_manifest
     from osteoscreen.evaluation.publication import REPORT, evaluate_bundle
 
     try:
-        with _progress() as progress:
+        with new_progress() as progress:
             task = progress.add_task("Slices read", total=None)
             figures = evaluate_bundle(
                 load_bundle(bundle),
-                read_manifest(cohort),
+                read_manifest(cohort, checks=[mask_errors]),
                 out,
                 protocol=None if protocol is None else read_manifest(protocol),
                 advance=lambda count: progress.advance(task, count),
@@ -383,18 +388,18 @@ def reproduce(
     try:
         recipes = read_recipes(scale.value)
         if cohort is not None and card is not None:
-            cohorts = own_cohort(cohort, read_provenance(card).trained_on)
+            cohorts = own_cohort(cohort, read_provenance(card))
         else:
-            with _progress() as progress:
-                shown: dict[str, _Patients] = {}
+            with new_progress() as progress:
+                shown: dict[str, PatientsBar] = {}
                 cohorts = write_synthetic(
                     out,
                     workers=workers,
-                    done=lambda name, n, of: shown.setdefault(name, _Patients(progress, of)).done(
+                    done=lambda name, n, of: shown.setdefault(name, PatientsBar(progress, of)).done(
                         n
                     ),
                 )
-        with _Steps() as steps:
+        with StepsBar() as steps:
             figures = run(
                 out, cohorts, recipes, imagenet=imagenet, advance=steps.advance, begin=steps.begin
             )
@@ -403,99 +408,6 @@ def reproduce(
     for line in _headline(figures):
         typer.echo(line)
     typer.echo(f"Report: {out / REPORT}")
-
-
-class _Steps:
-    """Says which step of an experiment begins, and counts the slices that are read.
-
-    Training shows a bar of its own, and a terminal bears one bar at a time.
-    """
-
-    def __init__(self) -> None:
-        self._progress = _progress()
-        self._task = self._progress.add_task("Slices read", total=None)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def begin(self, name: str) -> None:
-        self._progress.stop()
-        typer.echo(name)
-
-    def advance(self, slices: int) -> None:
-        self._progress.start()
-        self._progress.advance(self._task, slices)
-
-
-class _Screen:
-    """Shows the progress of a screening as one bar a series."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._task = progress.add_task("Reading", total=None)
-
-    def begin(self, name: str, slices: int) -> None:
-        self._progress.reset(self._task, description=f"Marking {name}", total=slices)
-
-    def advance(self, slices: int) -> None:
-        self._progress.advance(self._task, slices)
-
-    def end(self, row: Row) -> None:
-        self._progress.reset(self._task, description="Reading", total=None)
-        if row.status in ("refused", "failed"):
-            self._progress.console.print(
-                f"{row.status}: {row.code}: {row.reason}",
-                markup=False,
-                highlight=False,
-                soft_wrap=True,
-            )
-
-
-class _Patients:
-    """Shows the progress of a cohort: patients made, their rate and the time that is left."""
-
-    def __init__(self, progress: Progress, cases: int) -> None:
-        self._progress = progress
-        self._task = progress.add_task("Synthetic patients", total=cases)
-        self._known: int | None = None
-        self._began = monotonic()
-
-    def done(self, patients: int) -> None:
-        """Show a number of finished patients; the first one was there before."""
-        if self._known is None:
-            self._known, self._began = patients, monotonic()
-        made, seconds = patients - self._known, monotonic() - self._began
-        rate = f" {60 * made / seconds:.1f} a minute" if made else ""
-        self._progress.update(
-            self._task, completed=patients, description=f"Synthetic patients{rate}"
-        )
-
-
-def _progress() -> Progress:
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    console = Console(stderr=True)
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,  # a log needs the lines, not the bar
-    )
 
 
 def _conclude(rows: list[Row], out: Path) -> NoReturn:

@@ -7,13 +7,16 @@ the same command goes on where it was stopped.
 
 from __future__ import annotations
 
+import hashlib
 import re
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from osteoscreen import __version__
 from osteoscreen.bundle import Bundle, TrainedOn, load_bundle
 from osteoscreen.cohort.grids import mask_errors
 from osteoscreen.cohort.manifest import (
@@ -26,8 +29,9 @@ from osteoscreen.cohort.manifest import (
 )
 from osteoscreen.cohort.plan import PAPER_CASES, CohortPlan, Preset
 from osteoscreen.cohort.synthetic import write_cohort
-from osteoscreen.errors import ManifestError, RecipeError
+from osteoscreen.errors import RecipeError
 from osteoscreen.evaluation.architecture import architecture_table
+from osteoscreen.evaluation.evaluate import measure
 from osteoscreen.evaluation.experiment import (
     OWN,
     Experiment,
@@ -35,9 +39,10 @@ from osteoscreen.evaluation.experiment import (
     rate_on_scanner,
     read_experiment,
 )
+from osteoscreen.evaluation.patient_tables import scanners_table
 from osteoscreen.evaluation.pictures import pictures_of
 from osteoscreen.evaluation.publication import publish, shown_architecture
-from osteoscreen.evaluation.tables import scanners_table, siblings_table, tables_of
+from osteoscreen.evaluation.tables import siblings_table, tables_of
 from osteoscreen.training.export import (
     Provenance,
     calibrate,
@@ -52,14 +57,17 @@ RECIPES = Path(__file__).parent / "recipes"
 PAPER_SEED, LARGE_SEED = 300, 301
 """Seeds of the two synthetic cohorts."""
 LARGE_CASES = 6690
-"""2,007 patients each train, calibrate and test, and 669 validate."""
 LARGE_SHARES = (3, 1, 3, 3)
+"""2,007 patients each train, calibrate and test, and 669 validate. Those that train are for the
+bundle in the package; the experiment trains on the paper's 150."""
 VALIDATION_PATIENTS = 150
 """Patients of the large cohort on which the paper's networks choose their best epoch."""
 
 SIBLINGS = ("densenet-121", "densenet-1", "densenet-2")
 """Networks of Table 5 beside BCC-Net."""
 PRACTICAL = "BCC-Net, practical recipe"
+BUNDLE = "bundle"
+"""Folder of the bundle that comes out."""
 WITHOUT = "BCC-Net without "
 """How the name of a classifier begins that a scanner was kept from."""
 
@@ -106,12 +114,12 @@ class Cohorts:
         training: Manifest whose train and validation splits train, and whose test split is read by
             the paper's protocol.
         honest: Manifest whose calibration and test splits calibrate and test; may be the same.
-        trained_on: What the bundle says of its training data.
+        provenance: What the bundle says of itself and its training data.
     """
 
     training: Path
     honest: Path
-    trained_on: TrainedOn
+    provenance: Provenance
 
 
 def write_synthetic(
@@ -152,7 +160,7 @@ def write_synthetic(
     trained_on = TrainedOn(
         is_synthetic=True, description=description, kvp=(120, 120), thickness_mm=(2.5, 5)
     )
-    return Cohorts(training, large, trained_on)
+    return Cohorts(training, large, Provenance("reproduced", __version__, trained_on))
 
 
 def _moved(manifest: Manifest, folder: str) -> list[Case]:
@@ -175,23 +183,17 @@ def _validation(cases: list[Case]) -> list[Case]:
     return [case for case in rows if case.patient_id in set(wanted)]
 
 
-def own_cohort(manifest: Path, trained_on: TrainedOn) -> Cohorts:
+def own_cohort(manifest: Path, provenance: Provenance) -> Cohorts:
     """Take a cohort of one's own for all parts of the experiment.
 
     Args:
-        manifest: With all four splits.
-        trained_on: What the bundle says of it.
+        manifest: With every class in all four splits.
+        provenance: What the bundle says of itself and of the cohort.
     Raises:
-        ManifestError: If a split is empty.
+        ManifestError: If a row is wrong, or a split lacks a class.
     """
-    read = read_manifest(manifest, checks=(mask_errors, class_errors))
-    missing = [split.value for split in Split if not read.of(split)]
-    if missing:
-        raise ManifestError(
-            f"{manifest}: an experiment needs train, validation, calibration and test cases, got "
-            f"none of {', '.join(missing)}"
-        )
-    return Cohorts(manifest, manifest, trained_on)
+    read_manifest(manifest, checks=(mask_errors, partial(class_errors, splits=tuple(Split))))
+    return Cohorts(manifest, manifest, provenance)
 
 
 def reproduce(
@@ -226,7 +228,7 @@ def reproduce(
         name: str, recipe: SegmenterRecipe | ClassifierRecipe, manifest: Manifest = training
     ) -> Run:
         say(f"Training {name}")
-        home = runs / re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+        home = runs / folder_name(name)
         return (
             open_run(home) if is_finished(home, recipe, manifest) else train(recipe, manifest, home)
         )
@@ -239,33 +241,39 @@ def reproduce(
             changes["initial_weights"] = str(imagenet)
         classifiers[sibling] = trained(sibling, recipes.classifier.model_copy(update=changes))
     classifiers[PRACTICAL] = trained(PRACTICAL, recipes.practical)
-    for scanner in scanners_of(training):
+    for scanner in scanners_of(training, honest):
         name = f"{WITHOUT}{scanner}"
         classifiers[name] = trained(name, recipes.practical, without(training, scanner))
     say("Reading the cohorts")
+    drafts = folder / ".drafts"
     bundles = {
-        name: _draft(folder / "bundles", name, segmenter, run, cohorts.trained_on)
+        name: _draft(drafts / run.folder.name, segmenter, run, cohorts.provenance)
         for name, run in classifiers.items()
     }
     own = bundles.pop(OWN)
     experiment = read_experiment(own, honest, protocol=training, rivals=bundles, advance=advance)
-    check_runs((segmenter, *classifiers.values()), experiment.tuning.seen, experiment.test.seen)
+    for seen in (experiment.test.seen, experiment.protocol.seen):
+        check_runs((segmenter, *classifiers.values()), experiment.tuning.seen, seen)
     say("Writing the report")
-    return _conclude(folder, experiment, classifiers)
+    figures = _conclude(folder, experiment, {"MS-Net": segmenter, **classifiers})
+    shutil.rmtree(drafts)
+    return figures
 
 
-def _draft(
-    folder: Path, name: str, segmenter: Run, classifier: Run, trained_on: TrainedOn
-) -> Bundle:
-    home = folder / classifier.folder.name
-    home.mkdir(parents=True, exist_ok=True)
-    return draft_bundle(segmenter, classifier, home, Provenance(name, "reproduced", trained_on))
+def folder_name(name: str) -> str:
+    """Return the folder of a run: its name in plain letters, told apart where that loses some."""
+    plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    is_plain = re.fullmatch(r"[A-Za-z0-9 ,-]*", name) is not None
+    return plain if is_plain else f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
-def _conclude(
-    folder: Path, experiment: Experiment, classifiers: Mapping[str, Run]
-) -> dict[str, Any]:
-    """Calibrate the bundle and write the folder of the evaluation."""
+def _draft(folder: Path, segmenter: Run, classifier: Run, provenance: Provenance) -> Bundle:
+    folder.mkdir(parents=True, exist_ok=True)
+    return draft_bundle(segmenter, classifier, folder, provenance)
+
+
+def _conclude(folder: Path, experiment: Experiment, runs: Mapping[str, Run]) -> dict[str, Any]:
+    """Calibrate the bundle and write it, and the folder of the evaluation."""
     settings = calibrate(experiment.bundle.settings, experiment.tuning)
     calibrated = replace(
         experiment,
@@ -273,16 +281,14 @@ def _conclude(
         temperatures={**experiment.temperatures, OWN: settings.classifier.temperature},
     )
     figures = figures_of(calibrated)
-    measured: dict[str, Any] = {
-        name: figures[name]
-        for name in ("slices", "patients", "patients_not_classified", "segmentation",
-                     "slices_not_classified", "classification", "cohort_sha256")
-        if name in figures
-    }  # fmt: skip
+    measured = measure(settings, experiment.test) | {"cohort_sha256": experiment.manifest.sha256}
     finish_bundle(settings, measured, experiment.bundle.folder)
-    bundle = load_bundle(experiment.bundle.folder)
+    home = folder / BUNDLE
+    shutil.rmtree(home, ignore_errors=True)
+    shutil.copytree(experiment.bundle.folder, home)
+    bundle = load_bundle(home)
     figures["bundle"] = bundle.reference.model_dump()
-    figures["runs"] = {name: run.record for name, run in classifiers.items()}
+    figures["runs"] = {name: run.record for name, run in runs.items()}
     figures["left_out"] = _left_out(calibrated)
     networks = {OWN: "bcc-net", **{name: name for name in SIBLINGS}, PRACTICAL: ""}
     tables = [architecture_table(), *tables_of(figures), siblings_table(figures, networks)]
@@ -313,13 +319,20 @@ def _left_out(experiment: Experiment) -> dict[str, Any]:
     }
 
 
-def scanners_of(manifest: Manifest) -> list[str]:
-    """Return the scanners of the train patients without which every class can still be trained."""
-    names = sorted({case.scanner for case in manifest.of(Split.TRAIN) if case.scanner})
+def scanners_of(training: Manifest, honest: Manifest) -> list[str]:
+    """Return the scanners that can be left out of a training.
+
+    Args:
+        training: Cohort; without the scanner every class is still there to be trained.
+        honest: Cohort whose test split has patients of the scanner.
+    """
+    tested = {case.scanner for case in honest.of(Split.TEST)}
+    names = sorted({case.scanner for case in training.of(Split.TRAIN) if case.scanner})
     return [
         name
         for name in names
-        if not class_errors(manifest.folder, dict(enumerate(without(manifest, name).cases)))
+        if name in tested
+        and not class_errors(training.folder, dict(enumerate(without(training, name).cases)))
     ]
 
 

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from osteoscreen.cohort.manifest import Case
-from osteoscreen.dicom.header import is_dicom, read_header
+from osteoscreen.dicom.header import read_header
+from osteoscreen.dicom.series import choose_series, find_series
 from osteoscreen.errors import InputError
 from osteoscreen.nifti import is_nifti, read_affine, read_shape
 
@@ -51,7 +52,7 @@ def grid_error(folder: Path, case: Case) -> str | None:
             return _volume_error(image, mask)
         if is_nifti(image):
             return f"the mask of a volume file must be a volume file, got {mask.name}"
-        return None if is_nifti(mask) else _dicom_error(image, mask)
+        return _dicom_error(image, mask)
     except InputError as error:
         return str(error)
 
@@ -75,15 +76,28 @@ def _box_mm(path: Path) -> NDArray[np.float64]:
 
 
 def _dicom_error(image: Path, mask: Path) -> str | None:
-    first = image if image.is_file() else _first_dicom(image)
-    one, other = (_matrix(path) for path in (first, mask)) if first else (None, None)
-    if one is None or other is None or one == other:
+    files = _series_of(image)
+    one = _matrix(files[0]) if files else None
+    if one is None:
+        return None  # reading the image tells why
+    if is_nifti(mask):
+        shape, wanted = sorted(read_shape(mask)), sorted((len(files), *one))
+        if shape != wanted:
+            return f"the mask must have the image's shape {tuple(wanted)}, got {tuple(shape)}"
+        return None
+    other = _matrix(mask)
+    if other is None or one == other:
         return None
     return f"the mask must have the image's matrix {one}, got {other}"
 
 
-def _first_dicom(folder: Path) -> Path | None:
-    return next((path for path in sorted(folder.rglob("*")) if is_dicom(path)), None)
+@lru_cache(maxsize=4)
+def _series_of(image: Path) -> tuple[Path, ...]:
+    """Return the files of the series that reading the image will choose."""
+    if image.is_file():
+        return (image,)
+    chosen, _ = choose_series(find_series(image).series)
+    return () if chosen is None else tuple(chosen.files)
 
 
 @lru_cache(maxsize=4)

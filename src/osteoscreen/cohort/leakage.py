@@ -26,6 +26,9 @@ NEAR_HU = 12.0
 """Root mean square distance of two fingerprints below which two slices are the same one. Slices of
 different synthetic patients are 29 HU apart and more (2,400 slices, calibrated and randomised), the
 same slice with other noise 1 to 5 HU."""
+BLANK_GREY = 4.0
+"""Standard deviation of a fingerprint, of 255, below which a slice shows nothing: air, a padded
+margin. Such slices of any two patients are alike."""
 TOLD = 5
 """Leaks that a message names; it counts the others."""
 
@@ -122,15 +125,19 @@ def _shared(
 
 
 def _alike(one: Fingerprints, other: Fingerprints) -> list[str]:
-    if not one.cases or not other.cases:
+    rows, other_rows = (
+        np.flatnonzero(side.images.std(axis=1) >= BLANK_GREY) for side in (one, other)
+    )
+    if not len(rows) or not len(other_rows):
         return []
-    search = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(one.images.astype(np.float32))
-    away, nearest = search.kneighbors(other.images.astype(np.float32))
+    images, others = one.images[rows].astype(np.float32), other.images[other_rows]
+    search = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(images)
+    away, nearest = search.kneighbors(others.astype(np.float32))
     low, high = WINDOW_HU
     apart_hu = away[:, 0] / GRID * (high - low) / 255
     return [
-        f"cases {one.cases[nearest[index, 0]]} and {other.cases[index]} show nearly the same "
-        f"image, {apart_hu[index]:.1f} HU apart"
+        f"cases {one.cases[rows[nearest[index, 0]]]} and {other.cases[other_rows[index]]} show "
+        f"nearly the same image, {apart_hu[index]:.1f} HU apart"
         for index in np.flatnonzero(apart_hu < NEAR_HU)
     ]
 

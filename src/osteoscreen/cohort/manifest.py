@@ -163,6 +163,7 @@ def _across(cases: dict[int, Case], folder: Path) -> list[str]:
     errors = []
     first_row: dict[str, int] = {}
     first_split: dict[str, tuple[int, Split]] = {}
+    first_told: dict[tuple[str, str], tuple[int, object]] = {}
     for number, case in cases.items():
         first = first_row.setdefault(case.case_id, number)
         if first != number:
@@ -175,6 +176,16 @@ def _across(cases: dict[int, Case], folder: Path) -> list[str]:
                 f"row {number}, column split: patient_id {case.patient_id} is in {case.split} "
                 f"here and in {split} in row {first}, which makes two splits of one patient"
             )
+        for name in ("condition", "sex"):
+            told = getattr(case, name)
+            if told is None:
+                continue
+            first, before = first_told.setdefault((case.patient_id, name), (number, told))
+            if told != before:
+                errors.append(
+                    f"row {number}, column {name}: patient_id {case.patient_id} has {told} here "
+                    f"and {before} in row {first}, and a patient has one"
+                )
         errors += [
             f"row {number}, column {name}: {value} does not exist"
             for name, value in (("image", case.image), ("mask", case.mask))
@@ -183,12 +194,22 @@ def _across(cases: dict[int, Case], folder: Path) -> list[str]:
     return errors
 
 
-def class_errors(_folder: Path, cases: Mapping[int, Case]) -> list[str]:
-    """Return the classes that a training of a classifier lacks, by split."""
+def class_errors(
+    _folder: Path,
+    cases: Mapping[int, Case],
+    *,
+    splits: Sequence[Split] = (Split.TRAIN, Split.VALIDATION),
+) -> list[str]:
+    """Return the classes that splits lack: a classifier needs every class to be trained, or tested.
+
+    Args:
+        cases: By row of the manifest.
+        splits: Which must have them.
+    """
     seen = {(case.split, case.condition) for case in cases.values()}
     return [
         f"column condition: a classifier needs every class, {split} has no case of {condition}"
-        for split in (Split.TRAIN, Split.VALIDATION)
+        for split in splits
         for condition in BoneCondition
         if (split, condition) not in seen
     ]

@@ -347,8 +347,8 @@ def _crop(one: LabelledSlice, mark: NDArray[np.bool_], size: int, fill: float) -
 class ViewSampler(Sampler[int]):
     """Numbers of the views of one epoch; epoch 2 goes on where epoch 1 ended.
 
-    Where several processes train one network, each draws its share of the views, and all of them
-    draw each view once.
+    Where several processes train one network, each draws its share of the views, as many as every
+    other one; together they draw each view once, but for a rest that cannot be parted.
 
     Args:
         views: Views an epoch, of all processes.
@@ -358,13 +358,14 @@ class ViewSampler(Sampler[int]):
         self._views, self._epoch = views, 0
 
     def __len__(self) -> int:
-        rank, processes = _place_among_processes()
-        return len(range(rank, self._views, processes))
+        return self._views // _place_among_processes()[1]
 
     def __iter__(self) -> Iterator[int]:
         rank, processes = _place_among_processes()
         start = self._epoch * self._views
-        return iter(range(start + rank, start + self._views, processes))
+        # As many each, or some would wait for the others for ever.
+        end = start + self._views // processes * processes
+        return iter(range(start + rank, end, processes))
 
     def set_epoch(self, epoch: int) -> None:
         """Say which epoch comes next; Lightning calls this."""

@@ -43,8 +43,8 @@ def architecture_table() -> Table:
     return Table(
         "table_1",
         "Table 1. DenseNet-121 and BCC-Net",
-        ("Layers", "Output", f"DenseNet-121 (k={DENSENET_121.growth})", "channels",
-         f"BCC-Net (k={BCC_NET.growth})", "channels "),
+        ("Layers", "Output", f"DenseNet-121 (k={DENSENET_121.growth})", "DenseNet-121: channels",
+         f"BCC-Net (k={BCC_NET.growth})", "BCC-Net: channels"),
         tuple(rows),
         "Layers, repeats and growth are the paper's; channels of the first convolution, inside the "
         "dense layers and after the transitions are settings, which it does not state.",

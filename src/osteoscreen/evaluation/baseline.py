@@ -7,7 +7,7 @@ patients' bodies measure is read inside MS-Net's own marks.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -146,23 +146,85 @@ def features(names: Sequence[str], patients: Patients) -> NDArray[np.float64]:
     return np.column_stack([getattr(patients, name) for name in names])
 
 
-def baseline_scores(
-    fitted_on: Patients, patients: Patients
-) -> dict[str, tuple[NDArray[np.float64], str]]:
-    """Score patients by every baseline that their data allow.
+@dataclass(frozen=True, eq=False)
+class Baseline:
+    """What a baseline says of some patients.
+
+    Args:
+        name: Of the baseline.
+        source: Where it comes from, or why it says nothing.
+        kept: Which of the patients it can score, those whose facts are known; all false where it
+            says nothing.
+        score: Scores of the kept ones, shape (kept, 3).
+    """
+
+    name: str
+    source: str
+    kept: NDArray[np.bool_]
+    score: NDArray[np.float64]
+
+
+def score_baselines(
+    fitted_on: Patients, patients: Patients, *, is_of_its_own: bool
+) -> list[Baseline]:
+    """Score patients by every baseline, each those whose facts it needs are known.
 
     Args:
         fitted_on: Patients for the regressions, none of them among the others.
-        patients: Whom to score, all with an attenuation.
-    Returns: By name of the baseline, scores of shape (patients, 3) and where it comes from; one
-        whose data are missing is left out.
+        patients: Whom to score.
+        is_of_its_own: Whether the networks were not trained on ``fitted_on``: only then a
+            regression may be fitted on what they said of it.
     """
-    found = {one.name: (limit_scores(one, patients.hu), one.source) for one in LIMITS}
-    is_whole = len(set(fitted_on.truth.tolist())) == len(CONDITIONS)
-    for name, fields in REGRESSIONS.items():
-        known = np.isfinite(features(fields, fitted_on)).all(axis=1)
-        if is_whole and known.all() and np.isfinite(features(fields, patients)).all():
-            model = fit(fields, fitted_on)
-            score = np.asarray(model.predict_proba(features(fields, patients)))
-            found[name] = (score, f"logistic regression, fitted on {len(fitted_on.truth)} patients")
-    return found
+    measured = _is_known(("hu",), patients)
+    made = [
+        _score(one.name, one.source, measured, patients, limit_scores(one, patients.hu[measured]))
+        for one in LIMITS
+    ]
+    for name, facts in REGRESSIONS.items():
+        known, kept = _is_known(facts, fitted_on), _is_known(facts, patients)
+        source = f"logistic regression, fitted on {int(known.sum())} patients"
+        if "network" in facts and not is_of_its_own:
+            made.append(
+                _nothing(name, "no patients to fit on that no network was trained on", kept)
+            )
+        elif len(set(fitted_on.truth[known].tolist())) < len(CONDITIONS):
+            why = "no case of some class to fit on whose HU, age and sex are known"
+            made.append(_nothing(name, why, kept))
+        elif not kept.any():
+            made.append(_nothing(name, "no case whose facts are known", kept))
+        else:
+            model = fit(facts, rows_of(fitted_on, known))
+            score = np.asarray(model.predict_proba(features(facts, rows_of(patients, kept))))
+            made.append(_score(name, source, kept, patients, score))
+    return made
+
+
+def _score(
+    name: str,
+    source: str,
+    kept: NDArray[np.bool_],
+    patients: Patients,
+    score: NDArray[np.float64],
+) -> Baseline:
+    """Return what a baseline says, or why nothing: every class is needed to measure it."""
+    for index, condition in enumerate(CONDITIONS):
+        if not (patients.truth[kept] == index).any():
+            why = f"no {condition.label.lower()} case whose facts are known"
+            return _nothing(name, why, kept)
+    return Baseline(name, source, kept, score)
+
+
+def _nothing(name: str, why: str, kept: NDArray[np.bool_]) -> Baseline:
+    nobody = np.zeros(len(kept), bool)
+    return Baseline(name, f"undefined: {why}", nobody, np.zeros((0, len(CONDITIONS))))
+
+
+def _is_known(names: Sequence[str], patients: Patients) -> NDArray[np.bool_]:
+    """Return of which patients all the named fields are known."""
+    known: NDArray[np.bool_] = np.logical_and.reduce(np.isfinite(features(names, patients)), axis=1)
+    return known
+
+
+def rows_of(patients: Patients, kept: NDArray[np.bool_]) -> Patients:
+    """Return some of the patients."""
+    return Patients(**{one.name: getattr(patients, one.name)[kept] for one in fields(Patients)})

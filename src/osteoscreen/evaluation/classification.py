@@ -20,6 +20,8 @@ from osteoscreen.evaluation.metrics import (
     accuracy_score,
     auc_scores,
     bootstrap_interval,
+    bootstrap_intervals,
+    share_interval,
     told,
 )
 from osteoscreen.evaluation.operating_point import OperatingPoint, PointAccuracy, accuracy_at
@@ -54,15 +56,26 @@ def rate_classes(
         **rate_ranking(y_true, y_score),
         **rate_decisions(y_true, y_score.argmax(axis=1)),
         "calibration_error": calibration_error(y_true, y_score),
+        "calibration_error_interval": bootstrap_interval(
+            lambda rows: calibration_error(y_true[rows], y_score[rows]), y_true, _rng()
+        ),
         "calibration": [asdict(one) for one in calibration_bins(y_true, y_score) if one.patients],
         "accuracy_by_coverage": [list(one) for one in accuracy_by_coverage(y_true, y_score)],
     }
     if quantile is not None:
-        found["prediction_sets"] = asdict(coverage(y_true, _sets(y_score, quantile)))
+        sets = coverage(y_true, _sets(y_score, quantile))
+        covered = round(sets.coverage_score * len(y_true))
+        found["prediction_sets"] = asdict(sets) | {
+            "coverage_interval": share_interval(covered, len(y_true))
+        }
     if points:
         is_diseased = y_true == DISEASED
         found["operating_points"] = [
-            _tell_point(accuracy_at(point, is_diseased, y_score[:, DISEASED])) for point in points
+            _tell_point(
+                accuracy_at(point, is_diseased, y_score[:, DISEASED]),
+                (int(is_diseased.sum()), int((~is_diseased).sum())),
+            )
+            for point in points
         ]
     return found
 
@@ -75,27 +88,37 @@ def rate_ranking(y_true: NDArray[np.int64], y_score: NDArray[np.float64]) -> dic
         y_score: The higher, the likelier the class; shape (patients, 3). Need not be probabilities.
     Returns: ``accuracy``, ``auc`` by class and ``macro_auc``; undefined ones as ``rate_classes``.
     """
-    rng = np.random.default_rng(BOOTSTRAP_SEED)
     areas = auc_scores(y_true, y_score)
-    missing = " and ".join(filter(None, (_missing(y_true, index) for index in CLASSES)))
-
-    def macro(rows: NDArray[np.int64]) -> float:
-        return float(auc_scores(y_true[rows], y_score[rows]).mean())
-
-    return {
+    is_right = y_score.argmax(axis=1) == y_true
+    missing = " and ".join(filter(None, (missing_class(y_true, index) for index in CLASSES)))
+    found: dict[str, Any] = {
         "accuracy": accuracy_score(y_true, y_score),
         "accuracy_interval": bootstrap_interval(
-            lambda rows: accuracy_score(y_true[rows], y_score[rows]), y_true, rng
+            lambda rows: float(is_right[rows].mean()), y_true, _rng()
         ),
         "auc": {
-            condition: told(area, _missing(y_true, index))
+            condition: told(area, missing_class(y_true, index))
             for index, (condition, area) in enumerate(zip(CONDITIONS, map(float, areas)))
         },
         "macro_auc": told(float(areas.mean()), missing),
-        "macro_auc_interval": f"undefined: {missing}"
-        if missing
-        else bootstrap_interval(macro, y_true, rng),
     }
+    if missing:
+        why = f"undefined: {missing}"
+        return found | {"macro_auc_interval": why, "auc_intervals": dict.fromkeys(CONDITIONS, why)}
+
+    def resampled(rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        each = auc_scores(y_true[rows], y_score[rows])
+        return np.append(each, each.mean())
+
+    *each, macro = bootstrap_intervals(resampled, y_true, _rng())
+    return found | {
+        "macro_auc_interval": macro,
+        "auc_intervals": dict(zip(CONDITIONS, each)),
+    }
+
+
+def _rng() -> np.random.Generator:
+    return np.random.default_rng(BOOTSTRAP_SEED)
 
 
 def rate_decisions(y_true: NDArray[np.int64], said: NDArray[np.int64]) -> dict[str, Any]:
@@ -110,14 +133,10 @@ def rate_decisions(y_true: NDArray[np.int64], said: NDArray[np.int64]) -> dict[s
     """
     precision, recall = precision_score(y_true, said, **_EACH), recall_score(y_true, said, **_EACH)
     names = [condition.label.lower() for condition in CONDITIONS]
-    is_one_class = len(np.union1d(y_true, said)) < 2
-    kappas = [
-        float("nan")
-        if is_one_class
-        else float(cohen_kappa_score(y_true, said, labels=CLASSES, weights=weights))
-        for weights in (None, "quadratic")
-    ]
-    kappa, weighted = (told(value, "only one class was there and was said") for value in kappas)
+    why = "only one class is there and is said"
+    interval = bootstrap_interval(
+        lambda rows: _kappa(y_true[rows], said[rows], "quadratic"), y_true, _rng()
+    )
     return {
         "precision": {
             condition: told(float(value), f"no case was called {name}")
@@ -127,16 +146,24 @@ def rate_decisions(y_true: NDArray[np.int64], said: NDArray[np.int64]) -> dict[s
             condition: told(float(value), f"no {name} case")
             for condition, value, name in zip(CONDITIONS, recall, names)
         },
-        "kappa": kappa,
-        "weighted_kappa": weighted,
+        "kappa": told(_kappa(y_true, said), why),
+        "weighted_kappa": told(_kappa(y_true, said, "quadratic"), why),
+        "weighted_kappa_interval": f"undefined: {why}" if np.isnan(interval).any() else interval,
         "confusion": confusion_matrix(y_true, said, labels=CLASSES).tolist(),
     }
+
+
+def _kappa(y_true: NDArray[np.int64], said: NDArray[np.int64], weights: str | None = None) -> float:
+    """Cohen's kappa; nan where only one class is there and is said."""
+    if len(np.union1d(y_true, said)) < 2:
+        return float("nan")
+    return float(cohen_kappa_score(y_true, said, labels=CLASSES, weights=weights))
 
 
 _EACH: dict[str, Any] = {"labels": CLASSES, "average": None, "zero_division": float("nan")}
 
 
-def _missing(y_true: NDArray[np.int64], index: int) -> str:
+def missing_class(y_true: NDArray[np.int64], index: int) -> str:
     """Say why a class has no curve; an empty text if it has one."""
     is_class = y_true == index
     if not is_class.any():
@@ -144,14 +171,21 @@ def _missing(y_true: NDArray[np.int64], index: int) -> str:
     return f"no case but {CONDITIONS[index].label.lower()}" if is_class.all() else ""
 
 
-def _tell_point(found: PointAccuracy) -> dict[str, Any]:
-    """Return what was measured at an operating point, undefined figures with their reason."""
+def _tell_point(found: PointAccuracy, sizes: tuple[int, int]) -> dict[str, Any]:
+    """Return what was measured at an operating point, undefined figures with their reason.
+
+    Args:
+        found: What was measured.
+        sizes: Patients with and without the disease.
+    """
     disease = CONDITIONS[DISEASED].label.lower()
     sensitivity = told(found.sensitivity_score, f"no {disease} case")
     specificity = told(found.specificity_score, f"no case but {disease}")
     return asdict(found) | {
         "sensitivity_score": sensitivity,
+        "sensitivity_interval": _interval_of(sensitivity, sizes[0]),
         "specificity_score": specificity,
+        "specificity_interval": _interval_of(specificity, sizes[1]),
         "predictive_values": [
             {
                 "prevalence": one.prevalence,
@@ -161,6 +195,10 @@ def _tell_point(found: PointAccuracy) -> dict[str, Any]:
             for one in found.predictive_values
         ],
     }
+
+
+def _interval_of(share: float | str, whole: int) -> tuple[float, float] | str:
+    return share if isinstance(share, str) else share_interval(round(share * whole), whole)
 
 
 def _reason(sensitivity: float | str, specificity: float | str, answer: str) -> str:

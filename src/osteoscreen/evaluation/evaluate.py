@@ -30,12 +30,16 @@ def measure(settings: BundleSettings, readings: Readings) -> dict[str, Any]:
         "sensitive": points.sensitive_probability,
         "specific": points.specific_probability,
     }
-    return summarise(
+    found = summarise(
         readings,
         settings.classifier.temperature,
         quantile=settings.classifier.conformal_quantile,
         points=tuple(OperatingPoint(name, at) for name, at in named.items() if at is not None),
     )
+    if "prediction_sets" in found.get("classification", {}):
+        sets = found["classification"]["prediction_sets"]
+        sets["nominal_coverage"] = settings.classifier.conformal_coverage
+    return found
 
 
 def summarise(

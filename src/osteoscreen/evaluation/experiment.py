@@ -5,7 +5,7 @@ other classifiers and what a radiologist would try first.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from osteoscreen.bundle import Bundle
 from osteoscreen.cohort.leakage import check_leakage
 from osteoscreen.cohort.manifest import Case, Manifest, Split
-from osteoscreen.evaluation.baseline import Patients, baseline_scores, patients_of
+from osteoscreen.evaluation.baseline import Patients, patients_of, score_baselines
 from osteoscreen.evaluation.calibration import calibration_bins, fit_temperature
 from osteoscreen.evaluation.classification import (
+    CLASSES,
     DISEASED,
+    missing_class,
     rate_decisions,
     rate_ranking,
 )
@@ -39,6 +41,8 @@ from osteoscreen.screening.decision import softmax
 
 NARROW_MM = 260.0
 """Fields of view below this are laid around the spine."""
+SMALLEST_GROUP = 10
+"""Smaller groups are not told: their figures say nothing, and may tell who they are."""
 OWN = "BCC-Net"
 """Name of the bundle's own classifier among others."""
 
@@ -63,6 +67,11 @@ class Experiment:
     test: Readings
     protocol: ProtocolReadings
     temperatures: Mapping[str, float]
+
+    @property
+    def is_calibrated_apart(self) -> bool:
+        """Whether what is fitted is fitted on patients that no network was trained on."""
+        return any(case.split is Split.CALIBRATION for case in self.tuning.cases)
 
 
 def read_experiment(
@@ -95,11 +104,13 @@ def read_experiment(
     temperatures = {OWN: bundle.settings.classifier.temperature}
     known = tuning.is_known
     patients = [name for name, keep in zip(tuning.patients, known) if keep]
+    is_apart = fitted is Split.CALIBRATION and bool(patients)
     for name, logits in tuning.rivals.items():
         temperatures[name] = (
-            fit_temperature(logits[known], tuning.truth[known], patients) if patients else 1.0
+            fit_temperature(logits[known], tuning.truth[known], patients) if is_apart else 1.0
         )
     views = read_protocol(bundle, protocol or manifest, rivals=rivals, advance=advance)
+    check_leakage(tuning.seen, views.seen, (fitted.value, "test of the protocol"))
     return Experiment(bundle, manifest, tuning, test, views, temperatures)
 
 
@@ -110,15 +121,16 @@ def figures_of(experiment: Experiment) -> dict[str, Any]:
         experiment: What was read.
     Returns: As ``evaluate.measure``, and ``bundle``, ``cohort_sha256``, ``cohort`` (patients by
         class and split), ``segmentation_by`` (Dice index by what a slice shows), ``protocol``,
-        ``classifiers`` (baselines on the patients whose attenuation was measured), ``groups``.
+        ``runs``, ``classifiers`` (baselines on the patients whose facts are known), ``groups``.
     """
     settings = experiment.bundle.settings
     found = measure(settings, experiment.test)
     found["bundle"] = experiment.bundle.reference.model_dump()
     found["cohort_sha256"] = experiment.manifest.sha256
-    found["cohort"] = _count(experiment.manifest)
+    found["cohort"] = _count(experiment.manifest.cases)
     found["segmentation_by"] = _by_slice(experiment.test)
     found["protocol"] = _protocol(experiment.protocol)
+    found["runs"] = settings.runs
     if experiment.test.is_known.any():
         before = patient_scores(experiment.test, 1.0)
         found["classification"]["calibration_before"] = [
@@ -129,11 +141,9 @@ def figures_of(experiment: Experiment) -> dict[str, Any]:
     return found
 
 
-def _count(manifest: Manifest) -> dict[str, dict[str, int]]:
+def _count(cases: Sequence[Case]) -> dict[str, dict[str, int]]:
     """Count the patients of each class in each split."""
-    known = {
-        case.patient_id: (case.split, case.condition) for case in manifest.cases if case.condition
-    }
+    known = {case.patient_id: (case.split, case.condition) for case in cases if case.condition}
     counts = Counter(known.values())
     return {
         split.value: {condition.value: counts[split, condition] for condition in CONDITIONS}
@@ -157,7 +167,8 @@ def _by_slice(readings: Readings) -> dict[str, Any]:
 def _protocol(readings: ProtocolReadings) -> dict[str, Any]:
     """Return the figures of Tables 3 to 5 by the paper's protocol."""
     found: dict[str, Any] = {
-        "patients": readings.patients,
+        "patients": len({case.patient_id for case in readings.cases}),
+        "cohort": _count(readings.cases),
         "marked_images": len(readings.overlaps),
         "classified_images": len(readings.truth),
         "segmentation": summarise_overlaps(readings.overlaps),
@@ -171,13 +182,18 @@ def _protocol(readings: ProtocolReadings) -> dict[str, Any]:
 
 
 def _rate_images(y_true: NDArray[np.int64], y_score: NDArray[np.float64]) -> dict[str, Any]:
+    """Rate images, without intervals: those of one patient are no independent ones."""
+    reasons = [missing_class(y_true, index) for index in CLASSES]
     areas = auc_scores(y_true, y_score)
-    why = "a class is missing"
     return {
         "accuracy": accuracy_score(y_true, y_score),
-        "auc": {name: told(float(area), why) for name, area in zip(CONDITIONS, areas)},
-        "macro_auc": told(macro_auc(y_true, y_score), why),
-        **rate_decisions(y_true, y_score.argmax(axis=1)),
+        "auc": {name: told(float(a), why) for name, a, why in zip(CONDITIONS, areas, reasons)},
+        "macro_auc": told(float(areas.mean()), " and ".join(filter(None, reasons))),
+        **{
+            name: figure
+            for name, figure in rate_decisions(y_true, y_score.argmax(axis=1)).items()
+            if not name.endswith("interval")
+        },
     }
 
 
@@ -185,16 +201,18 @@ def _classifiers(experiment: Experiment) -> dict[str, Any]:
     """Compare all classifiers; the baselines on the patients whose attenuation was measured."""
     test = patients_of(experiment.test, experiment.temperatures[OWN])
     tuning = patients_of(experiment.tuning, experiment.temperatures[OWN])
-    everybody, measured = np.ones(len(test.truth), bool), np.isfinite(test.hu)
     own = np.exp(test.network)
+    everybody = np.ones(len(test.truth), bool)
     found = {OWN: _rate(test, everybody, own, own, "the bundle")}
     for name in experiment.test.rivals:
         _, score = patient_scores(experiment.test, experiment.temperatures[name], rival=name)
         found[name] = _rate(test, everybody, score, own, "on the same marks")
-    if len(set(test.truth[measured].tolist())) == len(CONDITIONS):
-        scores = baseline_scores(_of(tuning, np.isfinite(tuning.hu)), _of(test, measured))
-        for name, (score, source) in scores.items():
-            found[name] = _rate(test, measured, score, own[measured], source)
+    for one in score_baselines(tuning, test, is_of_its_own=experiment.is_calibrated_apart):
+        found[one.name] = (
+            _rate(test, one.kept, one.score, own[one.kept], one.source)
+            if one.kept.any()
+            else {"patients": 0, "source": one.source}
+        )
     return found
 
 
@@ -230,12 +248,6 @@ def _compare(
     }
 
 
-def _of(patients: Patients, kept: NDArray[np.bool_]) -> Patients:
-    return Patients(
-        **{name: getattr(patients, name)[kept] for name in Patients.__dataclass_fields__}
-    )
-
-
 def rate_on_scanner(experiment: Experiment, classifier: str, scanner: str) -> dict[str, Any]:
     """Return the headline of one classifier on the test patients of one scanner.
 
@@ -269,6 +281,8 @@ def _groups(readings: Readings, temperature: float) -> dict[str, Any]:
     found = {}
     for name in sorted({name for one in names for name in one}):
         kept = np.array([name in one for one in names])
+        if kept.sum() < SMALLEST_GROUP:
+            continue
         y_true, y_score = truth[kept], score[kept]
         is_right = y_score.argmax(axis=1) == y_true
         rng = np.random.default_rng(BOOTSTRAP_SEED)
@@ -276,7 +290,10 @@ def _groups(readings: Readings, temperature: float) -> dict[str, Any]:
             "patients": len(y_true),
             "accuracy": float(is_right.mean()),
             "accuracy_interval": bootstrap_interval(_mean_of(is_right), y_true, rng),
-            "macro_auc": told(macro_auc(y_true, y_score), "a class is missing"),
+            "macro_auc": told(
+                macro_auc(y_true, y_score),
+                " and ".join(filter(None, (missing_class(y_true, index) for index in CLASSES))),
+            ),
         }
     return found
 

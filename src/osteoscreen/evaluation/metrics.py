@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
 BoolArray = NDArray[np.bool_]
@@ -140,8 +141,9 @@ def by_patient(
     rows: dict[str, list[int]] = {}
     for index, patient in enumerate(patients):
         rows.setdefault(patient, []).append(index)
-    truth = np.array([y_true[of_patient[0]] for of_patient in rows.values()])
-    return truth, np.array([y_score[of_patient].mean(axis=0) for of_patient in rows.values()])
+    truth = np.array([y_true[of_patient[0]] for of_patient in rows.values()], np.int64)
+    means = [y_score[of_patient].mean(axis=0) for of_patient in rows.values()]
+    return truth, np.array(means, np.float64).reshape(len(rows), y_score.shape[1])
 
 
 def bootstrap_interval(
@@ -151,7 +153,8 @@ def bootstrap_interval(
 ) -> tuple[float, float]:
     """Return the 95 % interval of a metric over resampled patients.
 
-    Each class is resampled by itself, so that its size, which the study design sets, stays.
+    Each class is resampled by itself: the mix of classes is the cohort's, and the interval holds
+    for that mix.
 
     Args:
         metric: Takes the indices of the patients in a resample.
@@ -159,10 +162,37 @@ def bootstrap_interval(
         rng: Source of the resamples.
     Returns: The 2.5 and 97.5 % points of the metric; nan where it is undefined.
     """
+    (interval,) = bootstrap_intervals(lambda rows: [metric(rows)], y_true, rng)
+    return interval
+
+
+def bootstrap_intervals(
+    metrics: Callable[[NDArray[np.int64]], Sequence[float] | NDArray[np.float64]],
+    y_true: NDArray[np.int64],
+    rng: np.random.Generator,
+) -> list[tuple[float, float]]:
+    """Return the 95 % intervals of several metrics on the same resamples.
+
+    Args:
+        metrics: As of ``bootstrap_interval``; returns as many figures every time.
+        y_true: Class index of each patient.
+        rng: Source of the resamples.
+    """
     classes = [np.flatnonzero(y_true == index) for index in np.unique(y_true)]
     values = [
-        metric(np.concatenate([rng.choice(rows, len(rows)) for rows in classes]))
+        metrics(np.concatenate([rng.choice(rows, len(rows)) for rows in classes]))
         for _ in range(RESAMPLES)
     ]
-    low, high = np.percentile(values, [2.5, 97.5])
-    return float(low), float(high)
+    low, high = np.percentile(np.array(values, np.float64), [2.5, 97.5], axis=0)
+    return list(zip(map(float, low), map(float, high)))
+
+
+def share_interval(count: int, whole: int) -> tuple[float, float]:
+    """Return the 95 % interval of a share of independent patients (Wilson's score).
+
+    Args:
+        count: Patients who have it.
+        whole: All of them, one at least.
+    """
+    found = binomtest(count, whole).proportion_ci(0.95, method="wilson")
+    return float(found.low), float(found.high)

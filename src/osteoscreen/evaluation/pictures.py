@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import roc_curve
 from sklearn.neighbors import NearestNeighbors
 
-from osteoscreen.bundle import Bundle
+from osteoscreen.bundle import Bundle, BundleSettings
 from osteoscreen.cohort.manifest import Case, Manifest
 from osteoscreen.cohort.slices import LabelledSlice, read_slices
-from osteoscreen.evaluation.experiment import OWN, Experiment
+from osteoscreen.evaluation.experiment import Experiment
 from osteoscreen.evaluation.readings import Readings, patient_scores, to_volume
 from osteoscreen.evaluation.tables import SCORES
 from osteoscreen.findings import CONDITIONS
 from osteoscreen.report.charts import (
     Curve,
+    Drawing,
     Interval,
     calibration_figure,
     histograms_figure,
@@ -56,7 +56,7 @@ class Plot:
 
     name: str
     title: str
-    figure: Figure
+    figure: Drawing
     note: str = ""
 
 
@@ -124,16 +124,20 @@ def _examples(experiment: Experiment) -> list[Plot]:
 
 def _overlaps(experiment: Experiment) -> list[Plot]:
     overlaps = experiment.protocol.overlaps
-    values = {
-        label: np.array([one[f"vertebra_{score}"] for one in overlaps])
-        for score, label in SCORES.items()
-        if overlaps and f"vertebra_{score}" in overlaps[0]
-    }
-    if not values:
+    told = [one for one in overlaps if "vertebra_dice_score" in one]
+    if not told:
         return []
+    values = {
+        label: np.array([one[f"vertebra_{score}"] for one in told])
+        for score, label in SCORES.items()
+    }
     figure = histograms_figure(values, x="Score", y="Images")
     title = "Figure 5. Distribution of the segmentation scores"
-    return [Plot("figure_5", title, figure, f"{len(overlaps)} augmented images.")]
+    lost = len(overlaps) - len(told)
+    note = f"{len(told)} augmented images" + (
+        f"; {lost} more were shifted so far that no vertebra is left in them." if lost else "."
+    )
+    return [Plot("figure_5", title, figure, note)]
 
 
 def _roc(experiment: Experiment) -> Plot:
@@ -187,9 +191,8 @@ def _alike(experiment: Experiment) -> list[Plot]:
     looks = [_look(experiment.bundle, one) for one in slices]
     title = "Figure 8. Slices that look alike and are of different classes"
     note = (
-        "The three test slices, one a class, that lie closest to each other as coarse images; "
-        "patients with as much soft tissue around the spine, and with bone that the eye can hardly "
-        "tell apart."
+        f"Of the first {LOOKED_THROUGH} test slices a class, those whose coarse images (32×32 "
+        "pixels of the whole slice) lie closest to the same slice with low bone mass."
     )
     return [Plot("figure_8", title, looks_figure(looks), note)]
 
@@ -228,7 +231,7 @@ def _rings(experiment: Experiment) -> Plot:
     return Plot("figure_9", title, rings_figure(rows), note)
 
 
-def _ring(score: NDArray[np.float64], settings: Any) -> Ring:  # noqa: ANN401 - pydantic model
+def _ring(score: NDArray[np.float64], settings: BundleSettings) -> Ring:
     probabilities = to_probabilities(score)
     clear = is_clear(
         probabilities,
@@ -290,8 +293,6 @@ def _compared(figures: Mapping[str, Any]) -> Plot:
         panels[title] = [
             Interval(name, said[key], *said[f"{key}_interval"])
             for name, said in figures["classifiers"].items()
-            if not isinstance(said[key], str)
+            if not isinstance(said.get(key, ""), str)
         ]
-    names = {name for values in panels.values() for name in (one.label for one in values)}
-    assert OWN in names or not names
-    return Plot("classifiers", "Classifiers compared", intervals_figure(panels, None))
+    return Plot("classifiers", "Classifiers compared", intervals_figure(panels))

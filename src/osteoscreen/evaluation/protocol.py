@@ -9,14 +9,16 @@ figures are one result a patient.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from osteoscreen.bundle import Bundle, ClassifierSettings
+from osteoscreen.cohort.leakage import NONE, Fingerprints, Watch
 from osteoscreen.cohort.manifest import Case, Manifest, Split
 from osteoscreen.cohort.slices import LabelledSlice, read_slices
 from osteoscreen.cohort.views import Augmentation, draw_pose
@@ -26,6 +28,8 @@ from osteoscreen.screening.grid import AIR_HU, Grid, Pose, sample
 from osteoscreen.screening.marking import Marks, mark_volume
 from osteoscreen.screening.roi import RoiSettings, cut_roi
 from osteoscreen.screening.screen import choose_slices
+
+Kind = TypeVar("Kind")
 
 PATIENTS = 21
 """Test patients a class (Table 2)."""
@@ -43,16 +47,18 @@ class ProtocolReadings:
     """What a bundle says of the augmented images.
 
     Args:
-        patients: How many the images are of.
+        cases: Rows of the manifest that the images are made of.
         overlaps: Scores of each image that MS-Net marked, by ``mark.score``.
         truth: Class index of each roi.
         logits: Of each roi by each classifier; ``""`` is the bundle's own.
+        seen: Fingerprints of the slices that the images were made of.
     """
 
-    patients: int
+    cases: tuple[Case, ...]
     overlaps: tuple[Mapping[str, float], ...]
     truth: NDArray[np.int64]
     logits: Mapping[str, NDArray[np.float64]]
+    seen: Fingerprints = NONE
 
 
 def protocol_cases(manifest: Manifest) -> tuple[Case, ...]:
@@ -93,7 +99,8 @@ def read_protocol(
         name: [np.zeros((0, len(CONDITIONS)))] for name in networks
     }
     cases = protocol_cases(manifest)
-    slices = read_slices(manifest, cases)
+    watch = Watch()
+    slices = watch.passing(read_slices(manifest, cases))
     for patient, group in groupby(slices, key=lambda one: one.case.patient_id):
         seen = list(group)
         rng = np.random.default_rng(zlib.crc32(patient.encode()))
@@ -107,10 +114,11 @@ def read_protocol(
         if advance:
             advance(1)
     return ProtocolReadings(
-        patients=len({case.patient_id for case in cases}),
+        cases=cases,
         overlaps=tuple(overlaps),
         truth=np.array(truth, np.int64),
         logits={name: np.concatenate(parts) for name, parts in logits.items()},
+        seen=watch.seen,
     )
 
 
@@ -120,8 +128,7 @@ def _mark_views(
     """Mark the turned and shifted images of a patient, its slices by turns."""
     found = []
     marked = [one for one in seen if one.vertebra.any()]
-    for number in range(MARKED_VIEWS if marked else 0):
-        one = marked[number % len(marked)]
+    for one in _by_turns(marked, MARKED_VIEWS):
         pose = draw_pose(rng, MARKED)
         view = _turn(one, pose)
         marks = mark_volume(to_volume([view]), bundle)
@@ -163,14 +170,22 @@ def _classified_views(
 ) -> Iterator[_RoiView]:
     """Yield the views of a patient for BCC-Net, its slices by turns."""
     marked = []
-    for one in seen:
-        volume = to_volume([one])
+    for _, group in groupby(seen, key=lambda one: one.case.case_id):
+        case = list(group)
+        volume = to_volume(case)
         marks = mark_volume(volume, bundle)
-        if choose_slices(volume, marks, bundle):
-            marked.append((one, marks))
-    for number in range(CLASSIFIED_VIEWS if marked else 0):
-        one, marks = marked[number % len(marked)]
-        yield _RoiView(one, marks, draw_pose(rng, CLASSIFIED), float(rng.uniform(*FILL)))
+        for index in choose_slices(volume, marks, bundle):
+            here = slice(index, index + 1)
+            marked.append((case[index], Marks(marks.vertebra[here], marks.body[here])))
+    for one, own in _by_turns(marked, CLASSIFIED_VIEWS):
+        yield _RoiView(one, own, draw_pose(rng, CLASSIFIED), float(rng.uniform(*FILL)))
+
+
+def _by_turns(slices: Sequence[Kind], views: int) -> Iterator[Kind]:
+    """Yield the slices of a patient for so many views: each by turns, or evenly some of many."""
+    count = len(slices)
+    for number in range(views if count else 0):
+        yield slices[number % count if count <= views else number * count // views]
 
 
 def _classify(

@@ -120,7 +120,7 @@ def _facts(bundle: Bundle, figures: Mapping[str, Any]) -> list[str]:
         f"Cohort {figures['cohort_sha256'][:12]}: {figures['patients']:,} test patients, "
         f"{figures['slices']:,} slices; {figures['slices_not_classified']:,} slices and "
         f"{figures['patients_not_classified']:,} patients without a mark large enough to classify.",
-        "No figure here excludes osteoporosis in anybody.",
+        "No result on this page can exclude osteoporosis.",
     ]
 
 

@@ -64,8 +64,8 @@ class Readings:
         cases: Row of the manifest that each slice is of.
         overlaps: Scores of each slice against its masks, by ``mark.score``; empty without a mask.
         logits: Shape (slices, 3); nan where the slice is not one that a screening classifies.
-        hu: Trabecular attenuation of each slice inside the bundle's own mark; nan as ``logits``, or
-            where the mark is too small to measure.
+        hu: Trabecular attenuation of each slice inside the bundle's own mark of the body; nan as
+            ``logits``, where the mark is too small to measure, or where the bundle marks no body.
         shows: What each slice shows.
         width_mm: Field of view of each slice, its longer side.
         rivals: Logits of other classifiers on the same marks, by name; as ``logits``.
@@ -169,9 +169,8 @@ def to_volume(case: list[LabelledSlice]) -> Volume:
 
 def _attenuation(volume: Volume, marks: Marks, chosen: tuple[int, ...]) -> NDArray[np.float64]:
     found = np.full(len(volume.hu), np.nan)
-    body = marks.body if marks.body.any() else marks.vertebra
     for index in chosen:
-        found[index] = trabecular_hu(volume.hu[index], body[index], volume.spacing_mm[1:])
+        found[index] = trabecular_hu(volume.hu[index], marks.body[index], volume.spacing_mm[1:])
     return found
 
 

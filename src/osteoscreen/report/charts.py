@@ -26,6 +26,9 @@ STYLES = {BoneCondition.NORMAL: "-", BoneCondition.LOW: "--", BoneCondition.OSTE
 """Lines are told apart without colour, too."""
 EDGE = "#4b7f91"
 """A line of the palest condition, dark enough for a thin stroke on white."""
+Drawing = Figure
+"""A figure as this room draws it, to be saved by ``save_figure``."""
+
 DPI = 160
 """Of the PNG files; the SVG files have no pixels but those of the CT."""
 
@@ -197,7 +200,7 @@ def calibration_figure(before: Curve, after: Curve) -> Figure:
     axes.plot([0, 1], [0, 1], color=RULE, linewidth=1)
     axes.plot(before.x, before.y, "o--", color=MUTED, markersize=4, label=before.label)
     axes.plot(after.x, after.y, "o-", color=FOCUS, markersize=5, label=after.label)
-    axes.set(xlim=(0.3, 1), ylim=(0.2, 1.01))
+    axes.set(xlim=(0.3, 1.01), ylim=(-0.01, 1.01))  # of three classes the likeliest has a third
     _name(axes, "Confidence (probability of the class that was said)", "Accuracy")
     _legend(axes, "upper left")
     return figure
@@ -240,12 +243,11 @@ class Interval:
     high: float
 
 
-def intervals_figure(panels: Mapping[str, Sequence[Interval]], chance: float | None) -> Figure:
+def intervals_figure(panels: Mapping[str, Sequence[Interval]]) -> Figure:
     """Draw figures with their intervals, one row each, the first one set off.
 
     Args:
         panels: Rows by the name of the figure; the same rows in each.
-        chance: What guessing gives, drawn as a line; ``None`` for no line.
     """
     rows = max(len(one) for one in panels.values())
     figure = new_figure((3.9 * len(panels) + 1.2, 0.34 * rows + 1.0))
@@ -258,7 +260,5 @@ def intervals_figure(panels: Mapping[str, Sequence[Interval]], chance: float | N
             axes.plot([one.value], [place], "o", color=colour, markersize=5)
         axes.set_yticks(range(len(values)), [one.label for one in values] if number == 1 else [])
         axes.set_ylim(len(values) - 0.5, -0.5)
-        if chance is not None:
-            axes.axvline(chance, color=RULE, linewidth=1)
         _name(axes, name, "")
     return figure

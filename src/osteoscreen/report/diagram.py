@@ -133,7 +133,7 @@ def method_figure(example: Example) -> Figure:
         bottom += 0.9 * value
     write(axes, (9.59, 0.6), "Probabilities", Lettering(8.5))
     for middle, words in (
-        (2.3, "loss in training: mean\nabsolute error against\nthe reference mark"),
+        (2.3, "loss in training:\nmark image against\nthe reference"),
         (8.7, "loss in training:\nsoftmax against\nthe diagnosis"),
     ):
         write(axes, (middle, 0.62), words, Lettering(6.5, MUTED))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
@@ -12,11 +11,11 @@ from typing import Any
 import lightning
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
-from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torch.optim import SGD
 from torch.optim.lr_scheduler import LambdaLR
 
+from osteoscreen.evaluation.metrics import accuracy_score, auc_scores, by_patient
 from osteoscreen.networks import (
     DENSENET_1,
     DENSENET_2,
@@ -56,7 +55,7 @@ class ClassifierModule(lightning.LightningModule):
         """Softmax cross-entropy of one batch (the paper's softmax loss, section 2)."""
         image, condition = batch
         loss = nn.functional.cross_entropy(self.network(self._channels(image)), condition)
-        self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True)
+        self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, sync_dist=True)
         return loss
 
     def on_validation_epoch_start(self) -> None:
@@ -80,15 +79,10 @@ class ClassifierModule(lightning.LightningModule):
         self._seen.clear()
         if self.trainer.sanity_checking:
             return
-        groups: dict[str, list[int]] = defaultdict(list)
-        for index, patient in enumerate(self._patients):
-            groups[patient].append(index)
-        mean = torch.stack([scores[rows].mean(dim=0) for rows in groups.values()])
-        wanted = torch.stack([truth[rows[0]] for rows in groups.values()])
-        area = roc_auc_score(wanted.numpy(), (mean / mean.sum(1, keepdim=True)).numpy(),
-                             multi_class="ovr", labels=[0, 1, 2])  # fmt: skip
-        self.log("validation_accuracy", (mean.argmax(dim=1) == wanted).double().mean())
-        self.log("validation_score", float(area), prog_bar=True)
+        wanted, mean = by_patient(self._patients, truth.numpy(), scores.numpy())
+        self.log("validation_accuracy", accuracy_score(wanted, mean), sync_dist=True)
+        area = float(auc_scores(wanted, mean).mean())
+        self.log("validation_score", area, prog_bar=True, sync_dist=True)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """SGD; the rate follows equation 1."""

@@ -83,10 +83,9 @@ class Pool:
             raise RunError(
                 f"a training needs marked slices in the train and validation splits, got {sizes}"
             )
-        if isinstance(self.validation, ClassifierViews) and len(
-            set(self.validation.conditions)
-        ) < len(CONDITIONS):
-            raise RunError("a training needs every class in the validation split, one is missing")
+        for name, views in (("train", self.train), ("validation", self.validation)):
+            if isinstance(views, ClassifierViews) and len(set(views.conditions)) < len(CONDITIONS):
+                raise RunError(f"a training needs every class in the {name} split, one is missing")
 
     def grow(self, path: Path) -> None:
         """Read the manifest again and put the slices of new train cases into the pool.

@@ -54,7 +54,14 @@ class Run:
     record: dict[str, Any]
 
 
-def train(recipe: Recipe, manifest: Manifest, folder: Path, *, source: Path | None = None) -> Run:
+def train(
+    recipe: Recipe,
+    manifest: Manifest,
+    folder: Path,
+    *,
+    source: Path | None = None,
+    devices: int | None = None,
+) -> Run:
     """Train a network, or go on with a run that was interrupted.
 
     Args:
@@ -62,6 +69,8 @@ def train(recipe: Recipe, manifest: Manifest, folder: Path, *, source: Path | No
         manifest: Cohort; its train and validation splits are used.
         folder: Run folder; made if it does not exist.
         source: File of the manifest, read again at each epoch where the recipe's pool grows.
+        devices: GPUs, or processes on a machine without one, that train together; ``None`` for all
+            GPUs, else one process.
     Returns: The finished run.
     Raises:
         RunError: If the folder holds a run of another recipe, code version or cohort, or the
@@ -75,7 +84,8 @@ def train(recipe: Recipe, manifest: Manifest, folder: Path, *, source: Path | No
     last = folder / LAST
     is_resumed = last.is_file()
     start = None if is_resumed else read_start(recipe)
-    record = _record_of(recipe, manifest, folder, start)
+    count = devices or max(1, torch.cuda.device_count())
+    record = _record_of(recipe, manifest, folder, start) | {"devices": count}
     pool = Pool(recipe, manifest, validation_patients=read_validation(folder))
     # Only what can be trained claims the folder.
     folder.mkdir(parents=True, exist_ok=True)
@@ -91,6 +101,10 @@ def train(recipe: Recipe, manifest: Manifest, folder: Path, *, source: Path | No
     trainer = lightning.Trainer(
         max_epochs=_epochs(recipe),
         precision=recipe.precision,
+        devices=count,
+        # Spawned, not launched: the command runs once, its processes train.
+        strategy="ddp_spawn" if count > 1 else "auto",
+        sync_batchnorm=count > 1 and torch.cuda.is_available(),
         default_root_dir=folder,
         logger=False,
         num_sanity_val_steps=0,
@@ -107,7 +121,7 @@ def train(recipe: Recipe, manifest: Manifest, folder: Path, *, source: Path | No
             RichProgressBar(),
         ],
     )  # fmt: skip
-    loaders = pool.loaders(recipe, trainer.world_size)
+    loaders = pool.loaders(recipe, count)
     trainer.fit(module, *loaders, ckpt_path=last if is_resumed else None, weights_only=False)
     return Run(folder, recipe, _read_record(folder))
 

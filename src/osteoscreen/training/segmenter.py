@@ -38,7 +38,7 @@ class SegmenterModule(lightning.LightningModule):
         image, target = batch
         logits = self.network.logits(image.contiguous(memory_format=torch.channels_last))
         loss = segmenter_loss(self.recipe.loss, logits, target)
-        self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True)
+        self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, sync_dist=True)
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], _index: int) -> None:
@@ -56,8 +56,8 @@ class SegmenterModule(lightning.LightningModule):
         self._overlap.clear()
         dice = both / total.clamp(min=1)
         for name, value in zip(self.recipe.marks, dice):
-            self.log(f"dice_{name}", value)
-        self.log("validation_score", dice.mean(), prog_bar=True)
+            self.log(f"dice_{name}", value, sync_dist=True)
+        self.log("validation_score", dice.mean(), prog_bar=True, sync_dist=True)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Adam; the rate is fixed, then falls linearly to 0."""
