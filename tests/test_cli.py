@@ -23,6 +23,7 @@ from osteoscreen.cohort.plan import PAPER_CASES, SEED_RANGE, CohortPlan, Preset
 from osteoscreen.phantom.bone import AGE_RANGE
 from osteoscreen.phantom.fleet import SCANNERS
 from osteoscreen.phantom.protocol import FIELD_OF_VIEW_RANGE_MM, THICKNESS_RANGE_MM
+from osteoscreen.progress import PatientsBar
 from osteoscreen.training.run import Run
 
 runner = CliRunner()

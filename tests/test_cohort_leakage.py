@@ -138,3 +138,13 @@ def test_a_training_refuses_a_validation_that_it_trains_on(
     leaky = replace(manifest, cases=tuple(cases))
     with pytest.raises(LeakageError, match="train and validation must not share images"):
         Pool(classifier_recipe, leaky)
+
+
+def test_slices_that_show_nothing_are_no_leak(slices: list[LabelledSlice]) -> None:
+    air = np.full((64, 64), -1000, np.float32)
+    one, other = replace(slices[0], hu=air), _disguised(slices[2], air)
+    check_leakage(_seen([one]), _seen([other]), SIDES)
+    # Nor do they hide a leak beside them.
+    twin = _disguised(slices[2], slices[2].hu)
+    with pytest.raises(LeakageError, match="nearly the same image"):
+        check_leakage(_seen([one, slices[2]]), _seen([other, twin]), SIDES)

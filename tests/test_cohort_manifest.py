@@ -189,3 +189,21 @@ def test_written_cases_are_read_back(tmp_path: Path) -> None:
     write_manifest(cases, tmp_path / "written.csv")
     assert not list(tmp_path.glob("*.part"))
     assert read_manifest(tmp_path / "written.csv").cases == cases
+
+
+def test_a_patient_has_one_condition_and_one_sex(tmp_path: Path) -> None:
+    header = HEADER.strip() + ",sex\n"
+    path = _manifest(
+        tmp_path,
+        "1,p1,a.nii,,,,train,-2.7,F",
+        "2,p1,b.nii,,,,train,-2.2,M",
+        "3,p1,c.nii,,,,train,,",
+        header=header,
+    )
+    message = _error(path)
+    for wanted in (
+        "row 3, column condition: patient_id p1 has low_bone_mass here and osteoporosis in row 2",
+        "row 3, column sex: patient_id p1 has M here and F in row 2",
+    ):
+        assert wanted in message
+    assert "row 4" not in message

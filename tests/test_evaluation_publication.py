@@ -85,7 +85,8 @@ def test_tables_hold_the_figures(folder: Path) -> None:
         total = list(csv.DictReader(stream))[-1]
     assert total == {
         "Bone condition": "Total", "paper: train": "150", "paper: test": "63",
-        "train": "3", "validation": "3", "calibration": "3", "test": "3",
+        "protocol: test": "3", "cohort: train": "3", "cohort: validation": "3",
+        "cohort: calibration": "3", "cohort: test": "3",
     }  # fmt: skip
 
 
@@ -108,9 +109,22 @@ def test_a_cohort_without_conditions_shows_the_marks_alone(
     bare = tuple(c.model_copy(update={"condition": None, "t_score": None}) for c in manifest.cases)
     figures = evaluate_bundle(bundle, replace(manifest, cases=bare), tmp_path)
     assert "classification" not in figures
+    assert not {"classifiers", "groups"} & figures.keys()
     assert figures["segmentation"]["vertebra_dice_score"]["slices"] == 6
     names = {path.stem for path in (tmp_path / "tables").iterdir()}
     assert names == {"table_1", "table_2", "table_3", "slices"}
+
+
+def test_a_cohort_of_test_patients_alone_is_measured_without_what_must_be_fitted(
+    bundle: Bundle, manifest: Manifest, tmp_path: Path
+) -> None:
+    figures = evaluate_bundle(bundle, replace(manifest, cases=manifest.of(Split.TEST)), tmp_path)
+    assert figures["classification"]["patients"] == 3
+    regressions = [name for name in figures["classifiers"] if name.startswith("Regression")]
+    assert len(regressions) == 3
+    for name in regressions:
+        assert figures["classifiers"][name]["source"].startswith("undefined: no")
+    assert "undefined: no" in (tmp_path / "tables" / "classifiers.csv").read_text("utf-8")
 
 
 def test_a_cohort_without_a_test_split_is_refused(
@@ -141,11 +155,14 @@ def test_a_rival_that_is_the_bundle_itself_is_equal_in_everything(
         assert own[name] == rival[name]
     images = figures["protocol"]["classifiers"]
     assert images[OWN] == images["itself"]
-    runs: dict[str, Any] = {name: {"recipe": {}} for name in (OWN, "itself")}
+    run = {"epochs": 2, "recipe": {"views_per_epoch": 100}}
+    runs: dict[str, Any] = dict.fromkeys((OWN, "itself"), run)
     table = siblings_table(figures | {"runs": runs}, {OWN: "bcc-net", "itself": ""})
     assert table.rows[0][1:3] == (0.7665, 0.9167)
     assert table.rows[0][3:] == table.rows[1][3:]
-    assert "has the highest accuracy" in table.note
+    # Equal is not above.
+    twins = siblings_table(figures | {"runs": runs}, {OWN: "bcc-net", "itself": "densenet-1"})
+    assert "It is not as in the paper: BCC-Net is not above itself" in twins.note
 
 
 def test_scores_by_slice_are_those_of_the_slices(bundle: Bundle, manifest: Manifest) -> None:

@@ -289,3 +289,18 @@ def test_a_run_that_was_moved_keeps_its_best_score(
     )
     assert best == wanted
     assert not (tmp_path / "before").exists()
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_network(
+    manifest: Manifest, classifier_recipe: ClassifierRecipe, tmp_path: Path
+) -> None:
+    run = train(classifier_recipe, manifest, tmp_path / "two", devices=2)
+    assert (run.record["devices"], run.record["epochs"]) == (2, classifier_recipe.epochs)
+    with (run.folder / CURVE).open(newline="", encoding="utf-8") as stream:
+        assert len(list(csv.DictReader(stream))) == classifier_recipe.epochs
+    # Half of the views in each: as many steps as one process takes.
+    steps = classifier_recipe.epochs * classifier_recipe.views_per_epoch // classifier_recipe.batch
+    checkpoint = torch.load(run.folder / LAST, map_location="cpu", weights_only=False)
+    assert checkpoint["global_step"] == steps
+    assert all(torch.isfinite(value).all() for value in load_best(run).state_dict().values())

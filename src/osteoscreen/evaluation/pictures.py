@@ -75,7 +75,7 @@ def pictures_of(experiment: Experiment, figures: Mapping[str, Any]) -> list[Plot
         made += [*_alike(experiment), _rings(experiment)]
         made += [_calibration(figures), _coverage(figures), *_worth(figures)]
     if len(figures.get("classifiers", {})) > 1:
-        made.append(_compared(figures))
+        made += _compared(figures)
     return made
 
 
@@ -287,7 +287,7 @@ def _worth(figures: Mapping[str, Any]) -> list[Plot]:
     return [Plot("predictive_values", "What a finding is worth", figure)]
 
 
-def _compared(figures: Mapping[str, Any]) -> Plot:
+def _compared(figures: Mapping[str, Any]) -> list[Plot]:
     panels: dict[str, list[Interval]] = {}
     for title, key in (("Accuracy", "accuracy"), ("Macro AUC", "macro_auc")):
         panels[title] = [
@@ -295,4 +295,7 @@ def _compared(figures: Mapping[str, Any]) -> Plot:
             for name, said in figures["classifiers"].items()
             if not isinstance(said.get(key, ""), str)
         ]
-    return Plot("classifiers", "Classifiers compared", intervals_figure(panels))
+    told = {title: values for title, values in panels.items() if values}
+    if not told:
+        return []
+    return [Plot("classifiers", "Classifiers compared", intervals_figure(told))]
