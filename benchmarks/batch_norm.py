@@ -71,7 +71,7 @@ def as_in_training(network: nn.Module) -> nn.Module:
 def main() -> None:
     """Print the figures as JSON."""
     manifest, folder = read_manifest(Path(sys.argv[1])), Path(sys.argv[2])
-    epochs = int(sys.argv[3]) if len(sys.argv) > 3 else 5
+    epochs = int(sys.argv[3]) if len(sys.argv) > 3 else 4
     recipe = read_recipes("small").classifier.model_copy(
         update={"bn_recalibrate": 0, "epochs": epochs}
     )
