@@ -31,7 +31,8 @@ def _first(manifest: Manifest) -> list[Case]:
 def test_a_pool_takes_the_train_cases_that_were_added(
     kind: str, request: pytest.FixtureRequest, manifest: Manifest
 ) -> None:
-    recipe: Recipe = request.getfixturevalue(f"{kind}_recipe")
+    shipped: Recipe = request.getfixturevalue(f"{kind}_recipe")
+    recipe = shipped.model_copy(update={"pool_grows": True})
     path = _written(manifest, _first(manifest))
     pool = Pool(recipe, read_manifest(path))
     assert (len(pool.train), len(pool.validation)) == (2, 6)
@@ -112,3 +113,11 @@ def test_a_batch_is_parted_among_processes(
     assert loader.batch_size == classifier_recipe.batch // 4
     with pytest.raises(RunError, match="parted among the 3 devices, got 8 views"):
         pool.loaders(classifier_recipe, 3)
+
+
+def test_a_pool_that_does_not_grow_needs_every_class_in_train(
+    classifier_recipe: ClassifierRecipe, manifest: Manifest
+) -> None:
+    path = _written(manifest, _first(manifest))
+    with pytest.raises(RunError, match="every class in the train split, one is missing"):
+        Pool(classifier_recipe, read_manifest(path))

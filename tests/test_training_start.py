@@ -23,12 +23,13 @@ from osteoscreen.training.segmenter import build_segmenter
 from osteoscreen.training.start import BEST, Start, read_start
 
 ROOT = Path(__file__).parents[1]
-NAMES = {"segmenter": "segmenter", "classifier": "practical"}
+RECIPES = {"segmenter": "small/segmenter.toml", "classifier": "paper/practical.toml"}
+"""What the bundle was trained by, but for the length."""
 BUNDLE = load_bundle()
 
 
 def _recipe(kind: str, **changes: Any) -> Recipe:  # noqa: ANN401 - settings of a recipe
-    recipe = read_recipe(ROOT / "recipes" / "small" / f"{NAMES[kind]}.toml")
+    recipe = read_recipe(ROOT / "recipes" / RECIPES[kind])
     return recipe.model_copy(update={"start_from": str(BUNDLE.folder)} | changes)
 
 

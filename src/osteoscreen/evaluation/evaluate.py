@@ -6,12 +6,13 @@ The headline is one result a patient, with a 95 % interval over patients.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from osteoscreen.bundle import BundleSettings
-from osteoscreen.evaluation.calibration import calibration_error
+from osteoscreen.evaluation.calibration import calibration_bins, calibration_error
 from osteoscreen.evaluation.classification import rate_classes
 from osteoscreen.evaluation.operating_point import OperatingPoint
 from osteoscreen.evaluation.readings import Readings, patient_scores
@@ -58,7 +59,7 @@ def summarise(
         points: Thresholds of P(osteoporosis) to measure.
     Returns: Counts, ``segmentation`` (mean, median and tenth percentile of each score), and, where
         a marked slice has a condition, ``classification`` (``classification.rate_classes``, and
-        ``calibration_error_before``: the same without the temperature).
+        ``calibration_before`` and ``calibration_error_before``: without the temperature).
     """
     found: dict[str, Any] = {"slices": len(readings.patients)}
     found["patients"] = len(set(readings.patients))
@@ -69,9 +70,11 @@ def summarise(
     if readings.is_known.any():
         truth, score = patient_scores(readings, temperature)
         found["classification"] = rate_classes(truth, score, quantile=quantile, points=points)
-        found["classification"]["calibration_error_before"] = calibration_error(
-            *patient_scores(readings, 1.0)
-        )
+        before = patient_scores(readings, 1.0)
+        found["classification"]["calibration_error_before"] = calibration_error(*before)
+        found["classification"]["calibration_before"] = [
+            asdict(one) for one in calibration_bins(*before) if one.patients
+        ]
     return found
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from osteoscreen.bundle import Bundle
 from osteoscreen.cohort.leakage import check_leakage
 from osteoscreen.cohort.manifest import Case, Manifest, Split
 from osteoscreen.evaluation.baseline import Patients, patients_of, score_baselines
-from osteoscreen.evaluation.calibration import calibration_bins, fit_temperature
+from osteoscreen.evaluation.calibration import fit_temperature
 from osteoscreen.evaluation.classification import (
     CLASSES,
     DISEASED,
@@ -132,10 +132,6 @@ def figures_of(experiment: Experiment) -> dict[str, Any]:
     found["protocol"] = _protocol(experiment.protocol)
     found["runs"] = settings.runs
     if experiment.test.is_known.any():
-        before = patient_scores(experiment.test, 1.0)
-        found["classification"]["calibration_before"] = [
-            asdict(one) for one in calibration_bins(*before) if one.patients
-        ]
         found["classifiers"] = _classifiers(experiment)
         found["groups"] = _groups(experiment.test, settings.classifier.temperature)
     return found

@@ -83,7 +83,10 @@ class Pool:
             raise RunError(
                 f"a training needs marked slices in the train and validation splits, got {sizes}"
             )
-        for name, views in (("train", self.train), ("validation", self.validation)):
+        sides = {"validation": self.validation}
+        if not recipe.pool_grows:
+            sides["train"] = self.train
+        for name, views in sides.items():
             if isinstance(views, ClassifierViews) and len(set(views.conditions)) < len(CONDITIONS):
                 raise RunError(f"a training needs every class in the {name} split, one is missing")
 
