@@ -32,6 +32,7 @@ from osteoscreen.training.recipe import ClassifierRecipe
 from osteoscreen.training.run import LAST, train
 
 BATCHES = 12
+FIGURES = "batch_norm.json"
 
 
 def views_of(manifest: Manifest, split: Split, recipe: ClassifierRecipe) -> ClassifierViews:
@@ -69,7 +70,7 @@ def as_in_training(network: nn.Module) -> nn.Module:
 
 
 def main() -> None:
-    """Print the figures as JSON."""
+    """Write the figures into the run folder, as JSON."""
     manifest, folder = read_manifest(Path(sys.argv[1])), Path(sys.argv[2])
     epochs = int(sys.argv[3]) if len(sys.argv) > 3 else 4
     recipe = read_recipes("small").classifier.model_copy(
@@ -89,7 +90,8 @@ def main() -> None:
     found["statistics of the batch"] = figures(as_in_training(network), test)
     found |= {"test_patients": len(set(test.patients)), "cohort_sha256": manifest.sha256,
               "run": run.record}  # fmt: skip
-    print(json.dumps(found, indent=1))
+    (folder / FIGURES).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    print(folder / FIGURES)
 
 
 if __name__ == "__main__":

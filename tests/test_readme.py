@@ -122,3 +122,21 @@ def test_the_figures_on_calibrated_patients_are_those_of_the_bundle() -> None:
         f"Dice {found['segmentation']['body_dice_score']['mean']:.3f} (vertebral body)",
     ):
         assert figure in page
+
+
+def test_the_figures_of_batch_norm_are_those_that_were_measured() -> None:
+    page = (ROOT / "docs" / "method.md").read_text(encoding="utf-8")
+    found = json.loads((ROOT / "results" / "batch_norm.json").read_text(encoding="utf-8"))
+    for name in ("plain", "re-estimated", "statistics of the batch"):
+        areas = ", ".join(f"{area:.3f}" for area in found[name]["auc"])
+        said = ", ".join(map(str, found[name]["said"]))
+        assert f"| {found[name]['accuracy']:.3f} | {areas} | {said} |" in page
+    assert f"tested on {found['test_patients']} others" in page
+
+
+def test_the_figures_of_the_marks_grid_are_those_that_were_measured() -> None:
+    page = (ROOT / "docs" / "method.md").read_text(encoding="utf-8").replace("\n", " ")
+    found = json.loads((ROOT / "results" / "mark_grid.json").read_text(encoding="utf-8"))["figures"]
+    hard, soft = found["yes or no"], found["share covered"]
+    assert f"Dice index of {hard['dice_mean']:.3f} (mean of {hard['slices']} slices" in page
+    assert f"comes back to {soft['dice_mean']:.3f}." in page
