@@ -2,8 +2,8 @@
 
     python benchmarks/mark_grid.py MANIFEST [BUNDLE]
 
-samples the exact vertebra masks of every second test slice on the bundle's grid, brings them back to
-the image and compares: what a network that makes no error would reach. Prints JSON.
+samples the exact vertebra masks of every second test slice on the bundle's grid, brings them back
+to the image and compares: what a network that makes no error would reach. Prints JSON.
 """
 
 from __future__ import annotations
