@@ -16,7 +16,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import RTStructureSetStorage
 from skimage.draw import polygon2mask
 
-from osteoscreen.dicom.header import read_instance, text
+from osteoscreen.dicom.header import read_header, read_instance, text
 from osteoscreen.dicom.series import CTSeries
 from osteoscreen.errors import GeometryError, InputError, RefusalCode
 
@@ -34,7 +34,8 @@ def is_structure_set(path: Path) -> bool:
     Raises:
         InputError: If the file cannot be read.
     """
-    return bool(read_instance(path).get("SOPClassUID") == RTStructureSetStorage)
+    header = read_header(path, keywords=("SOPClassUID",))
+    return bool(header.get("SOPClassUID") == RTStructureSetStorage)
 
 
 def read_structure_set(path: Path, series: CTSeries) -> NDArray[np.uint8]:

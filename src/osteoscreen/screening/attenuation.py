@@ -24,8 +24,12 @@ def trabecular_hu(
         spacing_mm: Pixel spacing (row, column).
     Returns: HU; nan where less than 100 mm2 is left of the body.
     """
-    inside = ndimage.distance_transform_edt(np.pad(body, 1), sampling=spacing_mm)[1:-1, 1:-1]
-    region = inside > RIM_MM
+    rows, columns = np.flatnonzero(body.any(axis=1)), np.flatnonzero(body.any(axis=0))
+    if not len(rows):
+        return float("nan")
+    box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    depth_mm = ndimage.distance_transform_edt(np.pad(body[box], 1), sampling=spacing_mm)[1:-1, 1:-1]
+    region = depth_mm > RIM_MM
     if region.sum() * spacing_mm[0] * spacing_mm[1] < SMALLEST_REGION_MM2:
         return float("nan")
-    return float(hu[region].mean())
+    return float(hu[box][region].mean())
