@@ -1,4 +1,4 @@
-"""Charts, diagrams and galleries: what is drawn equals what is given."""
+"""Charts: what is drawn equals what is given."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle, Wedge
+from matplotlib.patches import Rectangle
 from numpy.testing import assert_allclose
 from numpy.typing import NDArray
 
-from osteoscreen.findings import CONDITIONS, BoneCondition, Probabilities
+from osteoscreen.findings import BoneCondition
 from osteoscreen.report.charts import (
     Curve,
     Interval,
@@ -27,9 +26,6 @@ from osteoscreen.report.charts import (
     save_figure,
     shares_figure,
 )
-from osteoscreen.report.diagram import Block, Example, Layer, chain_figure, method_figure, u_figure
-from osteoscreen.report.gallery import Look, Marked, looks_figure, marks_figure
-from osteoscreen.report.ring import Ring, rings_figure
 
 
 def _close(found: Any, wanted: Any) -> None:  # noqa: ANN401 - whatever numpy takes
@@ -98,70 +94,3 @@ def test_axes_are_placed_as_asked() -> None:
     figure = new_figure()
     one, other = (plain_axes(figure, (1, 2, number)) for number in (1, 2))
     assert one.get_position().x1 < other.get_position().x0
-
-
-def _probabilities(*values: float) -> Probabilities:
-    return Probabilities(**dict(zip(CONDITIONS, values)))
-
-
-def test_a_grid_of_rings_has_a_ring_a_place_and_says_its_shares() -> None:
-    clear = Ring(_probabilities(0.9, 0.08, 0.02), is_doubtful=False)
-    doubtful = Ring(_probabilities(0.4, 0.35, 0.25), is_doubtful=True)
-    figure = rings_figure({"Normal": [clear, doubtful], "Low": [None, clear]})
-    assert len(figure.axes) == 4
-    wedges = [[p for p in axes.patches if isinstance(p, Wedge)] for axes in figure.axes]
-    assert [len(one) for one in wedges] == [3, 3, 0, 3]
-    spans = [wedge.theta2 - wedge.theta1 for wedge in wedges[1]]
-    _close(spans, 360 * np.array([0.4, 0.35, 0.25]))
-    words = _words(figure)
-    assert "90.0% / 8.0% / 2.0%" in words
-    assert words.count("doubtful") == 1
-    assert words.count("Normal\nbone mass") == 2
-    assert "Normal\nbone mass?" in words
-
-
-def test_the_diagram_of_a_u_has_a_box_a_layer() -> None:
-    encoder, decoder = [Layer(8, 32), Layer(16, 16)], [Layer(16, 32), Layer(8, 64)]
-    (axes,) = u_figure(encoder, decoder, Layer(1, 64)).axes
-    boxes = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
-    assert len(boxes) == 5
-    assert boxes[0].get_height() > boxes[1].get_height() > boxes[2].get_height()
-    assert boxes[0].get_height() == pytest.approx(boxes[-1].get_height())
-
-
-def test_the_chain_says_what_each_part_gives() -> None:
-    blocks = [Block("ROI", "grey", Layer(1, 224), 0), Block("Softmax", "mean", Layer(3, 1), 3)]
-    words = _words(chain_figure(blocks))
-    assert {"ROI", "224×224×1", "Softmax", "3"} <= set(words)
-
-
-def test_the_method_shows_the_slice_and_what_is_said_of_it() -> None:
-    rng = np.random.default_rng(0)
-    hu = rng.normal(50, 20, (64, 64)).astype(np.float32)
-    mark = np.zeros((64, 64), bool)
-    mark[20:40, 20:40] = True
-    example = Example(hu, mark, hu * mark, hu, _probabilities(0.5, 0.3, 0.2))
-    figure = method_figure(example)
-    pictures = [axes.images[0].get_array() for axes in figure.axes if axes.images]
-    assert len(pictures) == 4
-    _close(np.asarray(pictures[1]), mark)
-    shares = [
-        patch.get_height() / 0.9 for patch in figure.axes[0].patches if isinstance(patch, Rectangle)
-    ]
-    _close(shares, (0.5, 0.3, 0.2))
-
-
-def test_galleries_show_each_slice_around_its_mark() -> None:
-    hu = np.zeros((100, 100), np.float32)
-    mark = np.zeros((100, 100), bool)
-    mark[45:55, 40:60] = True
-    marks = marks_figure([Marked(hu, mark, ~mark, "one"), Marked(hu, mark, mark, "two")])
-    assert len(marks.axes) == 8
-    shown = np.asarray(marks.axes[1].images[0].get_array())
-    # 20 wide, and 0.6 of that on either side.
-    assert shown.shape == pytest.approx((44, 44), abs=2)
-    looks = looks_figure([Look(hu, np.zeros_like(mark), hu[:32, :32], "no mark")])
-    assert [np.asarray(axes.images[0].get_array()).shape for axes in looks.axes] == [
-        (100, 100), (32, 32)
-    ]  # fmt: skip
-    assert looks.axes[0].get_title() == "no mark"
