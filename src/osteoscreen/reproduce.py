@@ -251,7 +251,9 @@ def reproduce(
         for name, run in classifiers.items()
     }
     own = bundles.pop(OWN)
-    experiment = read_experiment(own, honest, protocol=training, rivals=bundles, advance=advance)
+    experiment = read_experiment(
+        own, honest, protocol=training, rivals=bundles, keep=folder / "readings", advance=advance
+    )
     for seen in (experiment.test.seen, experiment.protocol.seen):
         check_runs((segmenter, *classifiers.values()), experiment.tuning.seen, seen)
     say("Writing the report")

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from osteoscreen.evaluation.classification import (
 )
 from osteoscreen.evaluation.delong import compare_auc
 from osteoscreen.evaluation.evaluate import measure, summarise_overlaps
+from osteoscreen.evaluation.kept import read_or_keep
 from osteoscreen.evaluation.metrics import (
     BOOTSTRAP_SEED,
     accuracy_score,
@@ -35,7 +37,7 @@ from osteoscreen.evaluation.metrics import (
     told,
 )
 from osteoscreen.evaluation.protocol import ProtocolReadings, read_protocol
-from osteoscreen.evaluation.readings import Readings, Shows, patient_scores, read_cohort
+from osteoscreen.evaluation.readings import Readings, Shows, patient_scores
 from osteoscreen.findings import CONDITIONS
 from osteoscreen.screening.decision import softmax
 
@@ -80,6 +82,7 @@ def read_experiment(
     *,
     protocol: Manifest | None = None,
     rivals: Mapping[str, Bundle] | None = None,
+    keep: Path | None = None,
     advance: Callable[[int], None] | None = None,
 ) -> Experiment:
     """Read everything that an evaluation needs, each slice once.
@@ -89,6 +92,7 @@ def read_experiment(
         manifest: Cohort with a test split.
         protocol: Cohort whose test split is read by the paper's protocol; ``None`` for the other.
         rivals: Bundles whose classifiers are compared on the same marks, by name.
+        keep: Folder in which the readings of a split are kept; ``None`` keeps none.
         advance: Called with the number of slices, or patients of the protocol, just read.
     Raises:
         InputError: If an image or mask cannot be read.
@@ -97,7 +101,7 @@ def read_experiment(
     """
     fitted = Split.CALIBRATION if manifest.of(Split.CALIBRATION) else Split.TRAIN
     tuning, test = (
-        read_cohort(bundle, manifest, split, rivals=rivals, advance=advance)
+        read_or_keep(keep, bundle, manifest, split, rivals=rivals or {}, advance=advance)
         for split in (fitted, Split.TEST)
     )
     check_leakage(tuning.seen, test.seen, (fitted.value, "test"))
