@@ -73,8 +73,8 @@ def keep_readings(readings: Readings, path: Path) -> None:
         "seen_series": np.array(seen.series, dtype=str),
         "seen_images": seen.images,
     }
-    rivals = {f"{RIVAL}{name}": values for name, values in readings.rivals.items()}
-    np.savez_compressed(part, **arrays, **rivals)
+    arrays |= {f"{RIVAL}{name}": values for name, values in readings.rivals.items()}
+    np.savez_compressed(part, **arrays)
     part.replace(path)
 
 
