@@ -55,6 +55,7 @@ def rate_classes(
         "patients": len(y_true),
         **rate_ranking(y_true, y_score),
         **rate_decisions(y_true, y_score.argmax(axis=1)),
+        "weighted_kappa_interval": weighted_kappa_interval(y_true, y_score.argmax(axis=1)),
         "calibration_error": calibration_error(y_true, y_score),
         "calibration_error_interval": bootstrap_interval(
             lambda rows: calibration_error(y_true[rows], y_score[rows]), y_true, _rng()
@@ -134,9 +135,6 @@ def rate_decisions(y_true: NDArray[np.int64], said: NDArray[np.int64]) -> dict[s
     precision, recall = precision_score(y_true, said, **_EACH), recall_score(y_true, said, **_EACH)
     names = [condition.label.lower() for condition in CONDITIONS]
     why = "only one class is there and is said"
-    interval = bootstrap_interval(
-        lambda rows: _kappa(y_true[rows], said[rows], "quadratic"), y_true, _rng()
-    )
     return {
         "precision": {
             condition: told(float(value), f"no case was called {name}")
@@ -148,9 +146,20 @@ def rate_decisions(y_true: NDArray[np.int64], said: NDArray[np.int64]) -> dict[s
         },
         "kappa": told(_kappa(y_true, said), why),
         "weighted_kappa": told(_kappa(y_true, said, "quadratic"), why),
-        "weighted_kappa_interval": f"undefined: {why}" if np.isnan(interval).any() else interval,
         "confusion": confusion_matrix(y_true, said, labels=CLASSES).tolist(),
     }
+
+
+def weighted_kappa_interval(
+    y_true: NDArray[np.int64], said: NDArray[np.int64]
+) -> tuple[float, float] | str:
+    """Return the 95 % interval of the weighted kappa over patients, or why there is none."""
+    interval = bootstrap_interval(
+        lambda rows: _kappa(y_true[rows], said[rows], "quadratic"), y_true, _rng()
+    )
+    if np.isnan(interval).any():
+        return "undefined: only one class is there and is said"
+    return interval
 
 
 def _kappa(y_true: NDArray[np.int64], said: NDArray[np.int64], weights: str | None = None) -> float:

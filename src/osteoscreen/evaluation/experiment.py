@@ -24,6 +24,7 @@ from osteoscreen.evaluation.classification import (
     missing_class,
     rate_decisions,
     rate_ranking,
+    weighted_kappa_interval,
 )
 from osteoscreen.evaluation.delong import compare_auc
 from osteoscreen.evaluation.evaluate import measure, summarise_overlaps
@@ -106,8 +107,7 @@ def read_experiment(
     )
     check_leakage(tuning.seen, test.seen, (fitted.value, "test"))
     temperatures = {OWN: bundle.settings.classifier.temperature}
-    known = tuning.is_known
-    patients = [name for name, keep in zip(tuning.patients, known) if keep]
+    known, patients = tuning.is_known, tuning.known_patients
     is_apart = fitted is Split.CALIBRATION and bool(patients)
     for name, logits in tuning.rivals.items():
         temperatures[name] = (
@@ -189,11 +189,7 @@ def _rate_images(y_true: NDArray[np.int64], y_score: NDArray[np.float64]) -> dic
         "accuracy": accuracy_score(y_true, y_score),
         "auc": {name: told(float(a), why) for name, a, why in zip(CONDITIONS, areas, reasons)},
         "macro_auc": told(float(areas.mean()), " and ".join(filter(None, reasons))),
-        **{
-            name: figure
-            for name, figure in rate_decisions(y_true, y_score.argmax(axis=1)).items()
-            if not name.endswith("interval")
-        },
+        **rate_decisions(y_true, y_score.argmax(axis=1)),
     }
 
 
@@ -229,6 +225,7 @@ def _rate(
         "source": source,
         **rate_ranking(truth, score),
         **rate_decisions(truth, score.argmax(axis=1)),
+        "weighted_kappa_interval": weighted_kappa_interval(truth, score.argmax(axis=1)),
         "delong": _compare(truth == DISEASED, score[:, DISEASED], own[:, DISEASED]),
     }
 

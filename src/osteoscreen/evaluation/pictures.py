@@ -14,7 +14,7 @@ from sklearn.neighbors import NearestNeighbors
 from osteoscreen.bundle import Bundle, BundleSettings
 from osteoscreen.cohort.manifest import Case, Manifest
 from osteoscreen.cohort.slices import LabelledSlice, read_slices
-from osteoscreen.evaluation.experiment import Experiment
+from osteoscreen.evaluation.experiment import OWN, Experiment
 from osteoscreen.evaluation.readings import Readings, patient_scores, to_volume
 from osteoscreen.evaluation.tables import SCORES
 from osteoscreen.findings import CONDITIONS
@@ -70,7 +70,8 @@ def pictures_of(experiment: Experiment, figures: Mapping[str, Any]) -> list[Plot
     """
     made = [*_examples(experiment), *_overlaps(experiment)]
     if len(experiment.protocol.truth):
-        made += [_roc(experiment), _said(experiment)]
+        found = figures["protocol"]["classifiers"][OWN]
+        made += [_roc(experiment, found["auc"]), _said(found["confusion"])]
     if "classification" in figures:
         made += [*_alike(experiment), _rings(experiment)]
         made += [_calibration(figures), _coverage(figures), *_worth(figures)]
@@ -140,7 +141,7 @@ def _overlaps(experiment: Experiment) -> list[Plot]:
     return [Plot("figure_5", title, figure, note)]
 
 
-def _roc(experiment: Experiment) -> Plot:
+def _roc(experiment: Experiment, areas: Mapping[str, Any]) -> Plot:
     truth = experiment.protocol.truth
     score = softmax(experiment.protocol.logits[""])
     curves = {}
@@ -148,19 +149,15 @@ def _roc(experiment: Experiment) -> Plot:
         is_class = truth == index
         if is_class.any() and not is_class.all():
             false_positive, sensitivity, _ = roc_curve(is_class, score[:, index])
-            area = float(np.trapezoid(sensitivity, false_positive))
             curves[condition] = Curve(
-                f"{condition.label} (AUC {area:.4f})", false_positive, sensitivity
+                f"{condition.label} (AUC {areas[condition]:.4f})", false_positive, sensitivity
             )
     note = f"{len(truth):,} augmented images, as the paper counts them."
     return Plot("figure_6", "Figure 6. ROC curves", roc_figure(curves), note)
 
 
-def _said(experiment: Experiment) -> Plot:
-    truth = experiment.protocol.truth
-    said = experiment.protocol.logits[""].argmax(axis=1)
-    counts = np.zeros((len(CONDITIONS), len(CONDITIONS)), np.int64)
-    np.add.at(counts, (truth, said), 1)
+def _said(confusion: Sequence[Sequence[int]]) -> Plot:
+    counts = np.array(confusion, np.int64)
     note = (
         "The paper: of 1,008 images with normal bone mass 879 right, 98.4 % of the wrong ones low."
     )

@@ -97,6 +97,11 @@ class Readings:
         """Which slices have a condition and were classified."""
         return np.isfinite(self.logits).all(axis=1) & (self.truth >= 0)
 
+    @property
+    def known_patients(self) -> list[str]:
+        """Patient of each slice that is known."""
+        return [name for name, is_known in zip(self.patients, self.is_known) if is_known]
+
 
 def read_cohort(
     bundle: Bundle,
@@ -222,5 +227,6 @@ def patient_scores(
     """
     known = readings.is_known
     logits = readings.logits if rival is None else readings.rivals[rival]
-    patients = [name for name, keep in zip(readings.patients, known) if keep]
-    return by_patient(patients, readings.truth[known], softmax(logits[known], temperature))
+    return by_patient(
+        readings.known_patients, readings.truth[known], softmax(logits[known], temperature)
+    )

@@ -327,8 +327,9 @@ def calibrate(settings: BundleSettings, readings: Readings) -> BundleSettings:
     known = readings.is_known
     if not known.any():
         raise RunError("a calibration needs slices in which MS-Net marks a vertebra, got none")
-    patients = [name for name, keep in zip(readings.patients, known) if keep]
-    temperature = fit_temperature(readings.logits[known], readings.truth[known], patients)
+    temperature = fit_temperature(
+        readings.logits[known], readings.truth[known], readings.known_patients
+    )
     truth, score = patient_scores(readings, temperature)
     tuned: dict[str, float] = {
         "temperature": temperature,
