@@ -22,7 +22,7 @@ from bundles import threshold_bundle
 from osteoscreen.bundle import Bundle
 from osteoscreen.dicom.instance import SeriesHeader, derived_uid, write_ct_series
 from osteoscreen.dicom.segmentation import read_segmentation
-from osteoscreen.findings import ScreeningResult
+from osteoscreen.findings import ReservationCode, ScreeningResult
 from osteoscreen.nifti import read_labels
 from osteoscreen.volume import Affine, Volume
 from osteoscreen.workflow import SUMMARY, Row, screen_inputs
@@ -465,9 +465,29 @@ def test_a_name_that_is_no_unicode_is_refused_in_a_readable_row(
     assert "caf\\xe9.nii" in rows[0]["reason"]
 
 
-def test_a_sheared_nifti_is_refused_as_a_tilted_dicom_is(tmp_path: Path, bundle: Bundle) -> None:
+def test_a_tilted_nifti_is_straightened_and_its_marks_lie_on_its_own_grid(
+    tmp_path: Path, bundle: Bundle
+) -> None:
+    straight, leaning = tmp_path / "straight.nii", tmp_path / "leaning.nii"
     affine = np.diag([-1.0, -1, 1, 1]) @ _affine()[:, [2, 1, 0, 3]]
-    affine[1, 2] = 2.0
+    nibabel.save(nibabel.Nifti1Image(_hu().transpose(2, 1, 0), affine), straight)
+    affine[1, 2] = 1.5  # a pixel further to the front with each slice
+    moved = np.stack([np.roll(one, index, axis=0) for index, one in enumerate(_hu())])
+    nibabel.save(nibabel.Nifti1Image(moved.transpose(2, 1, 0), affine), leaning)
+    rows = _run([straight, leaning], tmp_path / "out", bundle)
+    results = [_result(tmp_path / "out", row) for row in rows]
+    codes = [{one.code for one in result.reservations} for result in results]
+    assert ReservationCode.GANTRY_TILT in codes[1] - codes[0]
+    marks = [read_labels(tmp_path / "out" / row["folder"] / "segmentation.nii.gz") for row in rows]
+    for index, (one, other) in enumerate(zip(*marks)):
+        expected, found = np.roll(one, index, axis=0) > 0, other > 0
+        # The networks' grid lies half a pixel elsewhere in the padded stack.
+        assert 2 * (expected & found).sum() > 0.9 * (expected.sum() + found.sum()) > 0
+
+
+def test_a_nifti_that_leans_too_far_is_refused(tmp_path: Path, bundle: Bundle) -> None:
+    affine = np.diag([-1.0, -1, 1, 1]) @ _affine()[:, [2, 1, 0, 3]]
+    affine[1, 2] = 2.6
     file = tmp_path / "tilted.nii"
     nibabel.save(nibabel.Nifti1Image(_hu().transpose(2, 1, 0), affine), file)
     (row,) = _run([file], tmp_path / "out", bundle)

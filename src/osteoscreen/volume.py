@@ -85,9 +85,18 @@ class Volume:
     @property
     def tilt_deg(self) -> float:
         """Angle between the normal of the slice plane and the patient's long axis, 0 to 90."""
-        normal = np.cross(self.affine[:3, 2], self.affine[:3, 1])
-        cosine = abs(normal[2]) / np.linalg.norm(normal)
-        return float(np.degrees(np.arccos(min(cosine, 1.0))))
+        return tilt_deg(self.affine)
+
+
+def tilt_deg(affine: Affine) -> float:
+    """Angle between the normal of the slice plane and the patient's long axis, 0 to 90.
+
+    Args:
+        affine: 4x4, index (slice, row, column, 1) to LPS millimetres.
+    """
+    normal = np.cross(affine[:3, 2], affine[:3, 1])
+    cosine = abs(normal[2]) / np.linalg.norm(normal)
+    return float(np.degrees(np.arccos(min(cosine, 1.0))))
 
 
 def check_hounsfield(hu: NDArray[np.floating]) -> None:
@@ -110,25 +119,62 @@ def check_hounsfield(hu: NDArray[np.floating]) -> None:
         )
 
 
+OUTSIDE_HU = -1024.0
+"""What fills the corners that a straightened stack leaves empty: air on the 12-bit CT scale."""
+
+MAX_SHEAR_DEG = 30.0
+"""Largest tilt of a gantry that is straightened: scanners tilt up to 30 degrees."""
+
+SQUARE_TOLERANCE_DEG = 1.0
+"""As far as a header's rounding may turn an axis; a gantry tilt is several degrees."""
+
+
 @dataclass(frozen=True, eq=False)
 class Reorientation:
-    """An exact change of axes: a permutation, then flips; no value is interpolated.
+    """An exact change of axes: a permutation, flips, then whole-pixel moves; no value is changed.
 
     Args:
         axes: For each axis of the standing volume, the axis of the input that it comes from.
         flips: For each axis of the standing volume, whether it runs against the input's.
+        moves: For each slice, rows and columns by which it moves; none for a square stack.
+        shear_deg: How far the stack leaned from the normal of its slices.
     """
 
     axes: tuple[int, int, int]
     flips: tuple[bool, bool, bool]
+    moves: tuple[tuple[int, int], ...] = ()
+    shear_deg: float = 0.0
 
-    def apply(self, array: NDArray[ScalarT]) -> NDArray[ScalarT]:
-        """Turn an array on the input's grid into one on the standing grid."""
+    def apply(self, array: NDArray[ScalarT], *, outside: float = 0) -> NDArray[ScalarT]:
+        """Turn an array on the input's grid into one on the standing grid.
+
+        Args:
+            array: On the input's grid.
+            outside: Value of what no slice covers once a leaning stack is straight.
+        """
         standing = array.transpose(self.axes)
-        return standing[tuple(slice(None, None, -1 if flip else 1) for flip in self.flips)]
+        standing = standing[tuple(slice(None, None, -1 if flip else 1) for flip in self.flips)]
+        if not self.moves:
+            return standing
+        slices, rows, columns = standing.shape
+        more_rows, more_columns = np.max(self.moves, axis=0)
+        straight = np.full(
+            (slices, rows + more_rows, columns + more_columns), outside, standing.dtype
+        )
+        for plane, moved, (down, right) in zip(standing, straight, self.moves):
+            moved[down : down + rows, right : right + columns] = plane
+        return straight
 
     def undo(self, array: NDArray[ScalarT]) -> NDArray[ScalarT]:
         """Turn an array on the standing grid back into one on the input's grid."""
+        if self.moves:
+            more_rows, more_columns = np.max(self.moves, axis=0)
+            rows, columns = array.shape[1] - more_rows, array.shape[2] - more_columns
+            planes = [
+                plane[down : down + rows, right : right + columns]
+                for plane, (down, right) in zip(array, self.moves)
+            ]
+            array = np.stack(planes)
         unflipped = array[tuple(slice(None, None, -1 if flip else 1) for flip in self.flips)]
         return unflipped.transpose(np.argsort(self.axes))
 
@@ -136,14 +182,17 @@ class Reorientation:
 def stand(volume: Volume) -> tuple[Volume, Reorientation]:
     """Turn a volume so that slices rise to the head, rows run to the back, columns to the left.
 
-    Only whole axes are exchanged and reversed, so no value changes.
+    Whole axes are exchanged and reversed. A stack that leans, as a tilted gantry makes it, is
+    straightened: its slices move by whole pixels until they rise along their normal, to half a
+    pixel. No value changes.
 
     Args:
         volume: CT in HU, axes in any order.
     Returns: The standing volume and the reorientation that leads back to the input's grid.
     Raises:
-        GeometryError: If the axes are not square to each other or cannot be matched to the
-            body's, or the slices of the standing volume are more than 30 degrees away from axial.
+        GeometryError: NEED_AXIAL if the axes cannot be matched to the body's, or the slices of the
+            standing volume are more than 30 degrees away from axial; GANTRY_TILT if rows and
+            columns are not square, or the stack leans by more than 30 degrees.
     """
     directions = volume.affine[:3, :3] / np.linalg.norm(volume.affine[:3, :3], axis=0)
     nearest = np.abs(directions).argmax(axis=0)
@@ -151,10 +200,8 @@ def stand(volume: Volume) -> tuple[Volume, Reorientation]:
         raise GeometryError(
             RefusalCode.NEED_AXIAL, "the volume axes must lie near the body axes, they are oblique"
         )
-    _check_square(directions)
     axes = tuple(int(np.flatnonzero(nearest == body_axis)[0]) for body_axis in (2, 1, 0))
     flips = tuple(bool(directions[body, axis] < 0) for body, axis in zip((2, 1, 0), axes))
-    reorientation = Reorientation((axes[0], axes[1], axes[2]), (flips[0], flips[1], flips[2]))
     affine = volume.affine.copy()
     affine[:, :3] = volume.affine[:, list(axes)]
     for axis, flip in enumerate(flips):
@@ -162,27 +209,58 @@ def stand(volume: Volume) -> tuple[Volume, Reorientation]:
             length = volume.hu.shape[axes[axis]]
             affine[:, 3] += (length - 1) * affine[:, axis]
             affine[:, axis] *= -1
-    standing = Volume(np.asarray(reorientation.apply(volume.hu), dtype=np.float32), affine)
-    if standing.tilt_deg > AXIAL_TOLERANCE_DEG:
+    _check_axial(affine)
+    shear_deg = _shear_deg(affine)
+    moves: tuple[tuple[int, int], ...] = ()
+    if shear_deg > SQUARE_TOLERANCE_DEG:
+        affine, moves = _straighten(affine, volume.hu.shape[axes[0]])
+    reorientation = Reorientation(
+        (axes[0], axes[1], axes[2]), (flips[0], flips[1], flips[2]), moves, shear_deg
+    )
+    hu = reorientation.apply(volume.hu, outside=OUTSIDE_HU)
+    return Volume(np.asarray(hu, dtype=np.float32), affine), reorientation
+
+
+def _check_axial(affine: Affine) -> None:
+    tilt = tilt_deg(affine)
+    if tilt > AXIAL_TOLERANCE_DEG:
         raise GeometryError(
             RefusalCode.NEED_AXIAL,
-            f"slices must be within {AXIAL_TOLERANCE_DEG:g} degrees of axial, "
-            f"got {standing.tilt_deg:.0f}",
+            f"slices must be within {AXIAL_TOLERANCE_DEG:g} degrees of axial, got {tilt:.0f}",
         )
-    return standing, reorientation
 
 
-SQUARE_TOLERANCE_DEG = 1.0
-"""As far as a header's rounding may turn an axis; a gantry tilt is several degrees."""
-
-
-def _check_square(directions: NDArray[np.float64]) -> None:
-    """Refuse a sheared stack: areas and marks would be wrong."""
-    cosines = np.abs(directions.T @ directions - np.eye(3))
-    worst = float(np.degrees(np.arcsin(min(cosines.max(), 1.0))))
-    if worst > SQUARE_TOLERANCE_DEG:
+def _shear_deg(affine: Affine) -> float:
+    """Angle between a stack and the normal of its slices; refuse what no gantry does."""
+    rise, down, right = (affine[:3, axis] / np.linalg.norm(affine[:3, axis]) for axis in range(3))
+    askew = float(np.degrees(np.arcsin(min(abs(float(down @ right)), 1.0))))
+    if askew > SQUARE_TOLERANCE_DEG:
         raise GeometryError(
             RefusalCode.GANTRY_TILT,
-            f"the axes must be square to each other to {SQUARE_TOLERANCE_DEG:g} degree, "
-            f"got {worst:.1f} off",
+            f"rows and columns must be square to each other to {SQUARE_TOLERANCE_DEG:g} degree, "
+            f"got {askew:.1f} off",
         )
+    normal = np.cross(right, down)
+    cosine = float(abs(rise @ normal) / np.linalg.norm(normal))
+    shear = float(np.degrees(np.arccos(min(cosine, 1.0))))
+    if shear > MAX_SHEAR_DEG:
+        raise GeometryError(
+            RefusalCode.GANTRY_TILT,
+            f"a stack may lean by {MAX_SHEAR_DEG:g} degrees from the normal of its slices, "
+            f"got {shear:.1f}",
+        )
+    return shear
+
+
+def _straighten(affine: Affine, slices: int) -> tuple[Affine, tuple[tuple[int, int], ...]]:
+    """Find the whole-pixel moves that let a stack rise along its normal, and its new affine."""
+    rise, down, right = affine[:3, 0], affine[:3, 1], affine[:3, 2]
+    # How many rows and columns each slice lies further on than the one below.
+    drift = np.array([rise @ down / (down @ down), rise @ right / (right @ right)])
+    moves = np.rint(np.arange(slices)[:, None] * drift).astype(int)
+    lowest = moves.min(axis=0)
+    moves -= lowest
+    straight = affine.copy()
+    straight[:3, 0] = rise - drift[0] * down - drift[1] * right
+    straight[:3, 3] += lowest[0] * down + lowest[1] * right
+    return straight, tuple((int(row), int(column)) for row, column in moves)

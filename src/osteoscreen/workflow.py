@@ -267,7 +267,8 @@ def screen_unit(
     read_s = time.perf_counter() - started
     watcher.begin(unit.name, standing.hu.shape[0])
     indices = _input_indices(standing, reorientation)
-    scanned = Scanned(opened.subject, opened.acquisition, opened.reservations, indices)
+    reservations = (*opened.reservations, *_tilt(reorientation))
+    scanned = Scanned(opened.subject, opened.acquisition, reservations, indices)
     screening = screen_volume(standing, scanned, bundle, advance=watcher.advance)
     folder.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
@@ -307,6 +308,15 @@ def _open(unit: Unit, salt: bytes) -> _Opened:
         return _Opened(read_nifti(unit.source), Subject(), Acquisition(), (), None)
     series = read_series(unit.series, salt=salt)
     return _Opened(series.volume, series.subject, series.acquisition, series.reservations, series)
+
+
+def _tilt(reorientation: Reorientation) -> Iterator[Reservation]:
+    if reorientation.moves:
+        text = (
+            f"The gantry was tilted by {reorientation.shear_deg:.1f} degrees; slices were moved by "
+            "whole pixels until the stack stood straight."
+        )
+        yield Reservation(code=ReservationCode.GANTRY_TILT, text=text)
 
 
 def _input_indices(standing: Volume, reorientation: Reorientation) -> tuple[int, ...]:

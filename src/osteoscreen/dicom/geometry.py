@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -36,12 +37,11 @@ ROUNDING_MM = 0.05
 SAME_POSITION_MM = 0.01
 """Slices nearer than this share a position: no scanner reconstructs every 10 micrometres."""
 
+LEAST_PART = 0.5
+"""Share of a stack that must be regular: of less, too much is unknown."""
+
 GAP_STEPS = 1.5
 """A step longer than this many usual ones has room for a missing slice."""
-
-SHEAR_TOLERANCE_DEG = 1.0
-"""Largest angle between the stack and the slice normal; 1 degree shifts a vertebra 27 mm high by
-half a millimetre."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,11 +137,11 @@ def stack_affine(planes: Sequence[Plane], header: Dataset) -> Affine:
     """Place parallel slices, sorted by height, as one regular stack.
 
     Args:
-        planes: Slices of one orientation, from lowest to highest.
+        planes: Slices of one orientation, from lowest to highest, at regular steps.
         header: Of the first slice; its thickness counts where there is no other slice.
     Returns: 4x4, index (slice, row, column, 1) to LPS millimetres.
     Raises:
-        GeometryError: DUPLICATE_SLICES, MISSING_SLICES or GANTRY_TILT; NO_SPACING for a single
+        GeometryError: GANTRY_TILT if the slices lie on no straight line; NO_SPACING for a single
             slice without a thickness.
     """
     first = planes[0]
@@ -155,7 +155,6 @@ def stack_affine(planes: Sequence[Plane], header: Dataset) -> Affine:
             )
         slice_axis = first.normal * thickness
     else:
-        _check_steps(planes)
         slice_axis = (planes[-1].position - first.position) / (len(planes) - 1)
         _check_straight(planes, slice_axis)
     affine = np.eye(4)
@@ -163,10 +162,20 @@ def stack_affine(planes: Sequence[Plane], header: Dataset) -> Affine:
     return affine
 
 
-def _check_steps(planes: Sequence[Plane]) -> None:
-    heights = np.array([plane.position @ planes[0].normal for plane in planes])
+def longest_run(planes: Sequence[Plane]) -> tuple[Sequence[Plane], str]:
+    """Return the longest part of a stack whose steps are regular, and what was left out.
+
+    A missing slice, or a change of step, parts a stack; what lies beyond it is not used.
+
+    Args:
+        planes: Slices of one orientation, from lowest to highest.
+    Returns: The part, and a sentence about the others; empty if there are none.
+    Raises:
+        GeometryError: DUPLICATE_SLICES if two slices share a position, MISSING_SLICES if no part
+            holds half of the slices.
+    """
+    heights = np.array([plane.height_mm for plane in planes])
     steps = np.diff(heights)
-    usual = float(np.median(steps))
     for below, above, step in zip(planes, planes[1:], steps):
         if step < SAME_POSITION_MM:
             raise GeometryError(
@@ -175,34 +184,35 @@ def _check_steps(planes: Sequence[Plane]) -> None:
                 f"{above.source.name} both lie at {below.height_mm:.2f} mm",
                 above.source.parent,
             )
+    if len(planes) < 2:
+        return planes, ""
+    usual = float(np.median(steps))
+    is_odd = np.abs(steps - usual) > max(REGULAR_TOLERANCE * usual, ROUNDING_MM)
+    if not is_odd.any():
+        return planes, ""
+    ends = [0, *(int(at) + 1 for at in np.flatnonzero(is_odd)), len(planes)]
+    first, last = max(pairwise(ends), key=lambda part: part[1] - part[0])
     at = int(np.abs(steps - usual).argmax())
-    if abs(steps[at] - usual) <= max(REGULAR_TOLERANCE * usual, ROUNDING_MM):
-        return
     what = "a gap" if steps[at] > GAP_STEPS * usual else "a step"
-    raise GeometryError(
-        RefusalCode.MISSING_SLICES,
-        f"slice spacing must be regular to 1 %, got {what} of {steps[at]:.2f} mm between "
-        f"{heights[at]:.2f} and {heights[at + 1]:.2f} mm where {usual:.2f} mm is usual",
-        planes[0].source.parent,
-    )
+    where = f"{what} of {steps[at]:.2f} mm between {heights[at]:.2f} and {heights[at + 1]:.2f} mm"
+    if last - first < max(LEAST_PART * len(planes), 2):
+        raise GeometryError(
+            RefusalCode.MISSING_SLICES,
+            f"slice spacing must be regular to 1 % in half of the stack at least, got {where} "
+            f"where {usual:.2f} mm is usual",
+            planes[0].source.parent,
+        )
+    left_out = f"{len(planes) - (last - first)} of {len(planes)} slices"
+    return planes[first:last], f"Slice spacing has {where}: {left_out} beyond it were left out."
 
 
 def _check_straight(planes: Sequence[Plane], slice_axis: NDArray[np.float64]) -> None:
     first = planes[0]
-    step = float(np.linalg.norm(slice_axis))
-    cosine = float(slice_axis @ first.normal) / step
-    angle = float(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
-    if angle > SHEAR_TOLERANCE_DEG:
-        raise GeometryError(
-            RefusalCode.GANTRY_TILT,
-            f"the slices must be stacked along their normal to {SHEAR_TOLERANCE_DEG:g} degree, "
-            f"got {angle:.1f} degrees",
-            first.source.parent,
-        )
     offsets = np.array([plane.position for plane in planes]) - first.position
     offsets -= np.arange(len(planes))[:, None] * slice_axis
     beside = np.linalg.norm(offsets - (offsets @ first.normal)[:, None] * first.normal, axis=1)
     at = int(beside.argmax())
+    step = float(np.linalg.norm(slice_axis))
     if beside[at] > max(REGULAR_TOLERANCE * step, 2 * ROUNDING_MM):
         raise GeometryError(
             RefusalCode.GANTRY_TILT,

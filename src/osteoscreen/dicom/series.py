@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,13 +32,14 @@ from osteoscreen.dicom.geometry import (
     SAME_POSITION_MM,
     Plane,
     check_parallel,
+    longest_run,
     plane_of,
     stack_affine,
 )
 from osteoscreen.dicom.header import is_dicom, numbers, read_header, text, words
 from osteoscreen.dicom.pixels import read_hu
 from osteoscreen.errors import InputError, RefusalCode
-from osteoscreen.findings import Acquisition, Reservation, Subject
+from osteoscreen.findings import Acquisition, Reservation, ReservationCode, Subject
 from osteoscreen.volume import AXIAL_TOLERANCE_DEG, Volume, check_hounsfield
 
 logger = logging.getLogger(__name__)
@@ -209,18 +210,20 @@ def read_series(files: SeriesFiles, *, salt: bytes = b"") -> CTSeries:
     check_one_source(headers)
     planes = [plane_of(header, path) for path, header in headers.items()]
     check_parallel(planes)
-    planes = _without_copies(sorted(planes, key=lambda plane: plane.position @ planes[0].normal))
-    check_unique({plane.source: headers[plane.source] for plane in planes})
-    ordered = tuple(headers[plane.source] for plane in planes)
-    affine = stack_affine(planes, ordered[0])
-    check_adult(ordered[0], planes[0].source)
+    unique = _without_copies(sorted(planes, key=lambda plane: plane.position @ planes[0].normal))
+    check_unique({plane.source: headers[plane.source] for plane in unique})
+    copies = len(planes) - len(unique)
+    run, gap = longest_run(unique)
+    ordered = tuple(headers[plane.source] for plane in run)
+    affine = stack_affine(run, ordered[0])
+    check_adult(ordered[0], run[0].source)
     acquisition = acquisition_of(ordered)
     return CTSeries(
-        volume=Volume(_read_stack(planes), affine),
+        volume=Volume(_read_stack(run), affine),
         acquisition=acquisition,
         subject=subject_of(ordered[0], salt),
         headers=ordered,
-        reservations=reservations_of(ordered, acquisition),
+        reservations=(*reservations_of(ordered, acquisition), *_left_out(copies, gap)),
         has_identifiers=has_identifiers(ordered),
     )
 
@@ -318,6 +321,15 @@ def _without_copies(planes: Sequence[Plane]) -> list[Plane]:
             seen.add(digest)
         kept.append(plane)
     return kept
+
+
+def _left_out(copies: int, gap: str) -> Iterator[Reservation]:
+    """Tell which files of a series were not used."""
+    if copies:
+        text = f"Copies of other files that were left out: {copies}."
+        yield Reservation(code=ReservationCode.COPIES, text=text)
+    if gap:
+        yield Reservation(code=ReservationCode.GAP, text=gap)
 
 
 def _read_stack(planes: Sequence[Plane]) -> NDArray[np.float32]:
