@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from osteoscreen.bundle import load_bundle
-from osteoscreen.dicom.series import find_series, read_series
+from osteoscreen.dicom.discovery import find_series
+from osteoscreen.dicom.series import read_series
 from osteoscreen.evaluation.metrics import overlap
 from osteoscreen.nifti import read_labels, read_nifti
 from osteoscreen.screening.marking import Marks, mark_volume

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from osteoscreen.cohort.manifest import Case, Manifest, Split, read_manifest
 from osteoscreen.cohort.slices import LabelledSlice, read_slices
+from osteoscreen.dicom.discovery import find_series
 from osteoscreen.dicom.header import read_header
 from osteoscreen.dicom.instance import SeriesHeader, write_ct_series
 from osteoscreen.dicom.segmentation import write_segmentation
-from osteoscreen.dicom.series import find_series, read_series
+from osteoscreen.dicom.series import read_series
 from osteoscreen.errors import InputError, ManifestError
 from osteoscreen.nifti import is_nifti, to_ras
 from osteoscreen.phantom import draw_patient, draw_scan, render_slice

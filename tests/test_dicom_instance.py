@@ -12,13 +12,15 @@ import pydicom
 import pytest
 from numpy.testing import assert_array_equal
 
+from osteoscreen.dicom.choice import choose_series
+from osteoscreen.dicom.discovery import find_series
 from osteoscreen.dicom.instance import (
     PixelFormat,
     PrivateElement,
     SeriesHeader,
     write_ct_series,
 )
-from osteoscreen.dicom.series import choose_series, find_series, read_series
+from osteoscreen.dicom.series import read_series
 from osteoscreen.phantom.fleet import MANUFACTURER, SCANNERS
 from osteoscreen.phantom.scanner import Scan, acquire
 from osteoscreen.volume import Affine, Volume
@@ -89,7 +91,7 @@ def test_every_makers_series_is_read_back_with_padding_as_air(name: str, tmp_pat
     files = write_ct_series(Volume(hu, AFFINE), _header(name), tmp_path)
     padding_hu = SCANNERS[name].convention.padding_hu
     assert hu[0, 0, 0] == padding_hu
-    chosen, _ = choose_series(find_series(tmp_path).series)
+    chosen = choose_series(find_series(tmp_path).series).chosen
     assert chosen is not None
     series = read_series(chosen)
     assert_array_equal(series.volume.hu, np.where(hu == padding_hu, AIR_HU, hu))

@@ -37,6 +37,7 @@ from pydicom.uid import (
 )
 
 from osteoscreen.dicom import header as header_module
+from osteoscreen.dicom.discovery import SeriesFiles, find_series
 from osteoscreen.dicom.instance import (
     PixelFormat,
     SeriesHeader,
@@ -45,7 +46,7 @@ from osteoscreen.dicom.instance import (
     write_ct_slices,
 )
 from osteoscreen.dicom.pixels import DECODERS
-from osteoscreen.dicom.series import CTSeries, SeriesFiles, find_series, read_series
+from osteoscreen.dicom.series import CTSeries, read_series
 from osteoscreen.errors import GeometryError, InputError, RefusalCode
 from osteoscreen.findings import ReservationCode
 from osteoscreen.volume import Affine, Volume, stand
@@ -529,9 +530,8 @@ def test_an_impossible_age_is_unknown(changes: dict[str, object], tmp_path: Path
 @pytest.mark.parametrize(
     "changes",
     [
-        {"ImageOrientationPatient": ["0", "1", "0", "0", "0", "-1"]},
+        {"ImageOrientationPatient": ["1", "0.02", "0", "-0.02", "1", "0"]},
         {"PixelSpacing": ["0.7", "0.9"]},
-        {"Rows": 6},
         {"FrameOfReferenceUID": "2.25.99"},
     ],
     ids=lambda changes: next(iter(changes)),
@@ -858,12 +858,10 @@ def test_one_real_slice_reads_the_same_in_every_lossless_syntax() -> None:
     ("folder", "code"),
     [
         ("broken_series/gantrytilting/001", RefusalCode.OUT_OF_POPULATION),
-        ("broken_series/notavolume/001", RefusalCode.DUPLICATE_SLICES),
         ("broken_series/slicecount/001", RefusalCode.NOT_CT),
         ("broken_series/sliceincrement/001", RefusalCode.OUT_OF_POPULATION),
         ("broken_series/sliceincrement/002", RefusalCode.NOT_HU),
         ("philips_tilt/S1000", RefusalCode.DERIVED),
-        ("philips_tilt/S4010", RefusalCode.DERIVED),
     ],
 )
 def test_real_broken_series_are_refused_for_the_right_reason(

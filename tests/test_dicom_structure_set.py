@@ -9,8 +9,9 @@ import pytest
 from numpy.testing import assert_array_equal
 from numpy.typing import NDArray
 
+from osteoscreen.dicom.discovery import find_series
 from osteoscreen.dicom.instance import SeriesHeader, write_ct_series
-from osteoscreen.dicom.series import CTSeries, find_series, read_series
+from osteoscreen.dicom.series import CTSeries, read_series
 from osteoscreen.dicom.structure_set import is_structure_set, read_structure_set
 from osteoscreen.errors import GeometryError, InputError
 from osteoscreen.volume import Volume

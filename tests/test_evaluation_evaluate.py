@@ -18,7 +18,8 @@ from osteoscreen.cohort.manifest import Manifest, Split, read_manifest
 from osteoscreen.cohort.plan import CohortPlan, Preset
 from osteoscreen.cohort.slices import read_slices
 from osteoscreen.cohort.synthetic import write_cohort
-from osteoscreen.dicom.series import find_series, read_series
+from osteoscreen.dicom.discovery import find_series
+from osteoscreen.dicom.series import read_series
 from osteoscreen.evaluation import metrics
 from osteoscreen.evaluation.evaluate import measure, summarise
 from osteoscreen.evaluation.metrics import UndefinedMetricWarning

@@ -14,6 +14,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
+from osteoscreen.dicom.discovery import find_series
 from osteoscreen.dicom.instance import SeriesHeader, write_ct_series
 from osteoscreen.dicom.segmentation import (
     MarkedSlices,
@@ -23,7 +24,7 @@ from osteoscreen.dicom.segmentation import (
     rest_segment,
     write_segmentation,
 )
-from osteoscreen.dicom.series import find_series, read_series
+from osteoscreen.dicom.series import read_series
 from osteoscreen.errors import InputError, RefusalCode
 from osteoscreen.volume import Affine, Volume
 

@@ -19,7 +19,8 @@ from osteoscreen.bundle import load_bundle
 from osteoscreen.cli import app
 from osteoscreen.cohort.manifest import Case, Manifest, Split, read_manifest, write_manifest
 from osteoscreen.cohort.slices import LabelledSlice, read_slices
-from osteoscreen.dicom.series import find_series, read_series
+from osteoscreen.dicom.discovery import find_series
+from osteoscreen.dicom.series import read_series
 from osteoscreen.evaluation import metrics
 from osteoscreen.findings import OWN_DATA_NOTICE, condition_of_t_score
 from osteoscreen.nifti import write_labels

@@ -6,6 +6,8 @@ import csv
 import json
 import logging
 import os
+import shutil
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -24,8 +26,9 @@ from osteoscreen.dicom.instance import SeriesHeader, derived_uid, write_ct_serie
 from osteoscreen.dicom.segmentation import read_segmentation
 from osteoscreen.findings import ReservationCode, ScreeningResult
 from osteoscreen.nifti import read_labels
+from osteoscreen.summary import SUMMARY, Row
 from osteoscreen.volume import Affine, Volume
-from osteoscreen.workflow import SUMMARY, Row, screen_inputs
+from osteoscreen.workflow import screen_inputs
 
 REAL = Path(__file__).parents[2] / "shared" / "real"
 
@@ -232,11 +235,12 @@ def _bad_inputs(home: Path) -> dict[str, tuple[Path, str, str]]:
     truncated = _series(home / "truncated", "T")
     file = truncated / "0002.dcm"
     file.write_bytes(file.read_bytes()[:-3000])
-    gap = _series(home / "gap", "G")
-    (gap / "0001.dcm").unlink()
+    twins = _series(home / "twins", "G")
+    shutil.copy(twins / "0001.dcm", twins / "twin.dcm")
+    _edit(twins / "twin.dcm", lambda one: setattr(one, "SOPInstanceUID", "2.25.77"))
     mixed = _series(home / "mixed", "M")
-    sagittal = [0, 1, 0, 0, 0, -1]
-    _edit(mixed / "0003.dcm", lambda one: setattr(one, "ImageOrientationPatient", sagittal))
+    turned = [1, 0.02, 0, -0.02, 1, 0]
+    _edit(mixed / "0003.dcm", lambda one: setattr(one, "ImageOrientationPatient", turned))
     labels = home / "labels.nii.gz"
     nibabel.save(
         nibabel.Nifti1Image((_hu() > 200).astype(np.uint8), np.diag([1.5, 1.5, 4, 1])), labels
@@ -254,7 +258,7 @@ def _bad_inputs(home: Path) -> dict[str, tuple[Path, str, str]]:
         "mr": (_broken(home / "mr", make_mr), "NOT_CT", "MR"),
         "spacing": (_broken(home / "sp", lambda o: o.pop("PixelSpacing")), "NO_SPACING", "sp"),
         "slope": (_broken(home / "sl", lambda o: o.pop("RescaleSlope")), "NO_HU", "sl"),
-        "gap": (gap, "MISSING_SLICES", "gap"),
+        "twins": (twins, "DUPLICATE_SLICES", "twin"),
         "mixed": (mixed, "MIXED_ORIENTATION", "mixed"),
         "labels": (labels, "NOT_HU", "labels.nii.gz"),
     }
@@ -279,13 +283,50 @@ def test_each_bad_input_is_one_row_and_the_others_are_screened(
     assert not caplog.records
 
 
-def test_a_picture_or_an_archive_is_refused_by_its_name(tmp_path: Path, bundle: Bundle) -> None:
+def test_a_picture_or_what_only_looks_like_an_archive_is_refused(
+    tmp_path: Path, bundle: Bundle
+) -> None:
     picture = _png(tmp_path / "slice.png")
     archive = tmp_path / "study.zip"
     archive.write_bytes(b"PK")
     rows = _run([picture, archive], tmp_path / "out", bundle)
     assert [row["code"] for row in rows] == ["UNSUPPORTED_FORMAT", "UNSUPPORTED_FORMAT"]
     assert "Hounsfield" in rows[0]["reason"]
+
+
+def _zip(path: Path, files: dict[str, Path]) -> Path:
+    with zipfile.ZipFile(path, "w") as made:
+        for name, file in files.items():
+            made.write(file, name)
+    return path
+
+
+def test_a_study_in_an_archive_is_screened_as_the_folder_is(tmp_path: Path, bundle: Bundle) -> None:
+    files = sorted(_series(tmp_path / "ct").iterdir())
+    archive = _zip(tmp_path / "study.zip", {f"ct/{file.name}": file for file in files})
+    rows = _run([tmp_path / "ct", archive], tmp_path / "out", bundle)
+    assert [row["status"] for row in rows] == ["screened", "screened"]
+    folder, zipped = (_result(tmp_path / "out", row) for row in rows)
+    unlike = {"timing_s"}
+    assert folder.model_dump(exclude=unlike) == zipped.model_dump(exclude=unlike)
+    assert rows[0]["folder"] != rows[1]["folder"]
+
+
+def test_what_is_wrong_in_an_archive_is_named_as_it_lies_there(
+    tmp_path: Path, bundle: Bundle
+) -> None:
+    files = sorted(_series(tmp_path / "ct").iterdir())
+    files[1].write_bytes(files[1].read_bytes()[:-3000])
+    (tmp_path / "note.dcm").write_text("no image")
+    entries = {f"ct/{file.name}": file for file in files}
+    entries |= {"../out.dcm": files[0], "note.dcm": tmp_path / "note.dcm"}
+    archive = _zip(tmp_path / "study.zip", entries)
+    rows = _run([archive], tmp_path / "out", bundle)
+    assert {row["code"]: row["reason"].split(": ")[0] for row in rows} == {
+        "UNSAFE_NAME": f"{archive}/../out.dcm",
+        "NOT_DICOM": f"{archive}/note.dcm",
+        "TRUNCATED": f"{archive}/ct/{files[1].name}",
+    }
 
 
 def test_a_bad_file_beside_a_good_series_is_a_row_of_its_own(
@@ -314,6 +355,16 @@ def test_of_a_study_one_series_is_screened_and_the_others_are_skipped(
         [tmp_path / "study"], tmp_path / "o2", bundle, Silent(), series_uid=short.series_uid
     )
     assert next(row for row in asked if row.status == "screened").series == short.series_uid
+
+
+def test_a_study_of_two_patients_is_refused_whole(tmp_path: Path, bundle: Bundle) -> None:
+    study = tmp_path / "study"
+    _series(study / "one", "A")
+    other = replace(_header("B"), study_uid=_header("A").study_uid)
+    write_ct_series(Volume(_hu(), _affine()), other, study / "two")
+    rows = _run([study], tmp_path / "out", bundle)
+    assert [row["code"] for row in rows] == ["MIXED_PATIENTS", "MIXED_PATIENTS"]
+    assert {row["series"] for row in rows} == {_header("A").series_uid, other.series_uid}
 
 
 def test_an_unknown_series_uid_is_refused(tmp_path: Path, bundle: Bundle) -> None:

@@ -16,7 +16,7 @@ from osteoscreen.progress import PatientsBar, ScreenBar, StepsBar, new_progress
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from osteoscreen.workflow import Row
+    from osteoscreen.summary import Row
 
 REFUSED = 3
 """Exit status when at least one input was refused or failed; the others are done."""

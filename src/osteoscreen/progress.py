@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from osteoscreen.workflow import Row
+    from osteoscreen.summary import Row
 
 
 def new_progress() -> Progress:

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import csv
-import hashlib
 import logging
-import os
 import secrets
 import time
 import traceback
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from osteoscreen import __version__
 from osteoscreen.bundle import Bundle
 from osteoscreen.dicom.segmentation import write_segmentation
-from osteoscreen.dicom.series import CTSeries, SeriesFiles, choose_series, find_series, read_series
+from osteoscreen.dicom.series import CTSeries, read_series
 from osteoscreen.errors import InputError, RefusalCode
 from osteoscreen.findings import (
     Acquisition,
@@ -29,60 +26,18 @@ from osteoscreen.findings import (
     ScreeningResult,
     Subject,
 )
-from osteoscreen.nifti import is_nifti, read_nifti, write_labels
+from osteoscreen.intake import Unit, find_units
+from osteoscreen.nifti import read_nifti, write_labels
 from osteoscreen.report.figures import MAX_PANELS, OverlayPanel, draw_overlay, draw_ring
 from osteoscreen.report.page import render_html
 from osteoscreen.screening.screen import Scanned, Screening, screen_volume
+from osteoscreen.summary import SUMMARY, Row, shown, write_summary
 from osteoscreen.volume import Reorientation, Volume, stand
 
 logger = logging.getLogger(__name__)
 
-SUMMARY = "summary.csv"
-UNREADABLE_SUFFIXES = {
-    ".png": "a picture carries no Hounsfield units; give DICOM or NIfTI",
-    ".jpg": "a picture carries no Hounsfield units; give DICOM or NIfTI",
-    ".jpeg": "a picture carries no Hounsfield units; give DICOM or NIfTI",
-    ".zip": "archives are not read by this version; unpack it and give the folder",
-    ".nrrd": "NRRD is not read by this version; convert it to NIfTI",
-    ".mha": "MHA is not read by this version; convert it to NIfTI",
-    ".mhd": "MHD is not read by this version; convert it to NIfTI",
-}
-
 REFUSED_PANELS = 3
 """Slices shown where no vertebra was marked: enough to see what the scan is of."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One row of ``summary.csv``: a series that was screened, refused, skipped or failed."""
-
-    input: str
-    series: str
-    status: Literal["screened", "refused", "skipped", "failed"]
-    condition: str = ""
-    normal_bone_mass: float | None = None
-    low_bone_mass: float | None = None
-    osteoporosis: float | None = None
-    slices: int | None = None
-    reservations: str = ""
-    code: str = ""
-    reason: str = ""
-    folder: str = ""
-
-
-@dataclass(frozen=True)
-class Unit:
-    """One series, or one volume file, to screen.
-
-    Args:
-        source: What the user gave.
-        name: Safe name of the output folder: a hash.
-        series: The DICOM series; ``None`` for a volume file.
-    """
-
-    source: Path
-    name: str
-    series: SeriesFiles | None = None
 
 
 class Watcher(Protocol):
@@ -120,7 +75,7 @@ def screen_inputs(
     salt = secrets.token_bytes(16)
     rows: list[Row] = []
     for source in inputs:
-        for found in _units(source, series_uid):
+        for found in find_units(source, series_uid):
             row = (
                 found if isinstance(found, Row) else _screen_job(found, out, bundle, watcher, salt)
             )
@@ -130,107 +85,32 @@ def screen_inputs(
     return rows
 
 
-def write_summary(rows: Iterable[Row], path: Path) -> None:
-    """Write the rows as CSV; the file is whole at any time."""
-    part = path.with_suffix(".part")
-    with part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as stream:
-        writer = csv.DictWriter(stream, [field.name for field in fields(Row)])
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)
-    part.replace(path)
-
-
-def _units(source: Path, series_uid: str | None) -> Iterator[Unit | Row]:
-    """Find what to screen in one input; what cannot be is a row already."""
-    try:
-        yield from _find_units(source, series_uid)
-    except InputError as error:
-        yield _refused(source, "", error)
-    except OSError as error:
-        reason = f"the path must be readable, it is not ({type(error).__name__})"
-        yield _refused(source, "", InputError(RefusalCode.NO_INPUT, reason, source))
-
-
-def _find_units(source: Path, series_uid: str | None) -> Iterator[Unit | Row]:
-    if source.is_file() and is_nifti(source):
-        yield Unit(source, _safe_name(source, ""))
-        return
-    if source.is_file() and source.suffix.lower() in UNREADABLE_SUFFIXES:
-        reason = UNREADABLE_SUFFIXES[source.suffix.lower()]
-        raise InputError(RefusalCode.UNSUPPORTED_FORMAT, reason, source)
-    discovery = find_series(source)
-    for problem in discovery.problems:
-        yield _refused(source, "", problem)
-    if series_uid is not None and series_uid not in {one.series_uid for one in discovery.series}:
-        reason = f"the series {series_uid} was asked for, it is not there"
-        raise InputError(RefusalCode.NO_INPUT, reason, source)
-    studies: dict[str, list[SeriesFiles]] = {}
-    for series in discovery.series:
-        studies.setdefault(series.study_uid or series.key, []).append(series)
-    for study in studies.values():
-        yield from _choose(source, study, series_uid)
-
-
-def _choose(source: Path, study: list[SeriesFiles], series_uid: str | None) -> Iterator[Unit | Row]:
-    chosen, skipped = choose_series(study)
-    if series_uid is not None:
-        chosen = next((one for one in study if one.series_uid == series_uid), None)
-        skipped = {one.key: "another series was asked for" for one in study if one is not chosen}
-    if chosen is None and series_uid is None:
-        # Nothing fits: the largest series is read all the same, so that its own refusal is told.
-        chosen = max(study, key=lambda one: len(one.files))
-    for series in study:
-        if series is not chosen:
-            reason = skipped.get(series.key, "another series was chosen")
-            yield Row(_shown(source), series.key, "skipped", reason=reason)
-    if chosen is not None:
-        yield Unit(source, _safe_name(source, chosen.key), chosen)
-
-
-def _safe_name(source: Path, key: str) -> str:
-    """Name a folder by the series, or by the file where one file is the input."""
-    path = os.fsencode(source.resolve()) if source.is_file() else b""
-    return f"series-{hashlib.sha256(key.encode() + path).hexdigest()[:12]}"
-
-
-def _shown(path: Path) -> str:
-    """Write a path so that any terminal and file can hold it."""
-    return os.fsencode(path).decode("utf-8", errors="backslashreplace")
-
-
-def _refused(source: Path, series: str, error: InputError) -> Row:
-    at = error.source if error.source is not None else source
-    reason = f"{_shown(at)}: {error.reason}"
-    return Row(_shown(source), series, "refused", code=error.code, reason=reason)
-
-
 def _screen_job(unit: Unit, out: Path, bundle: Bundle, watcher: Watcher, salt: bytes) -> Row:
-    key = unit.series.key if unit.series else ""
     try:
         screening = screen_unit(unit, out / unit.name, bundle, watcher, salt=salt)
     except InputError as error:
-        return _refused(unit.source, key, error)
+        return unit.refused(error)
     except Exception as error:  # noqa: BLE001 - the door of a job: the others must go on
         # The message may quote a header: only the kind of error and the place are logged.
         frames = "".join(traceback.format_tb(error.__traceback__))
         logger.error("%s failed with %s at\n%s", unit.name, type(error).__name__, frames)
-        reason = f"{_shown(unit.source)}: internal error ({type(error).__name__}), see the log"
-        return Row(_shown(unit.source), key, "failed", code=RefusalCode.FAILED, reason=reason)
-    return _row(unit, key, screening.result)
+        reason = f"{shown(unit.source)}: internal error ({type(error).__name__}), see the log"
+        return Row(shown(unit.source), unit.key, "failed", code=RefusalCode.FAILED, reason=reason)
+    return _row(unit, screening.result)
 
 
-def _row(unit: Unit, key: str, result: ScreeningResult) -> Row:
+def _row(unit: Unit, result: ScreeningResult) -> Row:
     codes = ";".join(one.code for one in result.reservations)
     if result.refusal is not None:
         return Row(
-            _shown(unit.source), key, "refused", reservations=codes, code=result.refusal.code,
-            reason=f"{_shown(unit.source)}: {result.refusal.text}", folder=unit.name,
+            shown(unit.source), unit.key, "refused", reservations=codes, code=result.refusal.code,
+            reason=f"{shown(unit.source)}: {result.refusal.text}", folder=unit.name,
         )  # fmt: skip
     assert result.probabilities is not None
     assert result.condition is not None
     normal, low, osteoporosis = (round(p, 4) for p in result.probabilities.as_tuple())
     return Row(
-        _shown(unit.source), key, "screened", result.condition, normal, low, osteoporosis,
+        shown(unit.source), unit.key, "screened", result.condition, normal, low, osteoporosis,
         len(result.slices), codes, folder=unit.name,
     )  # fmt: skip
 

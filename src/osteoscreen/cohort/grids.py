@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from osteoscreen.cohort.manifest import Case
+from osteoscreen.dicom.choice import choose_series
+from osteoscreen.dicom.discovery import find_series
 from osteoscreen.dicom.header import read_header
-from osteoscreen.dicom.series import choose_series, find_series
 from osteoscreen.errors import InputError
 from osteoscreen.nifti import is_nifti, read_affine, read_shape
 
@@ -96,7 +97,7 @@ def _series_of(image: Path) -> tuple[Path, ...]:
     """Return the files of the series that reading the image will choose."""
     if image.is_file():
         return (image,)
-    chosen, _ = choose_series(find_series(image).series)
+    chosen = choose_series(find_series(image).series).chosen
     return () if chosen is None else tuple(chosen.files)
 
 

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from osteoscreen.cohort.grids import GRID_TOLERANCE_MM
 from osteoscreen.cohort.manifest import Case, Manifest
 from osteoscreen.cohort.mask_labels import MaskLabel, Part
+from osteoscreen.dicom.choice import choose_series
+from osteoscreen.dicom.discovery import find_series
 from osteoscreen.dicom.segmentation import MarkedSlices, read_segmentation
-from osteoscreen.dicom.series import CTSeries, choose_series, find_series, read_series
+from osteoscreen.dicom.series import CTSeries, read_series
 from osteoscreen.dicom.structure_set import is_structure_set, read_structure_set
 from osteoscreen.errors import ManifestError
 from osteoscreen.nifti import is_nifti, read_affine, read_labels, read_nifti
@@ -130,7 +132,7 @@ def _lay_volume(mask: Path, standing: Volume, case_id: str) -> NDArray[np.uint8]
 
 
 def _read_series(image: Path, case_id: str) -> CTSeries:
-    chosen, _ = choose_series(find_series(image).series)
+    chosen = choose_series(find_series(image).series).chosen
     if chosen is None:
         raise ManifestError(f"case_id {case_id}: image {image} holds no CT series")
     return read_series(chosen)

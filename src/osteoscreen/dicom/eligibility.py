@@ -42,6 +42,25 @@ NOT_A_SLICE = frozenset(
 """Words of ImageType (PS3.3 section C.8.2.1.1.1 and vendors' values) that name a projection, a
 reformat or a picture. DERIVED alone names none: anonymised and compressed slices carry it."""
 
+NOT_CONVENTIONAL = frozenset(
+    {
+        "EFFZ",
+        "IODINE",
+        "MONOENERGETIC",
+        "VIRTUALMONOENERGETIC",
+        "VIRTUAL",
+        "VMI",
+        "VNC",
+        "VUE",
+        "WATER",
+        "Z",
+        "ZEFF",
+    }
+)
+"""Words of ImageType (PS3.3 section C.8.15.2.1.1 and vendors' values) that name an image computed
+from several energies: its values are no attenuation at a tube voltage. A blend like that of a
+conventional scan carries none of them."""
+
 MULTI_FRAME_CLASSES = (EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
 CT_CLASSES = (CTImageStorage, *MULTI_FRAME_CLASSES)
 
@@ -55,6 +74,13 @@ def check_slice(header: Dataset, source: Path) -> None:
     if named:
         raise InputError(
             RefusalCode.DERIVED, f"the image type must be a CT slice, got {named[0]}", source
+        )
+    named = derived_words(words(header, "ImageType"))
+    if named:
+        raise InputError(
+            RefusalCode.NOT_CONVENTIONAL,
+            f"the image must be a conventional CT of one tube voltage, got {named[0]}",
+            source,
         )
     sop_class = text(header, "SOPClassUID") or ""
     if sop_class in MULTI_FRAME_CLASSES or (number(header, "NumberOfFrames") or 1) > 1:
@@ -74,6 +100,11 @@ def check_slice(header: Dataset, source: Path) -> None:
 def projection_words(image_type: Iterable[str]) -> list[str]:
     """The values of ImageType that name a projection, a reformat or a picture."""
     return [value for value in image_type if NOT_A_SLICE & set(re.split(r"[^A-Z]+", value))]
+
+
+def derived_words(image_type: Iterable[str]) -> list[str]:
+    """The values of ImageType that name an image computed from several energies."""
+    return [value for value in image_type if NOT_CONVENTIONAL & set(re.split(r"[^A-Z]+", value))]
 
 
 def check_one_source(headers: Mapping[Path, Dataset]) -> None:

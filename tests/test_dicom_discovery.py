@@ -9,8 +9,9 @@ import pydicom
 import pytest
 from pydicom.uid import MediaStorageDirectoryStorage, SecondaryCaptureImageStorage
 
+from osteoscreen.dicom.choice import choose_series
+from osteoscreen.dicom.discovery import find_series
 from osteoscreen.dicom.instance import SeriesHeader, write_ct_series
-from osteoscreen.dicom.series import SeriesFiles, choose_series, find_series
 from osteoscreen.errors import InputError, RefusalCode
 from osteoscreen.volume import Affine, Volume
 
@@ -42,7 +43,10 @@ def _edit(files: tuple[Path, ...], **changes: object) -> None:
     for file in files:
         instance = pydicom.dcmread(file)
         for keyword, value in changes.items():
-            setattr(instance, keyword, value)
+            if value is None:
+                delattr(instance, keyword)
+            else:
+                setattr(instance, keyword, value)
         instance.save_as(file)
 
 
@@ -162,84 +166,113 @@ def test_a_file_that_cannot_be_opened_is_a_problem(tmp_path: Path) -> None:
     assert "must be readable" in problem.reason
 
 
-def test_a_dicomdir_is_ignored(tmp_path: Path) -> None:
+def test_a_dicomdir_stands_for_its_folder(tmp_path: Path) -> None:
     files = _write(tmp_path)
     instance = pydicom.dcmread(files[0])
     instance.file_meta.MediaStorageSOPClassUID = MediaStorageDirectoryStorage
     instance.save_as(tmp_path / "DICOMDIR")
     assert find_series(tmp_path).series[0].files == files
+    assert find_series(tmp_path / "DICOMDIR").series[0].files == files
+
+
+def test_a_dicomdir_alone_holds_nothing(tmp_path: Path) -> None:
+    (file, *others) = _write(tmp_path)
+    _edit((file,), SOPInstanceUID="2.25.9")
+    instance = pydicom.dcmread(file)
+    instance.file_meta.MediaStorageSOPClassUID = MediaStorageDirectoryStorage
+    instance.save_as(tmp_path / "DICOMDIR")
+    for one in (file, *others):
+        one.unlink()
     with pytest.raises(InputError, match="got none"):
         find_series(tmp_path / "DICOMDIR")
 
 
-def _series(
-    uid: str,
-    count: int,
-    *,
-    modality: str = "CT",
-    image_type: tuple[str, ...] = ("ORIGINAL", "PRIMARY", "AXIAL"),
-    is_axial: bool = True,
-) -> SeriesFiles:
-    return SeriesFiles(
-        series_uid=uid,
-        study_uid="2.25.1",
-        modality=modality,
-        description="",
-        files=tuple(Path(f"{uid}-{index}") for index in range(count)),
-        image_types=(image_type,),
-        is_axial=is_axial,
+def test_a_localizer_within_a_series_is_a_stack_of_its_own(tmp_path: Path) -> None:
+    files = _write(tmp_path, slices=4)
+    _edit(files[3:], ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
+    large, small = sorted(find_series(tmp_path).series, key=lambda one: one.part)
+    assert (large.files, small.files) == (files[:3], files[3:])
+    assert (large.key, small.key) == ("2.25.10", "2.25.10 part 2")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"ImageOrientationPatient": [1, 0, 0, 0, 0, -1]},
+        {"ImageOrientationPatient": None},
+        {"Rows": 5, "Columns": 4},
+        {"SOPClassUID": SecondaryCaptureImageStorage},
+    ],
+)
+def test_slices_of_another_kind_are_a_stack_of_their_own(
+    changes: dict[str, object], tmp_path: Path
+) -> None:
+    files = _write(tmp_path, slices=5)
+    _edit(files[3:], **changes)
+    assert {one.files for one in find_series(tmp_path).series} == {files[:3], files[3:]}
+
+
+@pytest.mark.parametrize(
+    ("keyword", "values"),
+    [
+        ("ConvolutionKernel", ("B30f", "B70f")),
+        ("AcquisitionNumber", (1, 2)),
+        ("ImageType", (["ORIGINAL", "PRIMARY", "AXIAL"], ["DERIVED", "SECONDARY", "AXIAL"])),
+        ("SliceThickness", (1, 2)),
+        ("KVP", (80, 120)),
+    ],
+)
+def test_two_reconstructions_at_one_place_are_two_stacks(
+    keyword: str, values: tuple[object, object], tmp_path: Path
+) -> None:
+    halves = _write(tmp_path / "a"), _write(tmp_path / "b")
+    for files, value, letter in zip(halves, values, "12"):
+        _edit(files, **{keyword: value})
+        for index, file in enumerate(files):
+            _edit((file,), SOPInstanceUID=f"2.25.{letter}{index}")
+    found = find_series(tmp_path).series
+    assert [one.files for one in found] == [*halves]
+    assert [one.part for one in found] == [0, 1]
+
+
+def test_what_nothing_tells_apart_stays_one_stack(tmp_path: Path) -> None:
+    _write(tmp_path / "a")
+    for index, file in enumerate(_write(tmp_path / "b")):
+        _edit((file,), SOPInstanceUID=f"2.25.9{index}")
+    (series,) = find_series(tmp_path).series
+    assert len(series.files) == 6
+
+
+def test_copies_do_not_part_a_series(tmp_path: Path) -> None:
+    _write(tmp_path / "a")
+    _write(tmp_path / "b")
+    (series,) = find_series(tmp_path).series
+    assert len(series.files) == 6
+
+
+def test_a_series_is_described_by_its_headers(tmp_path: Path) -> None:
+    files = _write(tmp_path)
+    _edit(
+        files,
+        ConvolutionKernel="B30f",
+        BodyPartExamined="ABDOMEN",
+        SliceThickness=2.5,
+        ContrastBolusAgent="agent",
     )
-
-
-def test_the_axial_series_with_most_slices_is_chosen() -> None:
-    thin, thick, coronal = _series("1", 200), _series("2", 40), _series("3", 400, is_axial=False)
-    chosen, skipped = choose_series([coronal, thick, thin])
-    assert chosen is thin
-    assert skipped == {
-        "2": "another series was chosen: 200 original axial slices; "
-        "this one has 40 original axial slices",
-        "3": "another series was chosen: 200 original axial slices; "
-        "this one has 400 original non-axial slices",
-    }
-
-
-def test_original_slices_are_preferred_to_derived_ones() -> None:
-    original = _series("1", 40)
-    derived = _series("2", 80, image_type=("DERIVED", "SECONDARY", "AXIAL"))
-    chosen, skipped = choose_series([derived, original])
-    assert chosen is original
-    assert "80 derived axial slices" in skipped["2"]
-
-
-def test_the_choice_does_not_depend_on_the_order() -> None:
-    found = [_series("1", 40), _series("2", 40), _series("3", 39)]
-    first, _ = choose_series(found)
-    last, _ = choose_series(found[::-1])
-    assert first is last
-
-
-def test_only_ct_slices_are_chosen() -> None:
-    found = [
-        _series("1", 10, modality="MR"),
-        _series("2", 10, modality=""),
-        _series("3", 1, image_type=("ORIGINAL", "PRIMARY", "LOCALIZER")),
-        _series("4", 10, image_type=("DERIVED", "SECONDARY", "MIP")),
-    ]
-    chosen, skipped = choose_series(found)
-    assert chosen is None
-    assert skipped == {
-        "1": "modality MR, not CT",
-        "2": "modality unknown, not CT",
-        "3": "image type LOCALIZER, not CT slices",
-        "4": "image type MIP, not CT slices",
-    }
+    (series,) = find_series(tmp_path).series
+    assert series.kernel == "B30f"
+    assert series.body_part == "ABDOMEN"
+    assert series.thickness_mm == 2.5
+    assert series.has_contrast
+    assert series.length_mm == pytest.approx(5)
+    assert series.patients == ("1",)
 
 
 def test_a_capture_that_calls_itself_ct_is_skipped(tmp_path: Path) -> None:
     _edit(_write(tmp_path), SOPClassUID=SecondaryCaptureImageStorage)
-    chosen, skipped = choose_series(find_series(tmp_path).series)
-    assert chosen is None
-    assert skipped == {"2.25.10": "Secondary Capture Image Storage, not CT slices"}
+    choice = choose_series(find_series(tmp_path).series)
+    assert choice.chosen is None
+    assert choice.skipped == {"2.25.10": "Secondary Capture Image Storage, not CT slices"}
 
 
 def test_the_orientation_on_disk_decides_what_is_axial(tmp_path: Path) -> None:
@@ -250,8 +283,7 @@ def test_the_orientation_on_disk_decides_what_is_axial(tmp_path: Path) -> None:
     write_ct_series(Volume(np.zeros((9, 4, 5), np.float32), CORONAL), header, tmp_path / "coronal")
     found = find_series(tmp_path).series
     assert [one.is_axial for one in found] == [True, False]
-    chosen, _ = choose_series(found)
-    assert chosen is found[0]
+    assert choose_series(found).chosen is found[0]
 
 
 def test_without_an_orientation_a_series_is_not_axial(tmp_path: Path) -> None:

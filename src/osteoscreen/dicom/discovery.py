@@ -1,0 +1,314 @@
+"""What lies on disk: DICOM files grouped into stacks, known by their headers only.
+
+A series is one stack of parallel slices in most studies. Some hold more: a localizer, a reformat,
+two reconstructions or two passes over the same place. Such a series is parted into its stacks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.uid import MediaStorageDirectoryStorage
+
+from osteoscreen.dicom.eligibility import projection_words
+from osteoscreen.dicom.geometry import SAME_POSITION_MM
+from osteoscreen.dicom.header import is_dicom, number, numbers, read_header, text, words
+from osteoscreen.errors import InputError, RefusalCode
+from osteoscreen.volume import AXIAL_TOLERANCE_DEG
+
+logger = logging.getLogger(__name__)
+
+GROUPING_KEYWORDS = (
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "FrameOfReferenceUID",
+    "PatientID",
+    "Modality",
+    "SeriesDescription",
+    "BodyPartExamined",
+    "ImageType",
+    "ImageOrientationPatient",
+    "ImagePositionPatient",
+    "AcquisitionNumber",
+    "ConvolutionKernel",
+    "ContrastBolusAgent",
+    "KVP",
+    "SliceThickness",
+    "Rows",
+    "Columns",
+)
+
+
+@dataclass(frozen=True)
+class SeriesFiles:
+    """One stack of a series found on disk, known by its headers only.
+
+    Args:
+        series_uid: Series Instance UID; empty where the files have none.
+        study_uid: Study Instance UID; empty where the files have none.
+        modality: Modality of the first file, such as "CT".
+        description: Series description; may be empty.
+        files: Its files, sorted by path.
+        part: Number of the stack within its series, the largest one being 0.
+        patients: The different Patient IDs.
+        image_types: The different values of ImageType, in upper case.
+        sop_classes: The different SOP Class UIDs.
+        is_axial: Whether the first slice with an orientation is within 30 degrees of axial.
+        body_part: Body Part Examined, in upper case; may be empty.
+        kernel: Convolution kernel of the first slice; may be empty.
+        thickness_mm: Slice thickness of the first slice; ``None`` where it is not told.
+        has_contrast: Whether a contrast agent is recorded on any slice.
+        length_mm: Distance of the outermost slices along their normal; 0 where it is not told.
+    """
+
+    series_uid: str
+    study_uid: str
+    modality: str
+    description: str
+    files: tuple[Path, ...]
+    part: int = 0
+    patients: tuple[str, ...] = ()
+    image_types: tuple[tuple[str, ...], ...] = ()
+    sop_classes: tuple[str, ...] = ()
+    is_axial: bool = True
+    body_part: str = ""
+    kernel: str = ""
+    thickness_mm: float | None = None
+    has_contrast: bool = False
+    length_mm: float = 0.0
+
+    @property
+    def key(self) -> str:
+        """The series UID and the part, or a hash of the files' paths where there is no UID."""
+        if self.series_uid:
+            return f"{self.series_uid} part {self.part + 1}" if self.part else self.series_uid
+        paths = b"\n".join(os.fsencode(path.resolve()) for path in self.files)
+        return hashlib.sha256(paths).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Discovery:
+    """What a path holds: series, and files that look like DICOM but cannot be read."""
+
+    series: tuple[SeriesFiles, ...]
+    problems: tuple[InputError, ...]
+
+
+Found = tuple[Path, Dataset]
+
+
+def find_series(path: Path) -> Discovery:
+    """Group the DICOM files of a path into series and their stacks, from headers only.
+
+    Args:
+        path: A file, or a folder that is searched with all its subfolders. Files without a DICOM
+            preamble are ignored unless they end in ``.dcm``. A DICOMDIR stands for the folder it
+            lies in; what it lists is never followed.
+    Returns: The stacks, sorted by their first file, and a problem for each unreadable file.
+    Raises:
+        InputError: NO_INPUT if the path does not exist or holds nothing DICOM, NOT_DICOM if it is
+            one file without the DICOM preamble; what ``read_header`` raises for one file.
+    """
+    if not path.exists():
+        raise InputError(RefusalCode.NO_INPUT, "the path must exist, it does not", path)
+    found: list[Found] = []
+    problems: list[InputError] = []
+    if path.is_file():
+        header = _grouping_header(path)
+        if _is_directory(header):
+            path = path.parent
+        else:
+            found.append((path, header))
+    for file in sorted(one for one in path.rglob("*") if one.is_file()):
+        try:
+            if is_dicom(file) or file.suffix.lower() == ".dcm":
+                found.append((file, _grouping_header(file)))
+            else:
+                logger.debug("ignored %s: no DICOM preamble", file)
+        except InputError as problem:
+            problems.append(problem)
+    series = _group(found)
+    if not series and not problems:
+        raise InputError(RefusalCode.NO_INPUT, "the path must hold DICOM images, got none", path)
+    return Discovery(series, tuple(problems))
+
+
+def _grouping_header(path: Path) -> Dataset:
+    """Read what tells series apart; a header that breaks off before that is refused."""
+    header = read_header(path, keywords=GROUPING_KEYWORDS)
+    is_cut = "Rows" not in header and "StudyInstanceUID" not in header
+    if not _is_directory(header) and ("Modality" not in header or is_cut):
+        raise InputError(
+            RefusalCode.TRUNCATED, "the DICOM header must be complete, it breaks off", path
+        )
+    return header
+
+
+def _is_directory(header: Dataset) -> bool:
+    return bool(header.file_meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage)
+
+
+def _group(found: Iterable[Found]) -> tuple[SeriesFiles, ...]:
+    """Group by study and series; files without these also by folder and frame of reference."""
+    groups: dict[tuple[str, ...], list[Found]] = {}
+    for path, header in found:
+        if _is_directory(header):
+            logger.debug("ignored %s: a DICOMDIR", path)
+            continue
+        study, series = text(header, "StudyInstanceUID"), text(header, "SeriesInstanceUID")
+        key: tuple[str, ...] = (study or "", series or "")
+        if not study or not series:
+            key += (str(path.parent), text(header, "FrameOfReferenceUID") or "")
+        groups.setdefault(key, []).append((path, header))
+    stacks = [
+        replace(_series_files(key[0], key[1], stack), part=part)
+        for key, group in groups.items()
+        for part, stack in enumerate(_stacks(group))
+    ]
+    return tuple(sorted(stacks, key=lambda one: one.files[0]))
+
+
+def _stacks(group: list[Found]) -> list[list[Found]]:
+    """Part a series into its stacks, the largest first."""
+    if len(group) == 1:
+        return [group]
+    stacks = [
+        stack
+        for alike in _parted(group, _kind)
+        for parallel in _parted_by_direction(alike)
+        for stack in _parted_where_slices_collide(parallel)
+    ]
+    return sorted(stacks, key=len, reverse=True)
+
+
+def _parted(group: Iterable[Found], of: Callable[[Dataset], Hashable]) -> list[list[Found]]:
+    parts: dict[Hashable, list[Found]] = {}
+    for path, header in group:
+        parts.setdefault(of(header), []).append((path, header))
+    return list(parts.values())
+
+
+def _kind(header: Dataset) -> Hashable:
+    """What slices of one stack share besides their direction: they are of one class and matrix."""
+    return (
+        text(header, "SOPClassUID"),
+        bool(projection_words(words(header, "ImageType"))),
+        number(header, "Rows"),
+        number(header, "Columns"),
+    )
+
+
+OTHER_DIRECTION = 0.05
+"""Direction cosines further apart than this, 3 degrees, are of another stack; what is nearer is a
+stack that does not agree with itself, and is refused as such when it is read."""
+
+
+def _parted_by_direction(group: list[Found]) -> list[list[Found]]:
+    parts: list[tuple[NDArray[np.float64] | None, list[Found]]] = []
+    for path, header in group:
+        found = numbers(header, "ImageOrientationPatient", 6)
+        cosines = None if found is None else np.array(found)
+        for known, part in parts:
+            if _is_near(known, cosines):
+                part.append((path, header))
+                break
+        else:
+            parts.append((cosines, [(path, header)]))
+    return [part for _, part in parts]
+
+
+def _is_near(one: NDArray[np.float64] | None, other: NDArray[np.float64] | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return bool(np.abs(one - other).max() <= OTHER_DIRECTION)
+
+
+TELLING_APART: tuple[Callable[[Dataset], Hashable], ...] = (
+    lambda header: text(header, "ConvolutionKernel"),
+    lambda header: number(header, "AcquisitionNumber"),
+    lambda header: words(header, "ImageType"),
+    lambda header: number(header, "SliceThickness"),
+    lambda header: number(header, "KVP"),
+)
+"""What tells two reconstructions or two passes apart, in the order in which it is asked."""
+
+
+def _parted_where_slices_collide(group: list[Found]) -> list[list[Found]]:
+    """Part slices that share a place by what tells them apart; as they are where nothing does."""
+    if not _collides(group):
+        return [group]
+    for of in TELLING_APART:
+        parts = _parted(group, of)
+        if len(parts) > 1 and not any(_collides(part) for part in parts):
+            return parts
+    return [group]
+
+
+def _collides(group: Sequence[Found]) -> bool:
+    """Whether two different slices lie at one place; copies of one do not count."""
+    unique = {text(header, "SOPInstanceUID") or path: header for path, header in group}
+    heights = _heights(list(unique.values()))
+    return bool((np.diff(np.sort(heights)) < SAME_POSITION_MM).any())
+
+
+def _heights(headers: Sequence[Dataset]) -> NDArray[np.float64]:
+    """Positions along the normal of the first slice, mm, of the slices that tell theirs."""
+    cosines = next(
+        (
+            found
+            for header in headers
+            if (found := numbers(header, "ImageOrientationPatient", 6)) is not None
+        ),
+        None,
+    )
+    if cosines is None:
+        return np.zeros(0)
+    normal = np.cross(cosines[:3], cosines[3:])
+    positions = (numbers(header, "ImagePositionPatient", 3) for header in headers)
+    return np.array([np.dot(place, normal) for place in positions if place is not None])
+
+
+def _series_files(study: str, series: str, group: list[Found]) -> SeriesFiles:
+    headers = [header for _, header in group]
+    first = headers[0]
+    heights = _heights(headers)
+    return SeriesFiles(
+        series_uid=series,
+        study_uid=study,
+        modality=text(first, "Modality") or "",
+        description=text(first, "SeriesDescription") or "",
+        files=tuple(path for path, _ in group),
+        patients=tuple(sorted({text(header, "PatientID") or "" for header in headers})),
+        image_types=tuple(sorted({words(header, "ImageType") for header in headers})),
+        sop_classes=tuple(sorted({text(header, "SOPClassUID") or "" for header in headers})),
+        is_axial=_is_axial(headers),
+        body_part=(text(first, "BodyPartExamined") or "").upper(),
+        kernel=text(first, "ConvolutionKernel") or "",
+        thickness_mm=number(first, "SliceThickness"),
+        has_contrast=any(_names_an_agent(header) for header in headers),
+        length_mm=float(np.ptp(heights)) if len(heights) else 0.0,
+    )
+
+
+def _names_an_agent(header: Dataset) -> bool:
+    return (text(header, "ContrastBolusAgent") or "NONE").upper() != "NONE"
+
+
+def _is_axial(headers: Iterable[Dataset]) -> bool:
+    for header in headers:
+        cosines = numbers(header, "ImageOrientationPatient", 6)
+        if cosines is not None:
+            normal = np.cross(cosines[:3], cosines[3:])
+            limit = np.cos(np.radians(AXIAL_TOLERANCE_DEG))
+            return bool(abs(normal[2]) >= limit * np.linalg.norm(normal))
+    return False
