@@ -27,7 +27,7 @@ from osteoscreen.evaluation.readings import Readings, read_cohort
 from osteoscreen.findings import CONDITIONS
 from osteoscreen.screening.marking import mark_volume
 from osteoscreen.screening.roi import RoiSettings, cut_roi
-from osteoscreen.screening.screen import choose_slices, roi_logits
+from osteoscreen.screening.slices import choose_slices, roi_logits
 from osteoscreen.volume import Volume, stand
 
 

@@ -14,19 +14,25 @@ from osteoscreen.errors import GeometryError, InputError, OsteoscreenError, Refu
 from osteoscreen.findings import (
     CONDITIONS,
     SCHEMA,
+    Abstention,
     BoneCondition,
+    Certainty,
     Probabilities,
     Refusal,
+    Reservation,
+    ReservationCode,
     ScreeningResult,
 )
 
 GOOD: dict[str, Any] = {
     "status": "screened",
     "condition": BoneCondition.LOW,
+    "certainty": Certainty.CLEAR,
     "probabilities": Probabilities(normal_bone_mass=0.2, low_bone_mass=0.5, osteoporosis=0.3),
     "advice": "advice",
     "software": "osteoscreen",
 }
+DOUBT = Reservation(code=ReservationCode.DOUBTFUL, text="doubt")
 REFUSED: dict[str, Any] = {
     "status": "refused",
     "refusal": Refusal(code=RefusalCode.NO_LUMBAR, text="nothing was marked"),
@@ -48,8 +54,16 @@ def test_a_result_goes_to_json_and_back() -> None:
         (GOOD, {"condition": BoneCondition.NORMAL}, "highest probability"),
         (GOOD, {"probabilities": None}, "needs probabilities"),
         (GOOD, {"advice": None}, "needs probabilities"),
+        (GOOD, {"certainty": None}, "needs probabilities"),
+        (GOOD, {"certainty": Certainty.DOUBTFUL}, "needs the reservation DOUBTFUL"),
+        (GOOD, {"reservations": (DOUBT,)}, "needs the reservation DOUBTFUL"),
+        (GOOD, {"condition": None}, "highest probability, or none"),
+        (GOOD, {"certainty": Certainty.ABSTAINED, "condition": None}, "needs its reason"),
+        (GOOD, {"abstention": Abstention.ANY_CLASS}, "needs its reason"),
+        (GOOD, {"prediction_set": (BoneCondition.LOW, BoneCondition.NORMAL)}, "one class"),
+        (REFUSED, {"certainty": Certainty.CLEAR}, "no condition or probability"),
         (GOOD, {"refusal": REFUSED["refusal"]}, "no refusal"),
-        (GOOD, {"prediction_set": (BoneCondition.NORMAL,)}, "must hold the condition"),
+        (GOOD, {"prediction_set": (BoneCondition.NORMAL,)}, "must hold the leading class"),
         (REFUSED, {"refusal": None}, "needs a refusal"),
         (REFUSED, {"probabilities": GOOD["probabilities"]}, "no condition or probability"),
         (REFUSED, {"condition": BoneCondition.LOW}, "no condition or probability"),

@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle, Wedge
 from matplotlib.text import Text
 from numpy.testing import assert_allclose
 
-from osteoscreen.findings import CONDITIONS, Probabilities
+from osteoscreen.findings import CONDITIONS, Certainty, Probabilities
 from osteoscreen.report import texts
 from osteoscreen.report.figures import (
     MARGIN_MM,
@@ -94,27 +94,26 @@ def lightness(colour: str) -> float:
 
 
 @pytest.mark.parametrize("values", RINGS)
-@pytest.mark.parametrize("doubtful", [False, True])
+@pytest.mark.parametrize("certainty", Certainty)
 def test_each_wedge_spans_its_probability(
-    values: tuple[float, float, float], doubtful: bool
+    values: tuple[float, float, float], certainty: Certainty
 ) -> None:
     spans = [
-        (w.theta2 - w.theta1) / 360
-        for w in wedges(ring_figure(probabilities(values), doubtful=doubtful))
+        (w.theta2 - w.theta1) / 360 for w in wedges(ring_figure(probabilities(values), certainty))
     ]
     # Angles near 270 degrees carry about 6e-14 of rounding; 1e-12 of a turn is far below a pixel.
     assert_allclose(spans, [value for value in values if value > 0], atol=1e-12)
 
 
 def test_wedges_follow_each_other_clockwise_from_the_top() -> None:
-    drawn = wedges(ring_figure(probabilities((0.2, 0.3, 0.5)), doubtful=False))
+    drawn = wedges(ring_figure(probabilities((0.2, 0.3, 0.5)), Certainty.CLEAR))
     assert_allclose(drawn[0].theta2, 90)
     for first, second in pairwise(drawn):
         assert_allclose(first.theta1, second.theta2)
 
 
 def test_the_ring_says_the_condition_and_each_percentage() -> None:
-    said = words(ring_figure(probabilities(PAPER_CASE), doubtful=False))
+    said = words(ring_figure(probabilities(PAPER_CASE), Certainty.CLEAR))
     assert "Normal\nbone mass" in said
     for condition, value in zip(CONDITIONS, PAPER_CASE):
         assert condition.label in said
@@ -123,20 +122,20 @@ def test_the_ring_says_the_condition_and_each_percentage() -> None:
 
 
 def test_a_doubtful_ring_is_hatched_and_asks() -> None:
-    figure = ring_figure(probabilities((0.12, 0.47, 0.41)), doubtful=True)
+    figure = ring_figure(probabilities((0.12, 0.47, 0.41)), Certainty.DOUBTFUL)
     assert "Low\nbone mass?" in words(figure)
     assert texts.DOUBTFUL in words(figure)
     assert all(wedge.get_hatch() for wedge in wedges(figure))
-    sure = ring_figure(probabilities((0.12, 0.47, 0.41)), doubtful=False)
+    sure = ring_figure(probabilities((0.12, 0.47, 0.41)), Certainty.CLEAR)
     assert not any(wedge.get_hatch() for wedge in wedges(sure))
 
 
 @pytest.mark.parametrize("values", RINGS)
-@pytest.mark.parametrize("doubtful", [False, True])
+@pytest.mark.parametrize("certainty", Certainty)
 def test_ring_labels_stay_inside_and_apart(
-    values: tuple[float, float, float], doubtful: bool
+    values: tuple[float, float, float], certainty: Certainty
 ) -> None:
-    figure = ring_figure(probabilities(values), doubtful=doubtful)
+    figure = ring_figure(probabilities(values), certainty)
     figure.savefig(BytesIO())
     boxes = [found.get_window_extent() for found in figure.axes[0].texts]
     canvas = figure.bbox
@@ -149,7 +148,7 @@ def test_ring_labels_stay_inside_and_apart(
 
 @pytest.mark.parametrize("values", RINGS)
 def test_leader_lines_stay_outside_the_ring(values: tuple[float, float, float]) -> None:
-    for line in ring_figure(probabilities(values), doubtful=False).axes[0].lines:
+    for line in ring_figure(probabilities(values), Certainty.CLEAR).axes[0].lines:
         corners = np.asarray(line.get_xydata())
         for start, stop in pairwise(corners):
             share = np.linspace(0, 1, 101)[:, None]
@@ -180,7 +179,7 @@ def test_equal_rings_are_equal_files() -> None:
     files = []
     for _ in range(2):
         buffer = BytesIO()
-        draw_ring(probabilities(PAPER_CASE), buffer, doubtful=False)
+        draw_ring(probabilities(PAPER_CASE), buffer, Certainty.CLEAR)
         files.append(buffer.getvalue())
     assert files[0] == files[1]
     assert files[0].startswith(b"\x89PNG")

@@ -15,9 +15,11 @@ from osteoscreen.errors import RefusalCode
 from osteoscreen.findings import (
     CONDITIONS,
     NOTICE,
+    Abstention,
     Acquisition,
     BoneCondition,
     BundleReference,
+    Certainty,
     LevelFinding,
     Probabilities,
     Refusal,
@@ -44,7 +46,7 @@ def shares(normal: float, low: float, osteoporosis: float) -> Probabilities:
 
 def png() -> bytes:
     buffer = BytesIO()
-    draw_ring(shares(0.2, 0.3, 0.5), buffer, doubtful=False)
+    draw_ring(shares(0.2, 0.3, 0.5), buffer, Certainty.CLEAR)
     return buffer.getvalue()
 
 
@@ -68,8 +70,9 @@ def screened(**changes: object) -> ScreeningResult:
     fields: dict[str, object] = {
         "status": "screened",
         "condition": found.condition,
+        "certainty": Certainty.CLEAR,
         "probabilities": found,
-        "prediction_set": (BoneCondition.NORMAL, BoneCondition.LOW),
+        "prediction_set": (BoneCondition.NORMAL,),
         "advice": "The bone looks normal to the networks.",
         "slices": SLICES,
         "reservations": (
@@ -160,6 +163,7 @@ def test_page_is_well_formed_and_loads_nothing(result: ScreeningResult) -> None:
 def test_hostile_words_are_escaped_wherever_they_stand() -> None:
     result = screened(
         advice=HOSTILE,
+        certainty=Certainty.DOUBTFUL,
         reservations=(Reservation(code=ReservationCode.DOUBTFUL, text=HOSTILE),),
         acquisition=Acquisition(kernel=HOSTILE, manufacturer=HOSTILE, model=HOSTILE),
         subject=Subject(study_date=HOSTILE),
@@ -202,7 +206,7 @@ def test_condition_advice_and_words_come_from_the_result() -> None:
         NOTICE,
         "Normal bone mass",
         "The bone looks normal to the networks.",
-        "Normal bone mass, Low bone mass",
+        "Prediction set",
         "the tube voltage is unknown.",
         "KVP_UNKNOWN",
         "61\N{NO-BREAK SPACE}years",
@@ -257,17 +261,35 @@ def test_levels_and_attenuation_are_shown_where_they_exist() -> None:
     assert "72\N{NO-BREAK SPACE}HU" in text
     assert "\N{MINUS SIGN}3\N{NO-BREAK SPACE}HU" in text
     assert "50.0\N{NO-BREAK SPACE}%" in text
-    assert text.count(texts.ABSENT) == 2
+    assert text.count(texts.ABSENT) == 4  # two levels, the band, the shifted names
 
 
 def test_a_doubtful_page_asks_and_gives_the_reason() -> None:
     reason = "no class reaches 60 % of the probability."
     doubt = Reservation(code=ReservationCode.DOUBTFUL, text=reason)
-    source = page(screened(reservations=(doubt,)))
+    source = page(screened(reservations=(doubt,), certainty=Certainty.DOUBTFUL))
     assert "Normal bone mass?" in Reading(source).text
     assert Reading(source).text.count(reason) == 2
     assert "doubtful" in str(Reading(source).all("img")[0]["alt"])
     assert "Normal bone mass?" not in Reading(page(screened())).text
+
+
+def test_an_abstention_states_nothing_and_gives_the_reason() -> None:
+    reason = "No statement: all three conditions are possible."
+    code = Reservation(code=ReservationCode.ABSTAINED, text=reason)
+    result = screened(
+        condition=None,
+        certainty=Certainty.ABSTAINED,
+        abstention=Abstention.ANY_CLASS,
+        prediction_set=tuple(BoneCondition),
+        advice=reason,
+        reservations=(code,),
+    )
+    reading = Reading(page(result))
+    assert "No statement" in reading.text
+    assert "Normal bone mass?" not in reading.text
+    assert reading.text.count(reason) == 3
+    assert "no statement" in str(reading.all("img")[0]["alt"])
 
 
 def test_a_refused_page_shows_the_reason_and_no_probability() -> None:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Wedge
 from numpy.testing import assert_allclose
 
-from osteoscreen.findings import CONDITIONS, Probabilities
+from osteoscreen.findings import CONDITIONS, Certainty, Probabilities
 from osteoscreen.report.ring import Ring, rings_figure
 
 
@@ -26,8 +26,8 @@ def _probabilities(*values: float) -> Probabilities:
 
 
 def test_a_grid_of_rings_has_a_ring_a_place_and_says_its_shares() -> None:
-    clear = Ring(_probabilities(0.9, 0.08, 0.02), is_doubtful=False)
-    doubtful = Ring(_probabilities(0.4, 0.35, 0.25), is_doubtful=True)
+    clear = Ring(_probabilities(0.9, 0.08, 0.02), certainty=Certainty.CLEAR)
+    doubtful = Ring(_probabilities(0.4, 0.35, 0.25), certainty=Certainty.DOUBTFUL)
     figure = rings_figure({"Normal": [clear, doubtful], "Low": [None, clear]})
     assert len(figure.axes) == 4
     wedges = [[p for p in axes.patches if isinstance(p, Wedge)] for axes in figure.axes]

@@ -14,13 +14,8 @@ from osteoscreen.errors import RefusalCode
 from osteoscreen.findings import Acquisition, Reservation, ReservationCode, Subject
 from osteoscreen.screening.decision import softmax
 from osteoscreen.screening.marking import _keep_vertebrae, mark_volume
-from osteoscreen.screening.screen import (
-    Scanned,
-    Screening,
-    _holds_bone,
-    choose_slices,
-    screen_volume,
-)
+from osteoscreen.screening.screen import Scanned, Screening, screen_volume
+from osteoscreen.screening.slices import choose_slices, holds_bone
 from osteoscreen.volume import Volume
 
 SPACING_MM = 1.5
@@ -262,6 +257,6 @@ def test_water_that_the_bundled_networks_may_mark_is_no_bone() -> None:
 def test_a_mark_holds_bone_when_its_brightest_twentieth_does() -> None:
     mark = np.ones((10, 10), bool)
     hu = np.full((10, 10), 20, np.float32)
-    assert not _holds_bone(hu, mark)
+    assert not holds_bone(hu, mark)
     hu[0] = 400
-    assert _holds_bone(hu, mark)
+    assert holds_bone(hu, mark)

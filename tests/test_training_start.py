@@ -17,7 +17,13 @@ from osteoscreen.cohort.manifest import Manifest
 from osteoscreen.errors import RecipeError, RunError
 from osteoscreen.training.classifier import build_classifier
 from osteoscreen.training.export import PARITY
-from osteoscreen.training.recipe import ClassifierRecipe, Recipe, SegmenterRecipe, read_recipe
+from osteoscreen.training.recipe import (
+    ClassifierRecipe,
+    LevelRecipe,
+    Recipe,
+    SegmenterRecipe,
+    read_recipe,
+)
 from osteoscreen.training.run import LAST, Run, load_best, train
 from osteoscreen.training.segmenter import build_segmenter
 from osteoscreen.training.start import BEST, Start, read_start
@@ -43,6 +49,7 @@ def _start(recipe: Recipe) -> Start:
 def test_a_start_from_the_bundle_answers_as_the_bundle(kind: str) -> None:
     recipe = _recipe(kind)
     start = _start(recipe)
+    assert not isinstance(recipe, LevelRecipe)
     network = (
         build_segmenter(recipe) if isinstance(recipe, SegmenterRecipe) else build_classifier(recipe)
     )

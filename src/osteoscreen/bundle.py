@@ -1,7 +1,7 @@
 """A model bundle: both networks as ONNX with their settings, checked and run without PyTorch.
 
-A bundle is a folder: ``segmenter.onnx``, ``classifier.onnx``, ``bundle.json`` and
-``MODEL_CARD.md``. Weights are stored as float16 and computed in float32.
+A bundle is a folder: ``segmenter.onnx``, ``classifier.onnx``, ``bundle.json``, ``MODEL_CARD.md``,
+and ``levels.onnx`` where it names vertebrae. Weights are stored as float16 and computed in float32.
 """
 
 from __future__ import annotations
@@ -23,7 +23,11 @@ from osteoscreen.findings import CONDITIONS, BundleReference
 
 SCHEMA: Literal["osteoscreen.bundle/1"] = "osteoscreen.bundle/1"
 SETTINGS, CARD = "bundle.json", "MODEL_CARD.md"
-SEGMENTER, CLASSIFIER = "segmenter.onnx", "classifier.onnx"
+SEGMENTER, CLASSIFIER, LEVELS = "segmenter.onnx", "classifier.onnx", "levels.onnx"
+
+PLACES = ("above", "T10", "T11", "T12", "L1", "L2", "L3", "L4", "L5", "S1", "below")
+"""Places along the body that LevelNet tells apart, from the head down: ``above`` is the chest and
+what lies over it, ``below`` the pelvis from S2 down and the legs."""
 
 BUNDLED = "phantom-v1"
 """The bundle in the package; trained on synthetic CT only."""
@@ -75,6 +79,30 @@ class ClassifierSettings(_Section):
         return self
 
 
+class LevelSettings(_Section):
+    """What LevelNet sees and gives."""
+
+    size: int = Field(ge=32, description="rows and columns of the view")
+    spacing_mm: float = Field(gt=0, description="pixel spacing of the view")
+    soft_window_hu: tuple[float, float] = (-1024.0, 200.0)
+    bone_window_hu: tuple[float, float] = (-200.0, 1000.0)
+    places: tuple[str, ...] = PLACES
+
+    @model_validator(mode="after")
+    def _names_the_places(self) -> Self:
+        if self.places != PLACES:
+            raise ValueError(f"places must be {PLACES}, got {self.places}")
+        return self
+
+
+class TypicalSettings(_Section):
+    """The calibration patients, for ``osteoscreen.screening.unlike``."""
+
+    mean: tuple[float, ...]
+    precision: tuple[tuple[float, ...], ...] = Field(description="inverse of the covariance")
+    limit: float = Field(gt=0, description="a score above it is unlike them")
+
+
 class OperatingPoints(_Section):
     """Thresholds of the decision; the paper gives the rules (section 3.5), not the numbers."""
 
@@ -86,6 +114,9 @@ class OperatingPoints(_Section):
     )
     area_share: float = Field(
         default=0.6, gt=0, le=1, description="share of the largest mark that a slice must reach"
+    )
+    level_confidence: float = Field(
+        default=0.8, gt=0, lt=1, description="names of vertebrae are sure from here on"
     )
     sensitive_probability: float | None = Field(
         default=None,
@@ -117,6 +148,10 @@ class BundleSettings(_Section):
     version: str
     segmenter: SegmenterSettings
     classifier: ClassifierSettings
+    levels: LevelSettings | None = Field(default=None, description="null: levels are not named")
+    typical: TypicalSettings | None = Field(
+        default=None, description="null: whether a patient is unlike them is not known"
+    )
     operating_points: OperatingPoints = OperatingPoints()
     trained_on: TrainedOn
     runs: dict[str, Any] = Field(description="records of the trainings: recipe, data, hardware")
@@ -175,6 +210,15 @@ class Bundle:
         channels = self.settings.classifier.channels
         return _run(self._classifier, np.repeat(rois[:, None], channels, axis=1))
 
+    def level_logits(self, views: FloatArray) -> FloatArray:
+        """Run LevelNet.
+
+        Args:
+            views: Grey and marks 0..255, shape (slices, 4, size, size).
+        Returns: Logits, shape (slices, places).
+        """
+        return _run(self._levels, views)
+
     @cached_property
     def _segmenter(self) -> Any:  # noqa: ANN401 - onnxruntime carries no types
         return _session(self.folder / SEGMENTER)
@@ -182,6 +226,10 @@ class Bundle:
     @cached_property
     def _classifier(self) -> Any:  # noqa: ANN401 - onnxruntime carries no types
         return _session(self.folder / CLASSIFIER)
+
+    @cached_property
+    def _levels(self) -> Any:  # noqa: ANN401 - onnxruntime carries no types
+        return _session(self.folder / LEVELS)
 
 
 def load_bundle(folder: Path | None = None) -> Bundle:
@@ -203,7 +251,8 @@ def load_bundle(folder: Path | None = None) -> Bundle:
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise BundleError(f"{path}: {wrong}") from None
-    for name in (SEGMENTER, CLASSIFIER):
+    needed = (SEGMENTER, CLASSIFIER) if settings.levels is None else (SEGMENTER, CLASSIFIER, LEVELS)
+    for name in needed:
         if name not in settings.sha256:
             raise BundleError(f"{path}: a checksum of {name} is needed, there is none")
     for name, expected in settings.sha256.items():
@@ -221,7 +270,7 @@ def write_settings(settings: BundleSettings, folder: Path) -> None:
         settings: What to write; its own checksums are replaced.
         folder: The bundle's; files that are not there yet get no checksum.
     """
-    names = (SEGMENTER, CLASSIFIER, CARD)
+    names = (SEGMENTER, CLASSIFIER, LEVELS, CARD)
     checksums = {
         name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
         for name in names

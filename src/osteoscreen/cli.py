@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from osteoscreen.summary import Row
 
+NO_STATEMENT = "no statement"
 REFUSED = 3
 """Exit status when at least one input was refused or failed; the others are done."""
 WRONG_USAGE = 2
@@ -40,6 +41,7 @@ class NetworkKind(StrEnum):
 
     SEGMENTER = "segmenter"
     CLASSIFIER = "classifier"
+    LEVELS = "levels"
 
 
 class PresetName(StrEnum):
@@ -47,6 +49,7 @@ class PresetName(StrEnum):
 
     COHORT = "cohort"
     RANDOMISED = "randomised"
+    ELSEWHERE = "elsewhere"
     PAPER = "paper"
 
 
@@ -228,7 +231,7 @@ def train(
         int | None, typer.Option(min=1, help="GPUs that train together; by default all.")
     ] = None,
 ) -> None:
-    """Train MS-Net (segmenter) or BCC-Net (classifier)."""
+    """Train MS-Net (segmenter), BCC-Net (classifier) or LevelNet (levels)."""
     _need_training()
     import torch
 
@@ -242,7 +245,7 @@ def train(
     try:
         settings = read_recipe(recipe)
         if settings.kind != kind.value:
-            _stop(f"{recipe}: the recipe must be of a {kind.value}, got a {settings.kind}'s")
+            _stop(f"{recipe}: the recipe must be of kind {kind.value}, got {settings.kind}")
         checks: list[Check] = [mask_errors]
         if kind is NetworkKind.CLASSIFIER:
             checks.append(class_errors)
@@ -264,8 +267,12 @@ def export(
     card: Annotated[
         Path, typer.Option(metavar="TOML", help="Name, version and data of the bundle.")
     ],
+    levels: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="Run of LevelNet; without it levels are not named."),
+    ] = None,
 ) -> None:
-    """Export two runs to a model bundle, calibrate and measure it."""
+    """Export two runs, or three, to a model bundle, calibrate and measure it."""
     _need_training()
     from osteoscreen.cohort.grids import mask_errors
     from osteoscreen.cohort.manifest import read_manifest
@@ -282,6 +289,7 @@ def export(
                 read_manifest(calibrate, checks=[mask_errors]),
                 out,
                 read_provenance(card),
+                levels=None if levels is None else open_run(levels),
                 advance=lambda count: progress.advance(task, count),
             )
     except (OsteoscreenError, OSError) as error:
@@ -418,7 +426,7 @@ def _conclude(rows: list[Row], out: Path) -> NoReturn:
             values = (row.normal_bone_mass, row.low_bone_mass, row.osteoporosis)
             shares = " / ".join(f"{value:.0%}" for value in values if value is not None)
             doubt = "?" if ReservationCode.DOUBTFUL in row.reservations.split(";") else ""
-            label = BoneCondition(row.condition).label + doubt
+            label = BoneCondition(row.condition).label + doubt if row.condition else NO_STATEMENT
             typer.echo(f"{row.input}: {label} (normal / low / osteoporosis: {shares})")
             typer.echo(f"  report: {out / row.folder / 'report.html'}")
     typer.echo(f"Summary: {out / 'summary.csv'}")

@@ -90,8 +90,24 @@ class ReservationCode(StrEnum):
     """The DICOM identifiers are empty: the marks are written as NIfTI instead of DICOM SEG."""
     LEVELS_UNKNOWN = "LEVELS_UNKNOWN"
     """The vertebrae are marked but not named: nothing confirms that they are lumbar."""
+    LEVELS_UNSURE = "LEVELS_UNSURE"
+    """The names of the vertebrae may be off by one."""
+    LEVELS_MATTER = "LEVELS_MATTER"
+    """The class would be another one if all names were off by one."""
+    TRANSITIONAL = "TRANSITIONAL"
+    """There is a lumbar vertebra more or less than five."""
+    LEVEL_LEFT_OUT = "LEVEL_LEFT_OUT"
+    """A lumbar vertebra does not count: cut off, dense, collapsed or unlike its neighbours."""
+    FEW_LEVELS = "FEW_LEVELS"
+    """Fewer than two intact vertebrae of L1 to L4 went into the result."""
+    MARKS_GIVEN = "MARKS_GIVEN"
+    """The marks come from a file that was given and not from MS-Net."""
+    DISAGREEMENT = "DISAGREEMENT"
+    """The networks and the attenuation point to different conditions."""
     DOUBTFUL = "DOUBTFUL"
     """No class has a clear majority of the probability."""
+    ABSTAINED = "ABSTAINED"
+    """No statement is made, although probabilities were computed."""
 
 
 class _Frozen(BaseModel):
@@ -137,23 +153,78 @@ class Refusal(_Frozen):
     text: str = Field(min_length=1)
 
 
+class Certainty(StrEnum):
+    """How much a result says."""
+
+    CLEAR = "clear"
+    """One class has a clear majority and stands alone in the prediction set."""
+    DOUBTFUL = "doubtful"
+    """A class leads, and another one is possible."""
+    ABSTAINED = "abstained"
+    """No statement is made, although probabilities were computed."""
+
+
+class Abstention(StrEnum):
+    """Why no statement is made."""
+
+    ANY_CLASS = "ANY_CLASS"
+    """The prediction set holds all three classes."""
+    UNLIKE_TRAINING = "UNLIKE_TRAINING"
+    """The segmented images are unlike those that the networks were calibrated on."""
+    NO_INTACT_LEVEL = "NO_INTACT_LEVEL"
+    """No vertebra of L1 to L4 is whole and intact."""
+
+
 class SliceFinding(_Frozen):
     """What one classified slice says."""
 
     index: int = Field(ge=0, description="position in the stack, from 0")
+    level: str | None = Field(default=None, description="vertebra whose middle it cuts")
     position_mm: float | None = Field(description="LPS z of the slice centre, in mm")
     mark_area_mm2: float = Field(ge=0, description="area of the vertebra's mark, in mm2")
     probabilities: Probabilities
 
 
+class LeftOut(StrEnum):
+    """Why a vertebra does not count for the patient's values."""
+
+    NOT_LUMBAR = "NOT_LUMBAR"
+    """Not one of L1 to L4, which DXA measures and the networks were trained on."""
+    CUT = "CUT"
+    """The series begins or ends within its body."""
+    DENSE = "DENSE"
+    """Metal, cement or compact bone fills a part of its body."""
+    COLLAPSED = "COLLAPSED"
+    """Its body is much lower than those beside it."""
+    OUTLIER = "OUTLIER"
+    """Its attenuation is unlike that of the others: a lesion, a haemangioma, a fusion."""
+
+
 class LevelFinding(_Frozen):
     """What one vertebra says."""
 
-    level: str
-    confidence: float = Field(ge=0, le=1)
-    slices: tuple[int, ...]
-    attenuation_hu: float | None
+    level: str = Field(description="T10 to L5, L6 or S1")
+    confidence: float = Field(ge=0, le=1, description="that the names are not off by one")
+    slices: tuple[int, ...] = Field(description="slices through the middle of its body")
+    attenuation_hu: float | None = Field(description="mean of the trabecular region, HU")
+    attenuation_median_hu: float | None = None
+    attenuation_spread_hu: float | None = Field(default=None, description="standard deviation")
+    height_mm: float | None = Field(default=None, description="of the body along the series")
+    left_out: LeftOut | None = Field(default=None, description="why it does not count")
     probabilities: Probabilities | None
+
+
+class ReferenceBand(_Frozen):
+    """Where the attenuation of L1 lies among published limits."""
+
+    level: str
+    attenuation_hu: float
+    above_hu: float | None = Field(description="lower limit of the band; null: none")
+    up_to_hu: float | None = Field(description="upper limit of the band; null: none")
+    meaning: str
+    suggests: BoneCondition | None = Field(description="condition that it points to, if any")
+    source: str
+    holds_for: str = Field(description="acquisition and region that the limits were found with")
 
 
 class Subject(_Frozen):
@@ -190,11 +261,25 @@ class ScreeningResult(_Frozen):
     schema_version: Literal["osteoscreen.result/1"] = Field(default=SCHEMA, alias="schema")
     notice: str = NOTICE
     status: Literal["screened", "refused"]
-    condition: BoneCondition | None = None
+    condition: BoneCondition | None = Field(default=None, description="null: no statement")
+    certainty: Certainty | None = Field(default=None, description="null where refused")
+    abstention: Abstention | None = None
     probabilities: Probabilities | None = None
     prediction_set: tuple[BoneCondition, ...] = ()
     advice: str | None = None
-    attenuation_hu: float | None = None
+    attenuation_hu: float | None = Field(
+        default=None, description="mean over the intact vertebrae of L1 to L4, HU"
+    )
+    attenuation_band: ReferenceBand | None = None
+    attenuation_note: str | None = Field(default=None, description="why there is no band")
+    condition_if_shifted: dict[Literal["up", "down"], BoneCondition] = Field(
+        default_factory=dict,
+        description="the class if each vertebra were really the one above or below its name",
+    )
+    unlike_score: float | None = Field(
+        default=None, description="distance from the images that the networks were calibrated on"
+    )
+    series_choice: str | None = Field(default=None, description="why this series of its study")
     levels: tuple[LevelFinding, ...] = ()
     subject: Subject = Subject()
     slices: tuple[SliceFinding, ...] = ()
@@ -207,13 +292,27 @@ class ScreeningResult(_Frozen):
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
-        if self.status == "screened":
-            if self.probabilities is None or self.advice is None or self.refusal is not None:
-                raise ValueError("a screened result needs probabilities, advice and no refusal")
-            if self.condition is not self.probabilities.condition:
-                raise ValueError("the condition must be the one with the highest probability")
-            if self.prediction_set and self.condition not in self.prediction_set:
-                raise ValueError("the prediction set must hold the condition")
-        elif self.refusal is None or self.probabilities or self.condition or self.advice:
-            raise ValueError("a refused result needs a refusal and no condition or probability")
+        codes = {one.code for one in self.reservations}
+        if self.status == "refused":
+            said = self.probabilities, self.condition, self.advice, self.certainty, self.abstention
+            if self.refusal is None or any(one is not None for one in said):
+                raise ValueError("a refused result needs a refusal and no condition or probability")
+            return self
+        if None in (self.probabilities, self.advice, self.certainty) or self.refusal is not None:
+            raise ValueError("a screened result needs probabilities, advice and no refusal")
+        assert self.probabilities is not None
+        leading = self.probabilities.condition
+        is_abstained = self.certainty is Certainty.ABSTAINED
+        if is_abstained != (self.abstention is not None) or (
+            is_abstained != (ReservationCode.ABSTAINED in codes)
+        ):
+            raise ValueError("an abstention needs its reason and its reservation, and only it")
+        if self.condition is not (None if is_abstained else leading):
+            raise ValueError("the condition must be the one with the highest probability, or none")
+        if (self.certainty is Certainty.DOUBTFUL) != (ReservationCode.DOUBTFUL in codes):
+            raise ValueError("a doubtful result needs the reservation DOUBTFUL, and only it")
+        if self.prediction_set and leading not in self.prediction_set:
+            raise ValueError("the prediction set must hold the leading class")
+        if self.certainty is Certainty.CLEAR and len(self.prediction_set) > 1:
+            raise ValueError("a clear result needs a prediction set of one class")
         return self

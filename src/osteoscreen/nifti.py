@@ -40,6 +40,13 @@ UNREADABLE = (ImageFileError, HeaderDataError, EOFError, OSError, ValueError, zl
 """What nibabel raises on files that are no NIfTI or end too early."""
 
 
+LEVEL_NUMBERS = {
+    "T10": 17, "T11": 18, "T12": 19, "L1": 20, "L2": 21, "L3": 22, "L4": 23, "L5": 24, "L6": 25,
+    "S1": 26,
+}  # fmt: skip
+"""Numbers of vertebrae in a label file, as VerSe has them (Sekuboyina et al., Med Image Anal
+2021;73:102166): C1 is 1, T1 is 8, L1 is 20."""
+
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 
 

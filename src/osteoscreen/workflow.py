@@ -7,7 +7,7 @@ import secrets
 import time
 import traceback
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Protocol
@@ -16,7 +16,7 @@ import numpy as np
 
 from osteoscreen import __version__
 from osteoscreen.bundle import Bundle
-from osteoscreen.dicom.segmentation import write_segmentation
+from osteoscreen.dicom.segmentation import number_segments, write_segmentation
 from osteoscreen.dicom.series import CTSeries, read_series
 from osteoscreen.errors import InputError, RefusalCode
 from osteoscreen.findings import (
@@ -27,9 +27,10 @@ from osteoscreen.findings import (
     Subject,
 )
 from osteoscreen.intake import Unit, find_units
-from osteoscreen.nifti import read_nifti, write_labels
+from osteoscreen.nifti import LEVEL_NUMBERS, read_nifti, write_labels
 from osteoscreen.report.figures import MAX_PANELS, OverlayPanel, draw_overlay, draw_ring
 from osteoscreen.report.page import render_html
+from osteoscreen.screening.level_map import level_map
 from osteoscreen.screening.screen import Scanned, Screening, screen_volume
 from osteoscreen.summary import SUMMARY, Row, shown, write_summary
 from osteoscreen.volume import Reorientation, Volume, stand
@@ -107,10 +108,10 @@ def _row(unit: Unit, result: ScreeningResult) -> Row:
             reason=f"{shown(unit.source)}: {result.refusal.text}", folder=unit.name,
         )  # fmt: skip
     assert result.probabilities is not None
-    assert result.condition is not None
+    condition = result.condition or ""
     normal, low, osteoporosis = (round(p, 4) for p in result.probabilities.as_tuple())
     return Row(
-        shown(unit.source), unit.key, "screened", result.condition, normal, low, osteoporosis,
+        shown(unit.source), unit.key, "screened", condition, normal, low, osteoporosis,
         len(result.slices), codes, folder=unit.name,
     )  # fmt: skip
 
@@ -148,7 +149,9 @@ def screen_unit(
     watcher.begin(unit.name, standing.hu.shape[0])
     indices = _input_indices(standing, reorientation)
     reservations = (*opened.reservations, *_tilt(reorientation))
-    scanned = Scanned(opened.subject, opened.acquisition, reservations, indices)
+    scanned = Scanned(
+        opened.subject, opened.acquisition, reservations, indices, unit.choice or None
+    )
     screening = screen_volume(standing, scanned, bundle, advance=watcher.advance)
     folder.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
@@ -164,7 +167,7 @@ def screen_unit(
     (folder / "report.html").write_text(page, encoding="utf-8")
     text = result.model_dump_json(by_alias=True, indent=1)
     (folder / "result.json").write_text(text + "\n", encoding="utf-8")
-    return Screening(result, screening.marks, screening.chosen)
+    return replace(screening, result=result)
 
 
 OUTPUTS = (
@@ -174,6 +177,7 @@ OUTPUTS = (
     "overlay.png",
     "segmentation.dcm",
     "segmentation.nii.gz",
+    "levels.nii.gz",
 )
 
 
@@ -213,20 +217,25 @@ def _write_marks(
     Images without identifiers cannot be referred to, and a SEG cannot be empty; the marks become
     NIfTI then.
     """
-    labels = reorientation.undo(screening.marks.labels()).astype(np.uint8)
-    is_written = (
-        opened.series is not None
-        and opened.series.has_identifiers
-        and write_segmentation(
+    levels = level_map(screening.marks, screening.vertebrae)
+    names = tuple(one.level for one in screening.vertebrae)
+    marks = reorientation.undo(screening.marks.labels()).astype(np.uint8)
+    named = reorientation.undo(levels).astype(np.uint8)
+    if opened.series is not None and opened.series.has_identifiers:
+        labels, segments = number_segments(marks, named, names)
+        if write_segmentation(
             labels,
             opened.series.headers,
             folder / "segmentation.dcm",
             algorithm="osteoscreen MS-Net",
             version=__version__,
-        )
-    )
-    if not is_written:
-        write_labels(labels, opened.volume, folder / "segmentation.nii.gz")
+            segments=segments,
+        ):
+            return
+    write_labels(marks, opened.volume, folder / "segmentation.nii.gz")
+    if names:
+        numbers = np.array([0, *(LEVEL_NUMBERS[name] for name in names)], np.uint8)
+        write_labels(numbers[named], opened.volume, folder / "levels.nii.gz")
 
 
 def _write_overlay(
@@ -235,25 +244,38 @@ def _write_overlay(
     labels = screening.marks.labels()
     positions = volume.slice_positions_mm
     said = dict(zip(screening.chosen, screening.result.slices))
-    shown = (
-        _spread(screening.chosen, MAX_PANELS)
-        if screening.chosen
-        else _spread(range(len(labels)), REFUSED_PANELS)
-    )
     panels = [
         OverlayPanel(
             hu=volume.hu[index],
             labels=labels[index],
             spacing_mm=volume.spacing_mm[1:],
-            title=f"slice {indices[index]} · z {positions[index]:.0f} mm",
+            title=f"{name}slice {indices[index]} · z {positions[index]:.0f} mm",
             probabilities=said[index].probabilities if index in said else None,
         )
-        for index in shown
+        for index, name in _shown_slices(screening, len(labels)).items()
     ]
     picture = BytesIO()
     draw_overlay(panels, picture, caption="")
     (folder / "overlay.png").write_bytes(picture.getvalue())
     return picture.getvalue()
+
+
+def _shown_slices(screening: Screening, count: int) -> dict[int, str]:
+    """Choose the slices to show and the level to name them by, from the head down.
+
+    One a vertebra, lumbar ones first where there are many; evenly spread ones without names.
+    """
+    named = [one for one in reversed(screening.vertebrae) if one.middle]
+    if len(named) > MAX_PANELS:
+        named = [one for one in named if one.is_lumbar][:MAX_PANELS]
+    if named:
+        return {one.middle[len(one.middle) // 2]: f"{one.level} · " for one in named}
+    shown = (
+        _spread(screening.chosen, MAX_PANELS)
+        if screening.chosen
+        else _spread(range(count), REFUSED_PANELS)
+    )
+    return dict.fromkeys(shown, "")
 
 
 def _spread(indices: Sequence[int], count: int) -> list[int]:
@@ -263,10 +285,9 @@ def _spread(indices: Sequence[int], count: int) -> list[int]:
 
 
 def _write_ring(result: ScreeningResult, folder: Path) -> bytes | None:
-    if result.probabilities is None:
+    if result.probabilities is None or result.certainty is None:
         return None
     picture = BytesIO()
-    doubtful = any(one.code is ReservationCode.DOUBTFUL for one in result.reservations)
-    draw_ring(result.probabilities, picture, doubtful=doubtful)
+    draw_ring(result.probabilities, picture, result.certainty)
     (folder / "pie.png").write_bytes(picture.getvalue())
     return picture.getvalue()

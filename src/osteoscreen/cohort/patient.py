@@ -37,7 +37,7 @@ from osteoscreen.phantom import (
     draw_scan,
     render_slice,
 )
-from osteoscreen.phantom.anatomy import GENERATOR_VERSION, streams
+from osteoscreen.phantom.anatomy import GENERATOR_VERSION, streams, with_chest
 from osteoscreen.phantom.protocol import scanner_named
 from osteoscreen.volume import Affine, Volume
 
@@ -80,9 +80,11 @@ def write_patient(
     known = read_patient(folder, plan, number)
     if known is not None:
         return known
-    mode = Mode.RANDOMISED if plan.preset is Preset.RANDOMISED else Mode.COHORT
+    mode = Mode.COHORT if plan.is_calibrated else Mode.RANDOMISED
     patient = draw_patient(plan.seed, number, mode, age=plan.age)
     rngs = streams(plan.seed, number)
+    if plan.preset is Preset.ELSEWHERE:
+        patient = with_chest(patient, rngs["organ"])
     scan = _scan_of(patient, plan, rngs["scan"])
     places = slice_places(patient, scan, plan, rngs["slices"])
     # Made aside and moved at once: where a patient's folder stands, the patient is whole.
@@ -303,7 +305,7 @@ def _rows(
 ) -> list[Case]:
     name = plan.patient_name(patient.case)
     # Wide bone has no class: what it was drawn from stands in the truth, not in the manifest.
-    bone = None if plan.preset is Preset.RANDOMISED else patient.bone
+    bone = patient.bone if plan.is_calibrated else None
     images: list[tuple[str, str, str | None]] = [
         (f"{name}-{index}", f"{name}/{CT}/{index:04d}.dcm", place.level)
         for index, place in enumerate(places)

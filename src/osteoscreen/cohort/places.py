@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from osteoscreen.bundle import PLACES
 from osteoscreen.cohort.plan import CohortPlan, Preset
 from osteoscreen.phantom import Patient, Scan
 
@@ -14,6 +15,9 @@ TARGET_LEVELS = ("L1", "L2", "L3", "L4")
 
 BODY_MIDDLE = 0.2
 """Slices at a level lie within this share of the body's height from its middle."""
+
+USUAL_COUNT = 5
+"""Lumbar vertebrae of most people."""
 
 PELVIS_MM = 45.0
 """How far below the middle of S1 the scattered slices begin: pelvis without a vertebra to mark."""
@@ -24,13 +28,20 @@ LUMBOSACRAL_SHARE = 0.2
 endplates, and a sacrum that is not to be marked, are hard to tell."""
 
 
+CHEST_SHARE = 0.75
+"""Slices of the preset ``elsewhere`` that show the chest; the others show the pelvis."""
+CHEST_MM, PELVIS_BELOW_MM = (-60.0, 12.0), (-115.0, -25.0)
+"""Where they lie, from the middle of T10 and of S1."""
+
+
 @dataclass(frozen=True)
 class Place:
     """Where one slice lies.
 
     Args:
         z_mm: Height of its centre in the patient frame.
-        level: The vertebra that is meant, if one is.
+        level: The vertebra that is meant or nearest, or ``"above"`` or ``"below"`` all that have a
+            name; ``None`` where lumbar vertebrae are more or less than five.
     """
 
     z_mm: float
@@ -60,11 +71,34 @@ def slice_places(
         heights = rng.uniform(low, high, plan.slices_each)
         again = rng.random(plan.slices_each) < LUMBOSACRAL_SHARE
         heights[again] = rng.uniform(low + PELVIS_MM, steep, plan.slices_each)[again]
-        return [Place(float(z)) for z in np.sort(heights)[::-1]]
+        return [Place(float(z), nearest_level(patient, z)) for z in np.sort(heights)[::-1]]
+    if plan.preset is Preset.ELSEWHERE:
+        return _elsewhere(patient, plan.slices_each, rng)
     places: list[Place] = []
     for index, level in enumerate(TARGET_LEVELS):
         count = len(range(index, plan.slices_each, len(TARGET_LEVELS)))
         places += _through(patient, level, count, rng)
+    return sorted(places, key=lambda place: -place.z_mm)
+
+
+def nearest_level(patient: Patient, z_mm: float) -> str | None:
+    """Name the vertebra whose middle is nearest to a height, as LevelNet shall."""
+    if patient.spine.shape.lumbar_count != USUAL_COUNT:
+        return None
+    level = min(patient.spine.bodies, key=lambda one: abs(one.centre_mm[2] - z_mm)).level
+    return level if level in PLACES else "below"
+
+
+def _elsewhere(patient: Patient, count: int, rng: np.random.Generator) -> list[Place]:
+    """Cut the chest and the pelvis, the chest first."""
+    top, bottom = (patient.spine.vertebra(level).centre_mm[2] for level in ("T10", "S1"))
+    chest = round(CHEST_SHARE * count)
+    heights = [
+        *(top + rng.uniform(*CHEST_MM, chest)),
+        *(bottom + rng.uniform(*PELVIS_BELOW_MM, count - chest)),
+    ]
+    names = ["above"] * chest + ["below"] * (count - chest)
+    places = [Place(float(z), name) for z, name in zip(heights, names)]
     return sorted(places, key=lambda place: -place.z_mm)
 
 

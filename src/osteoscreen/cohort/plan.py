@@ -37,11 +37,14 @@ class Preset(StrEnum):
     """Calibrated patients, slices through the middle of L1 to L4: for BCC-Net."""
     RANDOMISED = "randomised"
     """Wide anatomy and acquisition, slices anywhere from T10 to the pelvis: for MS-Net."""
+    ELSEWHERE = "elsewhere"
+    """Wide patients where no lumbar vertebra is, slices of the chest and the pelvis: for LevelNet,
+    with ``randomised``."""
     PAPER = "paper"
     """As ``cohort``, with the patients, the split and the scanners of the paper."""
 
 
-SLICES = {Preset.COHORT: 4, Preset.RANDOMISED: 4, Preset.PAPER: 12}
+SLICES = {Preset.COHORT: 4, Preset.RANDOMISED: 4, Preset.ELSEWHERE: 4, Preset.PAPER: 12}
 """Slices a patient where none are asked for and no series is."""
 
 
@@ -95,6 +98,8 @@ class CohortPlan:
                               f"{self.scanner!r}")  # fmt: skip
         if self.preset is Preset.PAPER:
             self._check_paper()
+        if self.preset is Preset.ELSEWHERE and self.is_series:
+            raise CohortError("preset elsewhere has single slices, got a series")
 
     def _check_numbers(self) -> None:
         for name, value in (
@@ -128,6 +133,11 @@ class CohortPlan:
             raise CohortError(f"preset paper has the split of its Table 2, got {self.shares}")
         if self.age is not None:
             raise CohortError(f"preset paper has patients of every age, got {self.age} years")
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether the class says something about the bone, as it does not in wide patients."""
+        return self.preset in (Preset.COHORT, Preset.PAPER)
 
     @property
     def slices_each(self) -> int:

@@ -7,9 +7,10 @@ use today.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from highdicom import AlgorithmIdentificationSequence
@@ -71,6 +72,48 @@ def rest_segment(level: str) -> Segment:
     return Segment(f"{level} posterior elements", kind, ARCH_OF_VERTEBRA)
 
 
+def number_segments(
+    marks: NDArray[np.uint8], named: NDArray[np.uint8], names: Sequence[str]
+) -> tuple[NDArray[np.uint8], tuple[Segment, ...]]:
+    """Number bodies and other parts of named vertebrae as segments, those that are there.
+
+    Args:
+        marks: 1 body, 2 other parts; axes (slice, row, column).
+        named: k + 1 for the vertebra ``names[k]``, 0 for none; same shape.
+        names: Levels.
+    Returns: Segment numbers, same shape, and the segments; marks without a name are the first two.
+    """
+    kinds = [(0, part) for part in (1, 2)]
+    kinds += [(number, part) for number in range(len(names), 0, -1) for part in (1, 2)]
+    labels, segments = np.zeros_like(marks), []
+    for number, part in kinds:
+        mine = (marks == part) & (named == number)
+        if not mine.any():
+            continue
+        if number == 0:
+            segments.append(SEGMENTS[part - 1])
+        else:
+            name = names[number - 1]
+            segments.append(body_segment(name) if part == 1 else rest_segment(name))
+        labels[mine] = len(segments)
+    return labels, tuple(segments)
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What a segment is, as far as its codes tell.
+
+    Args:
+        label: Name for people.
+        level: Its vertebra, such as ``"L3"``; ``None`` if none is named.
+        part: ``"body"``, ``"rest"`` or ``"whole"``; ``None`` if it is no vertebra.
+    """
+
+    label: str
+    level: str | None
+    part: Literal["body", "rest", "whole"] | None
+
+
 SERIES_NUMBER = 9001
 """Above the numbers that scanners give."""
 
@@ -83,11 +126,13 @@ class MarkedSlices:
         labels: Segment number of each pixel, 0 for none; axes (slice, row, column).
         positions: LPS millimetres of the first pixel of each slice; shape (slices, 3).
         sop_instance_uids: Source image of each slice; empty where the object names none.
+        meanings: What each segment number stands for.
     """
 
     labels: NDArray[np.uint8]
     positions: NDArray[np.float64]
     sop_instance_uids: tuple[str, ...]
+    meanings: Mapping[int, Meaning] = field(default_factory=dict)
 
 
 def write_segmentation(  # noqa: PLR0913 - one argument a fact of the object, six of them named
@@ -174,7 +219,9 @@ def read_segmentation(path: Path) -> MarkedSlices:
             path,
         )
     try:
-        places = [_place(frame) for frame in instance.PerFrameFunctionalGroupsSequence]
+        shared = instance.SharedFunctionalGroupsSequence[0]
+        places = [_place(frame, shared) for frame in instance.PerFrameFunctionalGroupsSequence]
+        meanings = {int(item.SegmentNumber): _meaning(item) for item in instance.SegmentSequence}
         pixels = instance.pixel_array.astype(bool)
         masks = pixels.reshape(len(places), int(instance.Rows), int(instance.Columns))
     except DECODER_ERRORS as error:
@@ -184,7 +231,7 @@ def read_segmentation(path: Path) -> MarkedSlices:
             f"{type(error).__name__}",
             path,
         ) from None
-    return _join(places, masks, path)
+    return replace(_join(places, masks, path), meanings=meanings)
 
 
 def lay_on(marks: MarkedSlices, headers: Sequence[Dataset]) -> NDArray[np.uint8]:
@@ -251,15 +298,44 @@ def _source(header: Dataset) -> Dataset:
     return source
 
 
-def _place(frame: Dataset) -> _Place:
-    """Read the functional groups of one frame (PS3.3 section C.7.6.16)."""
-    x, y, z = frame.PlanePositionSequence[0].ImagePositionPatient
+LEVEL_OF_CODE = {code.value: level for level, code in VERTEBRA_OF_LEVEL.items() if level != "L6"}
+
+
+def _meaning(item: Dataset) -> Meaning:
+    """Read the codes of one segment (PS3.3 section C.8.20.2)."""
+    kind = item.SegmentedPropertyTypeCodeSequence[0].CodeValue
+    regions = {
+        region.CodeValue
+        for keyword in ("AnatomicRegionSequence", "SegmentedPropertyTypeModifierCodeSequence")
+        for region in item.get(keyword, [])
+    }
+    part: Literal["body", "rest", "whole"] | None = None
+    if VERTEBRAL_BODY.value in {kind, *regions}:
+        part = "body"
+    elif (
+        ARCH_OF_VERTEBRA.value in {kind, *regions} or item.get("SegmentLabel") == SEGMENTS[1].label
+    ):
+        part = "rest"
+    elif kind in LEVEL_OF_CODE or kind == VERTEBRA.value:
+        part = "whole"
+    levels = [LEVEL_OF_CODE[code] for code in (kind, *sorted(regions)) if code in LEVEL_OF_CODE]
+    return Meaning(text(item, "SegmentLabel") or "", levels[0] if levels else None, part)
+
+
+def _place(frame: Dataset, shared: Dataset) -> _Place:
+    """Read the functional groups of one frame, its own or shared (PS3.3 section C.7.6.16)."""
+
+    def group(keyword: str) -> Dataset:
+        found: Dataset = (frame if keyword in frame else shared)[keyword][0]
+        return found
+
+    x, y, z = group("PlanePositionSequence").ImagePositionPatient
     source = ""
     for derivation in frame.get("DerivationImageSequence", []):
         for image in derivation.get("SourceImageSequence", []):
             source = source or str(image.ReferencedSOPInstanceUID)
     return _Place(
-        segment=int(frame.SegmentIdentificationSequence[0].ReferencedSegmentNumber),
+        segment=int(group("SegmentIdentificationSequence").ReferencedSegmentNumber),
         sop_instance_uid=source,
         position=(float(x), float(y), float(z)),
     )

@@ -17,7 +17,7 @@ from osteoscreen.cohort.slices import LabelledSlice, read_slices
 from osteoscreen.evaluation.experiment import OWN, Experiment
 from osteoscreen.evaluation.readings import Readings, patient_scores, to_volume
 from osteoscreen.evaluation.tables import SCORES
-from osteoscreen.findings import CONDITIONS
+from osteoscreen.findings import CONDITIONS, Certainty
 from osteoscreen.report.charts import (
     Curve,
     Drawing,
@@ -214,8 +214,8 @@ def _rings(experiment: Experiment) -> Plot:
         mine = np.flatnonzero(is_right & (truth == index))
         order = mine[np.argsort(-confidence[mine], kind="stable")]
         rings = [_ring(score[row], settings) for row in order]
-        clear = [ring for ring in rings if not ring.is_doubtful]
-        doubtful = [ring for ring in rings if ring.is_doubtful]
+        clear = [ring for ring in rings if ring.certainty is Certainty.CLEAR]
+        doubtful = [ring for ring in rings if ring.certainty is not Certainty.CLEAR]
         rows[condition.label] = [
             *_spread(clear, CLEAR_RINGS, end=0.5),
             *_spread(doubtful, DOUBTFUL_RINGS, end=1.0),
@@ -235,7 +235,7 @@ def _ring(score: NDArray[np.float64], settings: BundleSettings) -> Ring:
         settings.operating_points.clear_probability,
         settings.classifier.conformal_quantile,
     )
-    return Ring(probabilities, not clear)
+    return Ring(probabilities, Certainty.CLEAR if clear else Certainty.DOUBTFUL)
 
 
 def _spread(rings: Sequence[Ring], count: int, *, end: float) -> list[Ring | None]:

@@ -27,7 +27,7 @@ from osteoscreen.findings import CONDITIONS
 from osteoscreen.screening.grid import AIR_HU, Grid, Pose, sample
 from osteoscreen.screening.marking import Marks, mark_volume
 from osteoscreen.screening.roi import RoiSettings, cut_roi
-from osteoscreen.screening.screen import choose_slices
+from osteoscreen.screening.slices import choose_slices
 
 Kind = TypeVar("Kind")
 

@@ -23,7 +23,7 @@ from osteoscreen.findings import CONDITIONS
 from osteoscreen.screening.attenuation import trabecular_hu
 from osteoscreen.screening.decision import softmax
 from osteoscreen.screening.marking import Marks, mark_volume
-from osteoscreen.screening.screen import choose_slices, cut_rois
+from osteoscreen.screening.slices import choose_slices, cut_rois
 from osteoscreen.volume import Volume
 
 

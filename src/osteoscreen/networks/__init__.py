@@ -1,4 +1,4 @@
-"""The two networks of the paper: MS-Net marks the vertebra, BCC-Net names its bone condition."""
+"""MS-Net marks the vertebra, BCC-Net names its bone condition, LevelNet its level."""
 
 from osteoscreen.networks.batch_norm import recalibrate_batch_norm
 from osteoscreen.networks.bcc_net import (
@@ -9,6 +9,7 @@ from osteoscreen.networks.bcc_net import (
     BCCNetConfig,
     load_imagenet,
 )
+from osteoscreen.networks.level_net import LevelNet, LevelNetConfig
 from osteoscreen.networks.ms_net import MSNet, MSNetConfig
 
 __all__ = [
@@ -17,6 +18,8 @@ __all__ = [
     "DENSENET_121",
     "BCCNet",
     "BCCNetConfig",
+    "LevelNet",
+    "LevelNetConfig",
     "MSNet",
     "MSNetConfig",
     "load_imagenet",

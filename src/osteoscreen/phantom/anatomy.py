@@ -58,6 +58,8 @@ real spine an axial slice cut two bodies and the gas between them."""
 SACRAL_SPREAD_DEG, STEEPEST_DEG = 9.0, 88.0
 """Randomised: spread of the tilt of the sacrum around the usual, and the steepest that S3 may
 stand: before a steep real sacrum a network did not mark L5, which lay in front of S1 in a slice."""
+CHEST_DOWN_MM = (60.0, 170.0)
+"""How far the lungs are lowered where a slice is to show the chest."""
 BODY_WALL = 0.5
 """Cortex of the walls of a body against that of the patient's bones: the shell of a vertebral body
 is thinner than half a millimetre in life, and hardly shows in a routine CT."""
@@ -185,6 +187,28 @@ def draw_patient(
         warps=(fields[0], fields[1], fields[2], fields[3]),
         grains=(fields[4], fields[5]),
     )
+
+
+def with_chest(patient: Patient, rng: np.random.Generator) -> Patient:
+    """Let the lungs reach far down, so that slices through T10 and T11 look like the chest above.
+
+    The spine begins at T10; a chest that is scanned alone is told from it by the lungs.
+
+    Args:
+        patient: Who.
+        rng: Source of how far down.
+    """
+    thorax, down = patient.trunk.thorax, float(rng.uniform(*CHEST_DOWN_MM))
+    lowered = replace(
+        thorax,
+        dome_mm=(thorax.dome_mm[0] - down, thorax.dome_mm[1] - down),
+        recess_mm=(
+            thorax.recess_mm[0] - down,
+            thorax.recess_mm[1] - down,
+            thorax.recess_mm[2] - down,
+        ),
+    )
+    return replace(patient, trunk=replace(patient.trunk, thorax=lowered))
 
 
 def _draw_shape(

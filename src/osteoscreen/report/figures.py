@@ -18,7 +18,7 @@ from matplotlib.patches import Patch, Rectangle
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
-from osteoscreen.findings import CONDITIONS, Probabilities
+from osteoscreen.findings import CONDITIONS, Certainty, Probabilities
 from osteoscreen.report import texts
 from osteoscreen.report.lettering import FONT, Lettering, write
 from osteoscreen.report.palette import (
@@ -82,15 +82,15 @@ class OverlayPanel:
             raise ValueError(f"the spacing of a panel must be positive, got {self.spacing_mm}")
 
 
-def draw_ring(probabilities: Probabilities, path: Path | BytesIO, *, doubtful: bool) -> None:
+def draw_ring(probabilities: Probabilities, path: Path | BytesIO, certainty: Certainty) -> None:
     """Write the ring of the three probabilities as PNG.
 
     Args:
         probabilities: The result's probabilities.
         path: File or buffer to write to.
-        doubtful: Whether the result carries the reservation DOUBTFUL.
+        certainty: The result's.
     """
-    _save(ring_figure(probabilities, doubtful=doubtful), path)
+    _save(ring_figure(probabilities, certainty), path)
 
 
 def draw_overlay(panels: Sequence[OverlayPanel], path: Path | BytesIO, *, caption: str) -> None:

@@ -20,6 +20,9 @@ looked up, and the whole is in ``result.json``."""
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
+DOUBTS = (ReservationCode.DOUBTFUL, ReservationCode.ABSTAINED)
+"""Reservations that stand beside the headline; a result has one of them at most."""
+
 SCREEN_SCALE = 0.57
 """CSS pixels to a pixel of a figure: three panels of an overlay fill the column of the page."""
 
@@ -86,9 +89,7 @@ def render_html(
             result=result,
             title=title,
             is_screened=is_screened,
-            doubt=next(
-                (r.text for r in result.reservations if r.code is ReservationCode.DOUBTFUL), None
-            ),
+            doubt=next((r.text for r in result.reservations if r.code in DOUBTS), None),
             ring=Picture.of(ring_png) if is_screened and ring_png else None,
             overlay=Picture.of(overlay_png) if overlay_png else None,
             conditions=CONDITIONS,

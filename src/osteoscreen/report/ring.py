@@ -13,7 +13,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Wedge
 
-from osteoscreen.findings import CONDITIONS, Probabilities
+from osteoscreen.findings import CONDITIONS, Certainty, Probabilities
 from osteoscreen.report import texts
 from osteoscreen.report.lettering import FONT, Lettering, write
 from osteoscreen.report.palette import CONDITION_COLOURS, INK, MUTED, PAPER
@@ -39,26 +39,26 @@ class Ring:
 
     Args:
         probabilities: Of one patient.
-        is_doubtful: Whether no class is clear.
+        certainty: How much is said.
     """
 
     probabilities: Probabilities
-    is_doubtful: bool
+    certainty: Certainty
 
 
-def ring_figure(probabilities: Probabilities, *, doubtful: bool) -> Figure:
+def ring_figure(probabilities: Probabilities, certainty: Certainty) -> Figure:
     """Draw the ring: clockwise from the top, in the order of ``CONDITIONS``.
 
-    A doubtful ring is pale and hatched, and its centre asks instead of saying.
+    A ring that is not clear is pale and hatched; its centre asks, or says that nothing is stated.
     """
     figure = Figure(figsize=INCHES, facecolor=PAPER)
     half_width = HALF_HEIGHT * INCHES[0] / INCHES[1]
     axes = figure.add_axes((0, 0, 1, 1), aspect="equal")
     axes.set(xlim=(-half_width, half_width), ylim=(-HALF_HEIGHT, HALF_HEIGHT))
     axes.set_axis_off()
-    spans = _add_wedges(axes, probabilities, doubtful=doubtful)
+    spans = _add_wedges(axes, probabilities, certainty)
     _add_labels(axes, probabilities, [_anchor_deg(*span) for span in spans])
-    _add_centre(axes, probabilities, doubtful=doubtful)
+    _add_centre(axes, probabilities, certainty)
     return figure
 
 
@@ -81,17 +81,18 @@ def rings_figure(rows: Mapping[str, Sequence[Ring | None]]) -> Figure:
                           fontfamily=FONT, color=INK)  # fmt: skip
             if ring is None:
                 continue
-            _add_wedges(axes, ring.probabilities, doubtful=ring.is_doubtful)
-            _add_centre(axes, ring.probabilities, doubtful=ring.is_doubtful, size=8.5)
+            _add_wedges(axes, ring.probabilities, ring.certainty)
+            _add_centre(axes, ring.probabilities, ring.certainty, size=8.5)
             shares = " / ".join(f"{value:.1%}" for value in ring.probabilities.as_tuple())
             write(axes, (0, -1.28), shares, Lettering(7.5, MUTED))
     return figure
 
 
 def _add_wedges(
-    axes: Axes, probabilities: Probabilities, *, doubtful: bool
+    axes: Axes, probabilities: Probabilities, certainty: Certainty
 ) -> list[tuple[float, float]]:
     """Add the three slices; return the degrees that each spans."""
+    doubtful = certainty is not Certainty.CLEAR
     spans, end = [], 90.0
     for condition, value in zip(CONDITIONS, probabilities.as_tuple()):
         start = end - 360 * value
@@ -149,11 +150,13 @@ def _add_labels(axes: Axes, probabilities: Probabilities, anchors: Sequence[floa
 
 
 def _add_centre(
-    axes: Axes, probabilities: Probabilities, *, doubtful: bool, size: float = 11
+    axes: Axes, probabilities: Probabilities, certainty: Certainty, *, size: float = 11
 ) -> None:
-    words = texts.headline(probabilities, doubtful=doubtful).replace(" bone", "\nbone")
-    write(axes, (0, 0.12 if doubtful else 0), words, Lettering(size, is_bold=True))
-    if doubtful:
+    said = texts.headline(probabilities, certainty)
+    words = said.replace(" bone", "\nbone").replace("No s", "No\ns")
+    is_doubtful = certainty is Certainty.DOUBTFUL
+    write(axes, (0, 0.12 if is_doubtful else 0), words, Lettering(size, is_bold=True))
+    if is_doubtful:
         write(axes, (0, -0.32), texts.DOUBTFUL, Lettering(0.95 * size, MUTED))
 
 

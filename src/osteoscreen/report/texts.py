@@ -7,12 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from osteoscreen.findings import CONDITIONS, Probabilities, Subject
+from osteoscreen.findings import (
+    CONDITIONS,
+    Certainty,
+    LeftOut,
+    LevelFinding,
+    Probabilities,
+    ScreeningResult,
+    Subject,
+)
 
 NOT_RECORDED = "not recorded"
 ABSENT = "not computed"
 NOT_COMPUTED = "not computed in this version"
-NOT_LABELLED = "not labelled in this version"
+NOT_LABELLED = "not named"
 
 FINDING = "Bone condition"
 CHANCE = "Probability"
@@ -22,11 +30,30 @@ EXPLANATION = (
     "density and do not replace DXA or QCT."
 )
 DOUBTFUL = "doubtful"
+NO_STATEMENT = "No statement"
 PREDICTION_SET = "Prediction set"
 ATTENUATION = "Attenuation"
 LEVELS = "Levels"
 LEVEL = "Level"
 CONFIDENCE = "Confidence"
+SPREAD = "SD, HU"
+COUNTS = "Counts"
+NOTHING = "\N{EN DASH}"
+BAND = "L1 among published limits"
+SHIFTED = "Class if names were off by one"
+SAME = "the same"
+CHOICE = "Chosen because"
+LEVELS_CAPTION = (
+    "Vertebrae from the head down. Attenuation: mean and standard deviation (SD) of spongy bone "
+    "inside the body. The patient's values are the means over the vertebrae that count."
+)
+LEFT_OUT = {
+    LeftOut.NOT_LUMBAR: "no: not L1 to L4",
+    LeftOut.CUT: "no: cut off",
+    LeftOut.DENSE: "no: dense",
+    LeftOut.COLLAPSED: "no: low",
+    LeftOut.OUTLIER: "no: unlike the others",
+}
 
 REFUSED = "Not screened"
 REFUSED_SENTENCE = "There is no result for this series and no probability was computed."
@@ -136,16 +163,47 @@ def subject(who: Subject) -> str:
     return " · ".join(word for word in known if word)
 
 
-def headline(probabilities: Probabilities, *, doubtful: bool) -> str:
+def counts(level: LevelFinding) -> str:
+    """Say whether a vertebra counts, or why not."""
+    return "yes" if level.left_out is None else LEFT_OUT[level.left_out]
+
+
+def band(result: ScreeningResult) -> str:
+    """Say where the attenuation of L1 lies among the published limits, or why that is not said."""
+    found = result.attenuation_band
+    if found is None:
+        return result.attenuation_note or NOT_COMPUTED
+    hu = quantity(round(found.attenuation_hu), "HU")
+    return f"{hu}, {found.meaning} ({found.source}; {found.holds_for})"
+
+
+def shifted(result: ScreeningResult) -> str:
+    """Say which class it would be if every name were off by one."""
+    if not result.condition_if_shifted or result.probabilities is None:
+        return ABSENT
+    leading = result.probabilities.condition
+    return ", ".join(
+        f"{name}: {SAME if condition is leading else condition.label.lower()}"
+        for name, condition in result.condition_if_shifted.items()
+    )
+
+
+def headline(probabilities: Probabilities, certainty: Certainty) -> str:
     """Name the most probable condition; a doubtful one carries a question mark."""
-    return probabilities.condition.label + ("?" if doubtful else "")
+    if certainty is Certainty.ABSTAINED:
+        return NO_STATEMENT
+    return probabilities.condition.label + ("?" if certainty is Certainty.DOUBTFUL else "")
 
 
-def ring_alt(probabilities: Probabilities, *, doubtful: bool) -> str:
+def ring_alt(probabilities: Probabilities, certainty: Certainty) -> str:
     """Say in words what the ring shows."""
     shares = ", ".join(
         f"{condition.label.lower()} {percent(value)}"
         for condition, value in zip(CONDITIONS, probabilities.as_tuple())
     )
-    kind = "Hatched ring chart, doubtful" if doubtful else "Ring chart"
+    kind = {
+        Certainty.CLEAR: "Ring chart",
+        Certainty.DOUBTFUL: "Hatched ring chart, doubtful",
+        Certainty.ABSTAINED: "Hatched ring chart, no statement",
+    }[certainty]
     return f"{kind}: {shares}."

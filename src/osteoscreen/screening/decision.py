@@ -1,16 +1,27 @@
 """From logits of slices to the class, the probabilities and the advice of a patient.
 
-The patient's probabilities are the mean of the calibrated probabilities of its slices, as the
-paper's test images are of one patient each and several images of one vary little
-(notes in docs/method.md). The advice follows section 3.5 of the paper.
+The probabilities of a vertebra are the mean of the calibrated probabilities of its slices, those
+of the patient the mean over vertebrae, so that each counts alike however many slices cut it. The
+advice follows section 3.5 of the paper.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
-from osteoscreen.findings import CONDITIONS, BoneCondition, Probabilities
+from osteoscreen.bundle import BundleSettings
+from osteoscreen.findings import (
+    CONDITIONS,
+    Abstention,
+    BoneCondition,
+    Certainty,
+    Probabilities,
+    Reservation,
+    ReservationCode,
+)
 
 ADVICE = {
     (BoneCondition.NORMAL, True): "This image alone suggests nothing further.",
@@ -32,6 +43,107 @@ ADVICE = {
 }
 """Advice by class and clarity (paper, section 3.5)."""
 
+ABSTENTIONS = {
+    Abstention.ANY_CLASS: "all three conditions are possible",
+    Abstention.UNLIKE_TRAINING: "the images are unlike those that the networks were calibrated on",
+    Abstention.NO_INTACT_LEVEL: "no vertebra of L1 to L4 is whole and intact",
+}
+NO_STATEMENT = "No statement: {reason}. Further examination, such as DXA, is needed."
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What is said of a patient.
+
+    Args:
+        condition: The class; ``None`` where no statement is made.
+        certainty: How much is said.
+        abstention: Why no statement is made, if none is.
+        prediction_set: Classes that remain possible.
+        advice: For the radiologist.
+        reservations: What the decision itself gives reason for.
+    """
+
+    condition: BoneCondition | None
+    certainty: Certainty
+    abstention: Abstention | None
+    prediction_set: tuple[BoneCondition, ...]
+    advice: str
+    reservations: tuple[Reservation, ...]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known besides the probabilities; all of it may be unknown.
+
+    Args:
+        suggested: Condition that the attenuation points to.
+        unlike_score: Distance from the calibration patients.
+        has_intact_level: Whether some vertebra of L1 to L4 counts.
+    """
+
+    suggested: BoneCondition | None = None
+    unlike_score: float | None = None
+    has_intact_level: bool = True
+
+
+def decide(probabilities: Probabilities, settings: BundleSettings, evidence: Evidence) -> Decision:
+    """Turn probabilities into class, certainty and advice, all from one place.
+
+    Args:
+        probabilities: Of the patient.
+        settings: Quantile and operating points of the bundle.
+        evidence: What else is known.
+    """
+    leading = probabilities.condition
+    quantile = settings.classifier.conformal_quantile
+    possible = prediction_set(probabilities, quantile) if quantile is not None else ()
+    abstention = _abstention(possible, settings, evidence)
+    reservations = []
+    disagrees = {leading, evidence.suggested} == {BoneCondition.NORMAL, BoneCondition.OSTEOPOROSIS}
+    if disagrees:
+        text = (
+            f"The networks say {leading.label.lower()}, the attenuation of L1 points to "
+            f"{evidence.suggested.label.lower() if evidence.suggested else ''}."
+        )
+        reservations.append(Reservation(code=ReservationCode.DISAGREEMENT, text=text))
+    if abstention is not None:
+        advice = NO_STATEMENT.format(reason=ABSTENTIONS[abstention])
+        reservations.append(Reservation(code=ReservationCode.ABSTAINED, text=advice))
+        return Decision(
+            None, Certainty.ABSTAINED, abstention, possible, advice, tuple(reservations)
+        )
+    point = settings.operating_points.clear_probability
+    clear = is_clear(probabilities, point, quantile) and not disagrees
+    if not clear:
+        text = (
+            f"No class is clear: none reaches a probability of {point:.0%}, stands alone in the "
+            "prediction set and agrees with the attenuation."
+        )
+        reservations.append(Reservation(code=ReservationCode.DOUBTFUL, text=text))
+    return Decision(
+        leading,
+        Certainty.CLEAR if clear else Certainty.DOUBTFUL,
+        None,
+        possible,
+        advise(probabilities, clear=clear),
+        tuple(reservations),
+    )
+
+
+def _abstention(
+    possible: tuple[BoneCondition, ...], settings: BundleSettings, evidence: Evidence
+) -> Abstention | None:
+    if not evidence.has_intact_level:
+        return Abstention.NO_INTACT_LEVEL
+    if (
+        settings.typical is not None
+        and evidence.unlike_score is not None
+        and evidence.unlike_score > settings.typical.limit
+    ):
+        return Abstention.UNLIKE_TRAINING
+    return Abstention.ANY_CLASS if len(possible) == len(CONDITIONS) else None
+
 
 def softmax(logits: NDArray[np.floating], temperature: float = 1.0) -> NDArray[np.float64]:
     """Return probabilities of the last axis; a temperature above 1 makes them milder."""
@@ -47,10 +159,10 @@ def to_probabilities(values: NDArray[np.float64]) -> Probabilities:
 
 
 def aggregate(slice_probabilities: NDArray[np.float64]) -> Probabilities:
-    """Return the patient's probabilities: the mean over slices.
+    """Return the probabilities of a vertebra, or of a patient: the mean over its parts.
 
     Args:
-        slice_probabilities: Shape (slices, 3), at least one slice.
+        slice_probabilities: Of slices or vertebrae, shape (parts, 3), at least one.
     """
     return to_probabilities(slice_probabilities.mean(axis=0))
 

@@ -1,9 +1,9 @@
-"""Screen one standing volume: marks, choice of slices, rois, probabilities, decision."""
+"""Screen one standing volume: marks, levels, slices, attenuation, probabilities, decision."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,38 +11,54 @@ import numpy as np
 from numpy.typing import NDArray
 
 from osteoscreen import __version__
-from osteoscreen.bundle import Bundle, ClassifierSettings
+from osteoscreen.bundle import Bundle
 from osteoscreen.errors import RefusalCode
 from osteoscreen.findings import (
     NOTICE,
     OWN_DATA_NOTICE,
     Acquisition,
+    Probabilities,
     Refusal,
     Reservation,
-    ReservationCode,
     ScreeningResult,
     SliceFinding,
     Subject,
 )
-from osteoscreen.screening.decision import (
-    advise,
-    aggregate,
-    is_clear,
-    prediction_set,
-    softmax,
-    to_probabilities,
+from osteoscreen.screening.attenuation import trabecular_hu
+from osteoscreen.screening.bands import reference_band
+from osteoscreen.screening.decision import Evidence, aggregate, decide, softmax, to_probabilities
+from osteoscreen.screening.level_findings import (
+    left_out,
+    level_findings,
+    patient_hu,
+    patient_probabilities,
+    see_vertebrae,
+    shifted_conditions,
 )
+from osteoscreen.screening.levels import Levels
 from osteoscreen.screening.marking import Marks, mark_volume
-from osteoscreen.screening.roi import RoiSettings, cut_roi
+from osteoscreen.screening.naming import name_levels
+from osteoscreen.screening.reservations import (
+    level_reservations,
+    scan_reservations,
+    shift_reservations,
+    slice_reservations,
+    unnamed_reservations,
+)
+from osteoscreen.screening.slices import (
+    body_areas_mm2,
+    choose_slices,
+    classified_mark,
+    holds_bone,
+    mark_areas_mm2,
+    roi_logits,
+)
+from osteoscreen.screening.unlike import patient_features, unlike_score
+from osteoscreen.screening.vertebrae import Vertebra, find_vertebrae
 from osteoscreen.volume import Volume
 
-BONE_PERCENTILE = 95.0
-BONE_HU = 150.0
-"""The brightest twentieth of a vertebra is cortex and arch, above 150 HU even in osteoporosis;
-unenhanced soft tissue and water stay below 100 HU."""
-
-FEW_SLICES = 4
-"""Below four slices the mean over slices is less certain than the card's figures (four a case)."""
+DOUBTFUL_REGION = 0.2
+"""From this probability on that none of the vertebrae is lumbar, nothing is said of them."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +70,14 @@ class Scanned:
         acquisition: How.
         reservations: Raised while reading.
         index_of: Position in the input of each slice of the standing volume.
+        choice: Why this series of its study; ``None`` where there was no choice.
     """
 
     subject: Subject
     acquisition: Acquisition
     reservations: tuple[Reservation, ...]
     index_of: tuple[int, ...]
+    choice: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,11 +88,13 @@ class Screening:
         result: What is said.
         marks: Marks on the standing volume.
         chosen: Slices of the standing volume that were classified.
+        vertebrae: The named vertebrae, rising; none where the bundle names none.
     """
 
     result: ScreeningResult
     marks: Marks
     chosen: tuple[int, ...]
+    vertebrae: tuple[Vertebra, ...] = ()
 
 
 def screen_volume(
@@ -93,192 +113,191 @@ def screen_volume(
         advance: Called with the number of slices just marked.
     Returns: The result, screened, or refused as NO_LUMBAR, with the marks.
     """
-    started = time.perf_counter()
+    clock = _Clock()
     marks = mark_volume(volume, bundle, advance=advance)
-    marked = time.perf_counter()
-    chosen = choose_slices(volume, marks, bundle)
-    if chosen:
-        findings = _findings(volume, marks, chosen, scanned, bundle)
-    timing = {"marks": marked - started, "classify": time.perf_counter() - marked}
-    is_synthetic = bundle.settings.trained_on.is_synthetic
-    common: dict[str, Any] = {
-        "notice": NOTICE if is_synthetic else OWN_DATA_NOTICE,
-        "subject": scanned.subject,
-        "acquisition": scanned.acquisition,
-        "bundle": bundle.reference,
-        "software": f"osteoscreen {__version__}",
-        "timing_s": {name: round(value, 3) for name, value in timing.items()},
-    }
-    if not chosen:
-        text = "no lumbar vertebra was marked in any slice, or no mark holds bone"
-        refusal = Refusal(code=RefusalCode.NO_LUMBAR, text=text)
+    clock.lap("marks")
+    levels = name_levels(volume, marks, bundle) if len(volume.hu) > 1 else None
+    clock.lap("levels")
+    one = _Series(volume, marks, scanned, bundle, clock)
+    return one.screen_unnamed() if levels is None else one.screen_named(levels)
+
+
+class _Clock:
+    """How long each step took."""
+
+    def __init__(self) -> None:
+        self.timing_s: dict[str, float] = {}
+        self._since = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.timing_s[name] = round(now - self._since, 3)
+        self._since = now
+
+
+@dataclass(frozen=True, eq=False)
+class _Series:
+    """A marked series and all that its result is made of."""
+
+    volume: Volume
+    marks: Marks
+    scanned: Scanned
+    bundle: Bundle
+    clock: _Clock
+
+    def screen_unnamed(self) -> Screening:
+        """Screen slices whose vertebrae have no names, as the paper does."""
+        chosen = choose_slices(self.volume, self.marks, self.bundle)
+        if not chosen:
+            return self._refuse("no vertebra was marked in any slice, or no mark holds bone")
+        logits, chances = self._classify(chosen)
+        probabilities = aggregate(np.stack(list(chances.values())))
+        evidence = Evidence(unlike_score=self._unlike(logits))
+        reservations = (
+            *unnamed_reservations(len(self.volume.hu)),
+            *slice_reservations(len(self.volume.hu), chosen, self.marks),
+        )
+        slices = self._slices(chances, {})
+        return self._say(probabilities, evidence, reservations, {"slices": slices}, chosen)
+
+    def screen_named(self, levels: Levels) -> Screening:
+        """Screen a series whose vertebrae have names."""
+        areas = body_areas_mm2(self.volume, self.marks)
+        vertebrae = find_vertebrae(levels, areas)
+        usable = self._usable(areas)
+        lumbar = [one for one in vertebrae if one.is_lumbar and usable & {*one.middle}]
+        if not lumbar:
+            return self._refuse("no lumbar vertebra was found", vertebrae)
+        if levels.no_lumbar_probability > DOUBTFUL_REGION:
+            return self._refuse(
+                f"the vertebrae may all lie above or below the lumbar spine (probability "
+                f"{levels.no_lumbar_probability:.0%})",
+                vertebrae,
+            )
+        chosen = tuple(sorted(usable & {at for one in vertebrae for at in one.middle}))
+        logits, chances = self._classify(chosen)
+        seen = see_vertebrae(self.volume, self.marks, vertebrae, chances)
+        reasons = left_out(seen)
+        probabilities = patient_probabilities(seen, reasons)
+        index_of = self.scanned.index_of
+        findings = level_findings(seen, reasons, levels.confidence, index_of)
+        if probabilities is None:
+            return self._refuse("no vertebra of L1 to L4 could be classified", vertebrae)
+        band, note = reference_band(findings, self.scanned.acquisition)
+        counted = [at for one, reason in zip(seen, reasons) if reason is None for at in one.chances]
+        score = self._unlike({at: logits[at] for at in counted}) if counted else None
+        evidence = Evidence(band.suggests if band else None, score, bool(counted))
+        shifted = shifted_conditions(seen, reasons)
+        settings = self.bundle.settings
+        reservations = (
+            *level_reservations(findings, settings, is_odd=levels.is_odd),
+            *shift_reservations(probabilities.condition, shifted),
+            *slice_reservations(len(self.volume.hu), chosen, self.marks),
+        )
+        names = {at: one.level for one in vertebrae for at in one.middle}
+        hu = patient_hu(seen, reasons)
+        told = {
+            "slices": self._slices(chances, names),
+            "levels": findings,
+            "attenuation_hu": None if hu is None else round(hu, 1),
+            "attenuation_band": band,
+            "attenuation_note": note,
+            "condition_if_shifted": shifted,
+        }
+        return self._say(probabilities, evidence, reservations, told, chosen, vertebrae)
+
+    def _usable(self, areas: NDArray[np.float64]) -> set[int]:
+        """Slices whose mark is large enough and holds bone."""
+        smallest = self.bundle.settings.operating_points.smallest_mark_mm2
+        has_roi = classified_mark(self.marks, self.bundle).any(axis=(1, 2))
+        return {
+            int(at)
+            for at in np.flatnonzero((areas >= smallest) & has_roi)
+            if holds_bone(self.volume.hu[at], self.marks.vertebra[at])
+        }
+
+    def _classify(
+        self, chosen: Sequence[int]
+    ) -> tuple[dict[int, NDArray[np.float64]], dict[int, NDArray[np.float64]]]:
+        """Logits and calibrated probabilities by slice."""
+        logits = roi_logits(self.volume, self.marks, tuple(chosen), self.bundle)
+        chances = softmax(logits, self.bundle.settings.classifier.temperature)
+        self.clock.lap("classify")
+        return dict(zip(chosen, logits)), dict(zip(chosen, chances))
+
+    def _unlike(self, logits: Mapping[int, NDArray[np.float64]]) -> float | None:
+        settings = self.bundle.settings.typical
+        if settings is None:
+            return None
+        spacing = self.volume.spacing_mm[1:]
+        hu = [trabecular_hu(self.volume.hu[at], self.marks.body[at], spacing) for at in logits]
+        features = patient_features(np.stack(list(logits.values())), np.array(hu))
+        return unlike_score(features, settings)
+
+    def _slices(
+        self, chances: Mapping[int, NDArray[np.float64]], names: Mapping[int, str]
+    ) -> tuple[SliceFinding, ...]:
+        areas = mark_areas_mm2(self.volume, classified_mark(self.marks, self.bundle))
+        positions = self.volume.slice_positions_mm
+        return tuple(
+            SliceFinding(
+                index=self.scanned.index_of[at],
+                level=names.get(at),
+                position_mm=round(float(positions[at]), 3),
+                mark_area_mm2=round(float(areas[at]), 1),
+                probabilities=to_probabilities(chance),
+            )
+            for at, chance in chances.items()
+        )
+
+    def _common(self) -> dict[str, Any]:
+        is_synthetic = self.bundle.settings.trained_on.is_synthetic
+        return {
+            "notice": NOTICE if is_synthetic else OWN_DATA_NOTICE,
+            "subject": self.scanned.subject,
+            "acquisition": self.scanned.acquisition,
+            "series_choice": self.scanned.choice,
+            "bundle": self.bundle.reference,
+            "software": f"osteoscreen {__version__}",
+            "timing_s": self.clock.timing_s,
+        }
+
+    def _refuse(self, text: str, vertebrae: tuple[Vertebra, ...] = ()) -> Screening:
         result = ScreeningResult(
-            status="refused", refusal=refusal, reservations=scanned.reservations, **common
+            status="refused",
+            refusal=Refusal(code=RefusalCode.NO_LUMBAR, text=text),
+            reservations=self.scanned.reservations,
+            **self._common(),
         )
-        return Screening(result, marks, ())
-    probabilities = aggregate(np.array([one.probabilities.as_tuple() for one in findings]))
-    point = bundle.settings.operating_points.clear_probability
-    quantile = bundle.settings.classifier.conformal_quantile
-    clear = is_clear(probabilities, point, quantile)
-    own = _reservations(volume, marks, chosen, scanned, bundle)
-    doubt = () if clear else (_doubtful(point),)
-    result = ScreeningResult(
-        status="screened",
-        condition=probabilities.condition,
-        probabilities=probabilities,
-        prediction_set=prediction_set(probabilities, quantile) if quantile is not None else (),
-        advice=advise(probabilities, clear=clear),
-        slices=tuple(findings),
-        reservations=(*doubt, *scanned.reservations, *own),
-        **common,
-    )
-    return Screening(result, marks, chosen)
+        return Screening(result, self.marks, (), vertebrae)
 
-
-def choose_slices(volume: Volume, marks: Marks, bundle: Bundle) -> tuple[int, ...]:
-    """Choose the slices through the middle of vertebral bodies.
-
-    A slice is chosen when its mark reaches a share of the largest one in the series: slices
-    through a disc or an endplate show less. A mark without bone in it is never chosen.
-    """
-    points = bundle.settings.operating_points
-    areas = mark_areas_mm2(volume, marks.body if marks.body.any() else marks.vertebra)
-    enough = areas >= max(points.smallest_mark_mm2, points.area_share * areas.max(initial=0))
-    has_roi = _classified_mark(marks, bundle).any(axis=(1, 2))
-    candidates = [int(index) for index in np.flatnonzero(enough & has_roi)]
-    return tuple(i for i in candidates if _holds_bone(volume.hu[i], marks.vertebra[i]))
-
-
-def _holds_bone(hu: NDArray[np.float32], vertebra: NDArray[np.bool_]) -> bool:
-    """Whether a mark holds compact bone; water or soft tissue that was marked does not."""
-    return bool(np.percentile(hu[vertebra], BONE_PERCENTILE) >= BONE_HU)
-
-
-def mark_areas_mm2(volume: Volume, mark: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Area of a mark in each slice, mm2, shape (slices,)."""
-    return np.asarray(mark.sum(axis=(1, 2)) * float(np.prod(volume.spacing_mm[1:])))
-
-
-def cut_rois(
-    volume: Volume, marks: Marks, chosen: tuple[int, ...], settings: ClassifierSettings
-) -> NDArray[np.float32]:
-    """Cut the rois that BCC-Net sees of the chosen slices.
-
-    Args:
-        volume: Standing CT in HU.
-        marks: Its marks.
-        chosen: Slices, at least one, each with a mark.
-        settings: What the classifier sees.
-    Returns: Grey 0..255, shape (slices, size, size).
-    """
-    mark = marks.body if settings.mark == "body" else marks.vertebra
-    roi_settings = RoiSettings(settings.size, settings.window_hu)
-    spacing = volume.spacing_mm[1:]
-    return np.stack(
-        [
-            cut_roi(volume.hu[index], mark[index], spacing, roi_settings, fill=settings.fill)
-            for index in chosen
-        ]
-    )
-
-
-def roi_logits(
-    volume: Volume, marks: Marks, chosen: tuple[int, ...], bundle: Bundle
-) -> NDArray[np.float64]:
-    """Run BCC-Net on the rois of the chosen slices.
-
-    Args:
-        volume: Standing CT in HU.
-        marks: Its marks.
-        chosen: Slices, at least one, each with a mark.
-        bundle: Model bundle.
-    Returns: Logits before the temperature, shape (slices, 3).
-    """
-    rois = cut_rois(volume, marks, chosen, bundle.settings.classifier)
-    return bundle.logits(rois).astype(np.float64)
-
-
-def _classified_mark(marks: Marks, bundle: Bundle) -> NDArray[np.bool_]:
-    return marks.body if bundle.settings.classifier.mark == "body" else marks.vertebra
-
-
-def _findings(
-    volume: Volume, marks: Marks, chosen: tuple[int, ...], scanned: Scanned, bundle: Bundle
-) -> list[SliceFinding]:
-    logits = roi_logits(volume, marks, chosen, bundle)
-    scores = softmax(logits, bundle.settings.classifier.temperature)
-    areas = mark_areas_mm2(volume, _classified_mark(marks, bundle))
-    positions = volume.slice_positions_mm
-    return [
-        SliceFinding(
-            index=scanned.index_of[index],
-            position_mm=round(float(positions[index]), 3),
-            mark_area_mm2=round(float(areas[index]), 1),
-            probabilities=to_probabilities(score),
+    def _say(
+        self,
+        probabilities: Probabilities,
+        evidence: Evidence,
+        reservations: Sequence[Reservation],
+        told: Mapping[str, object],
+        chosen: tuple[int, ...],
+        vertebrae: tuple[Vertebra, ...] = (),
+    ) -> Screening:
+        decision = decide(probabilities, self.bundle.settings, evidence)
+        score = evidence.unlike_score
+        result = ScreeningResult(
+            status="screened",
+            condition=decision.condition,
+            certainty=decision.certainty,
+            abstention=decision.abstention,
+            probabilities=probabilities,
+            prediction_set=decision.prediction_set,
+            advice=decision.advice,
+            unlike_score=None if score is None else round(score, 2),
+            reservations=(
+                *decision.reservations,
+                *self.scanned.reservations,
+                *scan_reservations(self.scanned.acquisition, self.bundle.settings),
+                *reservations,
+            ),
+            **told,
+            **self._common(),
         )
-        for index, score in zip(chosen, scores)
-    ]
-
-
-def _doubtful(clear: float) -> Reservation:
-    text = (
-        f"No class is clear: none reaches a probability of {clear:.0%} and stands alone in the "
-        "prediction set."
-    )
-    return Reservation(code=ReservationCode.DOUBTFUL, text=text)
-
-
-def _reservations(
-    volume: Volume,
-    marks: Marks,
-    chosen: tuple[int, ...],
-    scanned: Scanned,
-    bundle: Bundle,
-) -> list[Reservation]:
-    trained, acquisition = bundle.settings.trained_on, scanned.acquisition
-    found = []
-
-    def add(code: ReservationCode, text: str) -> None:
-        found.append(Reservation(code=code, text=text))
-
-    if trained.is_synthetic:
-        add(
-            ReservationCode.SYNTHETIC_TRAINING,
-            "The networks were trained on synthetic CT and never saw a real patient.",
-        )
-    if volume.hu.shape[0] > 1:
-        add(
-            ReservationCode.LEVELS_UNKNOWN,
-            "Levels are not labelled in this version: nothing confirms that the marked vertebrae "
-            "are lumbar.",
-        )
-    if volume.hu.shape[0] == 1:
-        add(
-            ReservationCode.SINGLE_SLICE,
-            "A single slice: nothing confirms that it shows a lumbar vertebra.",
-        )
-    elif len(chosen) < FEW_SLICES:
-        add(ReservationCode.FEW_SLICES, f"Slices that could be classified: {len(chosen)}.")
-    thickness = acquisition.thickness_mm
-    low, high = trained.thickness_mm
-    if thickness is not None and not low <= thickness <= high:
-        add(
-            ReservationCode.THICKNESS_OTHER,
-            f"Slices are {thickness:g} mm thick; the networks were trained on {low:g} to {high:g}.",
-        )
-    low, high = trained.kvp
-    if acquisition.kvp is None:
-        add(ReservationCode.KVP_UNKNOWN, "Tube voltage is not recorded; attenuation depends on it.")
-    elif not low <= acquisition.kvp <= high:
-        trained_kvp = f"{low:g}" if low == high else f"{low:g} to {high:g}"
-        add(
-            ReservationCode.KVP_OTHER,
-            f"Tube voltage is {acquisition.kvp:g} kV; the networks were trained on {trained_kvp}.",
-        )
-    if any(_touches_edge(marks.vertebra[index]) for index in chosen):
-        add(ReservationCode.FIELD_OF_VIEW_CUT, "A marked vertebra touches the edge of the image.")
-    return found
-
-
-def _touches_edge(mark: NDArray[np.bool_]) -> bool:
-    return bool(mark[0].any() or mark[-1].any() or mark[:, 0].any() or mark[:, -1].any())
+        return Screening(result, self.marks, chosen, vertebrae)

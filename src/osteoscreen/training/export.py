@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from osteoscreen.bundle import (
     CARD,
     CLASSIFIER,
+    LEVELS,
     SEGMENTER,
     Bundle,
     BundleSettings,
@@ -37,8 +38,10 @@ from osteoscreen.evaluation.classification import DISEASED
 from osteoscreen.evaluation.evaluate import measure
 from osteoscreen.evaluation.operating_point import point_of_sensitivity, point_of_specificity
 from osteoscreen.evaluation.readings import Readings, patient_scores, read_cohort
+from osteoscreen.networks.level_net import IN_CHANNELS
 from osteoscreen.training.card import write_card
-from osteoscreen.training.recipe import ClassifierRecipe, SegmenterRecipe
+from osteoscreen.training.pool import level_settings
+from osteoscreen.training.recipe import ClassifierRecipe, LevelRecipe, SegmenterRecipe
 from osteoscreen.training.run import Run, load_best, read_seen
 
 PARITY = 1e-4
@@ -83,13 +86,14 @@ def read_provenance(path: Path) -> Provenance:
         raise RecipeError(f"{path}: {wrong}") from None
 
 
-def export(
+def export(  # noqa: PLR0913 - three runs, a cohort, a place and a name
     segmenter: Run,
     classifier: Run,
     calibration: Manifest,
     folder: Path,
     provenance: Provenance,
     *,
+    levels: Run | None = None,
     advance: Callable[[int], None] | None = None,
 ) -> Bundle:
     """Export two runs to a bundle, calibrate it, measure it and write its card.
@@ -102,6 +106,7 @@ def export(
         folder: Where to write; made if it does not exist. What is there stays as it is unless the
             export succeeds.
         provenance: Name and data of the bundle.
+        levels: Run of LevelNet; ``None`` makes a bundle that does not name vertebrae.
         advance: Called with the number of slices just read.
     Returns: The bundle as it was written, loaded and verified.
     Raises:
@@ -114,6 +119,10 @@ def export(
         raise RunError(f"{segmenter.folder}: a segmenter run is needed, got a classifier's")
     if not isinstance(classifier.recipe, ClassifierRecipe):
         raise RunError(f"{classifier.folder}: a classifier run is needed, got a segmenter's")
+    if levels is not None and not isinstance(levels.recipe, LevelRecipe):
+        raise RunError(
+            f"{levels.folder}: a run of LevelNet is needed, got a {levels.recipe.kind}'s"
+        )
     if not any(case.condition for case in calibration.of(Split.CALIBRATION)):
         raise RunError("an export needs cases with a condition in the calibration split, got none")
     if folder.exists() and not folder.is_dir():
@@ -122,7 +131,9 @@ def export(
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     try:
-        _write_bundle(segmenter, classifier, calibration, part, provenance, advance=advance)
+        _write_bundle(
+            (segmenter, classifier, levels), calibration, part, provenance, advance=advance
+        )
         folder.mkdir(exist_ok=True)
         for file in part.iterdir():
             file.replace(folder / file.name)
@@ -132,21 +143,23 @@ def export(
 
 
 def _write_bundle(
-    segmenter: Run,
-    classifier: Run,
+    runs: tuple[Run, Run, Run | None],
     calibration: Manifest,
     folder: Path,
     provenance: Provenance,
     *,
     advance: Callable[[int], None] | None,
 ) -> None:
+    segmenter, classifier, levels = runs
     bundle = draft_bundle(segmenter, classifier, folder, provenance)
+    if levels is not None:
+        bundle = add_levels(bundle, levels)
     tuning, test = (
         read_cohort(bundle, calibration, split, advance=advance)
         for split in (Split.CALIBRATION, Split.TEST)
     )
     check_leakage(tuning.seen, test.seen, ("calibration", "test"))
-    check_runs((segmenter, classifier), tuning.seen, test.seen)
+    check_runs([run for run in runs if run is not None], tuning.seen, test.seen)
     settings = calibrate(bundle.settings, tuning)
     metrics = measure(settings, test) | {"cohort_sha256": calibration.sha256}
     finish_bundle(settings, metrics, folder)
@@ -177,6 +190,32 @@ def draft_bundle(segmenter: Run, classifier: Run, folder: Path, provenance: Prov
         settings.model_copy(update={"metrics": {"onnx_difference": differences}}), folder
     )
     return load_bundle(folder)
+
+
+def add_levels(bundle: Bundle, run: Run) -> Bundle:
+    """Write LevelNet into the folder of a bundle.
+
+    Args:
+        bundle: Without, or with another one.
+        run: Of LevelNet.
+    Returns: The bundle that names vertebrae.
+    Raises:
+        BundleError: If ONNX Runtime and PyTorch disagree.
+    """
+    assert isinstance(run.recipe, LevelRecipe)
+    size = run.recipe.image_size
+    difference = export_network(load_best(run), bundle.folder / LEVELS, (IN_CHANNELS, size, size))
+    known = bundle.settings
+    differences = known.metrics.get("onnx_difference", {}) | {"levels": difference}
+    settings = known.model_copy(
+        update={
+            "levels": level_settings(run.recipe),
+            "runs": known.runs | {"levels": run.record},
+            "metrics": known.metrics | {"onnx_difference": differences},
+        }
+    )
+    write_settings(settings, bundle.folder)
+    return load_bundle(bundle.folder)
 
 
 def finish_bundle(settings: BundleSettings, metrics: dict[str, Any], folder: Path) -> None:

@@ -11,14 +11,16 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from osteoscreen.bundle import PLACES, Bundle, LevelSettings, load_bundle
 from osteoscreen.cohort.leakage import Fingerprints, Watch, check_leakage, write_fingerprints
+from osteoscreen.cohort.level_views import LevelViews
 from osteoscreen.cohort.manifest import Case, Manifest, Split, read_manifest
 from osteoscreen.cohort.slices import read_slices
 from osteoscreen.cohort.views import ClassifierViews, SegmenterViews, ViewSampler
 from osteoscreen.errors import RunError
 from osteoscreen.findings import CONDITIONS
 from osteoscreen.screening.roi import RoiSettings
-from osteoscreen.training.recipe import ClassifierRecipe, Recipe, SegmenterRecipe
+from osteoscreen.training.recipe import ClassifierRecipe, LevelRecipe, Recipe, SegmenterRecipe
 
 VALIDATION = "validation.json"
 """Validation patients of a run whose pool grows: they stay those of its start."""
@@ -26,7 +28,7 @@ VALIDATION = "validation.json"
 SEEN = ("train.npz", "validation.npz")
 """Fingerprints of the slices of a run, by split."""
 
-Views = SegmenterViews | ClassifierViews
+Views = SegmenterViews | ClassifierViews | LevelViews
 Loaders = tuple["DataLoader[tuple[Tensor, Tensor]]", "DataLoader[tuple[Tensor, Tensor]]"]
 
 
@@ -59,9 +61,10 @@ class Pool:
                 f"{len(missing)} are gone, {missing[0]} one of them"
             )
         self.manifest = manifest
+        self._usable = _placed if isinstance(recipe, LevelRecipe) else _marked
         validation = [
             case
-            for case in _marked(manifest, Split.VALIDATION)
+            for case in self._usable(manifest, Split.VALIDATION)
             if case.patient_id in self.validation_patients
         ]
         self.train: Views
@@ -71,17 +74,22 @@ class Pool:
             validation = validation[::step][: recipe.validation_slices]
             self.train = _segmenter_views(recipe, is_training=True)
             self.validation = _segmenter_views(recipe, is_training=False)
+        elif isinstance(recipe, LevelRecipe):
+            bundle = load_bundle(Path(recipe.marks_from) if recipe.marks_from else None)
+            self.train = _level_views(recipe, bundle, is_training=True)
+            self.validation = _level_views(recipe, bundle, is_training=False)
         else:
             self.train = _classifier_views(recipe, is_training=True)
             self.validation = _classifier_views(recipe, is_training=False)
         self._watches = Watch(), Watch()
-        self._add_train(manifest, _marked(manifest, Split.TRAIN))
+        self._add_train(manifest, self._usable(manifest, Split.TRAIN))
         self.validation.add(self._watches[1].passing(read_slices(manifest, tuple(validation))))
         self._check_leakage()
         sizes = len(self.train), len(self.validation)
         if 0 in sizes:
             raise RunError(
-                f"a training needs marked slices in the train and validation splits, got {sizes}"
+                "a training needs marked slices (LevelNet: slices with a level) in the train and "
+                f"validation splits, got {sizes}"
             )
         sides = {"validation": self.validation}
         if not recipe.pool_grows:
@@ -100,7 +108,7 @@ class Pool:
         """
         known = {case.case_id for case in self.manifest.of(Split.TRAIN)}
         manifest = read_manifest(path)
-        cases = [case for case in _marked(manifest, Split.TRAIN) if case.case_id not in known]
+        cases = [case for case in self._usable(manifest, Split.TRAIN) if case.case_id not in known]
         moved = sorted({case.patient_id for case in cases} & self.validation_patients)
         if moved:
             raise RunError(
@@ -184,6 +192,11 @@ def _marked(manifest: Manifest, split: Split) -> tuple[Case, ...]:
     return tuple(case for case in manifest.of(split) if case.mask)
 
 
+def _placed(manifest: Manifest, split: Split) -> tuple[Case, ...]:
+    """Cases whose place in the body is told; the chest and the pelvis have no mask."""
+    return tuple(case for case in manifest.of(split) if case.level in PLACES)
+
+
 def _segmenter_views(recipe: SegmenterRecipe, *, is_training: bool) -> SegmenterViews:
     return SegmenterViews(
         (),
@@ -203,5 +216,25 @@ def _classifier_views(recipe: ClassifierRecipe, *, is_training: bool) -> Classif
         mark=recipe.mark,
         augmentation=recipe.augmentation.build() if is_training else None,
         fill=recipe.fill,
+        seed=recipe.seed,
+    )
+
+
+def level_settings(recipe: LevelRecipe) -> LevelSettings:
+    """Return what a bundle says of the LevelNet that a recipe trains."""
+    return LevelSettings(
+        size=recipe.image_size,
+        spacing_mm=recipe.spacing_mm,
+        soft_window_hu=recipe.soft_window_hu,
+        bone_window_hu=recipe.bone_window_hu,
+    )
+
+
+def _level_views(recipe: LevelRecipe, bundle: Bundle, *, is_training: bool) -> LevelViews:
+    return LevelViews(
+        (),
+        bundle,
+        level_settings(recipe),
+        augmentation=recipe.augmentation.build() if is_training else None,
         seed=recipe.seed,
     )

@@ -140,7 +140,38 @@ class ClassifierRecipe(_Section):
         return self
 
 
-Recipe = SegmenterRecipe | ClassifierRecipe
+class LevelRecipe(_Section):
+    """How to train LevelNet, which the paper does not have."""
+
+    kind: Literal["levels"]
+    seed: int = 1
+    pool_grows: PoolGrows = False
+    marks_from: str | None = Field(
+        default=None, description="bundle whose MS-Net marks the slices; absent: the packaged one"
+    )
+    width: int = Field(default=16, ge=1)
+    image_size: int = Field(default=112, ge=32)
+    spacing_mm: float = Field(default=3.0, gt=0, description="pixel spacing of the view")
+    soft_window_hu: Window = (-1024.0, 200.0)
+    bone_window_hu: Window = (-200.0, 1000.0)
+    dropout: float = Field(default=0.2, ge=0, lt=1)
+    learning_rate: float = Field(default=0.002, gt=0, description="the highest of the cycle")
+    weight_decay: float = Field(default=0.01, ge=0)
+    batch: int = Field(default=64, ge=2)
+    views_per_epoch: int = Field(default=16000, ge=2)
+    epochs: int = Field(default=10, ge=1)
+    precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
+    augmentation: AugmentationSection = AugmentationSection()
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> Self:
+        _check_epoch(self.views_per_epoch, self.batch)
+        _check_window(self.soft_window_hu)
+        _check_window(self.bone_window_hu)
+        return self
+
+
+Recipe = SegmenterRecipe | ClassifierRecipe | LevelRecipe
 
 
 def _check_epoch(views_per_epoch: int, batch: int) -> None:

@@ -24,6 +24,7 @@ from osteoscreen.cohort.manifest import Manifest
 from osteoscreen.cohort.views import ClassifierViews
 from osteoscreen.errors import RunError
 from osteoscreen.training.classifier import ClassifierModule
+from osteoscreen.training.leveller import LevelModule
 from osteoscreen.training.pool import (
     SEEN,
     Pool,
@@ -32,7 +33,7 @@ from osteoscreen.training.pool import (
     keep_validation,
     read_validation,
 )
-from osteoscreen.training.recipe import ClassifierRecipe, Recipe, SegmenterRecipe
+from osteoscreen.training.recipe import ClassifierRecipe, LevelRecipe, Recipe, SegmenterRecipe
 from osteoscreen.training.segmenter import SegmenterModule
 from osteoscreen.training.start import BEST, Start, read_start
 
@@ -126,8 +127,22 @@ def train(
     return Run(folder, recipe, _read_record(folder))
 
 
-def _module(recipe: Recipe, pool: Pool) -> SegmenterModule | ClassifierModule:
+RECIPES: dict[str, type[Recipe]] = {
+    "segmenter": SegmenterRecipe,
+    "classifier": ClassifierRecipe,
+    "levels": LevelRecipe,
+}
+MODULES: dict[str, type[SegmenterModule | ClassifierModule | LevelModule]] = {
+    "segmenter": SegmenterModule,
+    "classifier": ClassifierModule,
+    "levels": LevelModule,
+}
+
+
+def _module(recipe: Recipe, pool: Pool) -> SegmenterModule | ClassifierModule | LevelModule:
     """Return the network in training."""
+    if isinstance(recipe, LevelRecipe):
+        return LevelModule(recipe.model_dump())
     if isinstance(recipe, SegmenterRecipe):
         return SegmenterModule(recipe.model_dump())
     assert isinstance(pool.validation, ClassifierViews)
@@ -210,10 +225,7 @@ def open_run(folder: Path) -> Run:
     if not (folder / RECORD).is_file() or not (folder / BEST).is_file():
         raise RunError(f"{folder}: a run needs {RECORD} and {BEST}, it has not both")
     record = _read_record(folder)
-    kind = record["recipe"]["kind"]
-    recipe = (SegmenterRecipe if kind == "segmenter" else ClassifierRecipe).model_validate(
-        record["recipe"]
-    )
+    recipe = RECIPES[record["recipe"]["kind"]].model_validate(record["recipe"])
     return Run(folder, recipe, record)
 
 
@@ -250,8 +262,9 @@ def read_seen(run: Run) -> tuple[Fingerprints, Fingerprints]:
 
 def load_best(run: Run) -> torch.nn.Module:
     """Return the network of the best checkpoint, in evaluation mode, on the CPU."""
-    kind = SegmenterModule if isinstance(run.recipe, SegmenterRecipe) else ClassifierModule
-    module = kind.load_from_checkpoint(run.folder / BEST, map_location="cpu", weights_only=False)
+    module = MODULES[run.recipe.kind].load_from_checkpoint(
+        run.folder / BEST, map_location="cpu", weights_only=False
+    )
     network: torch.nn.Module = module.network.eval()
     return network
 

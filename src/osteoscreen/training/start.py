@@ -15,8 +15,11 @@ from torch import Tensor
 from osteoscreen.bundle import CLASSIFIER, SEGMENTER, SETTINGS, load_bundle
 from osteoscreen.errors import RecipeError
 from osteoscreen.training.classifier import build_classifier
-from osteoscreen.training.recipe import Recipe, SegmenterRecipe
+from osteoscreen.training.recipe import ClassifierRecipe, LevelRecipe, Recipe, SegmenterRecipe
 from osteoscreen.training.segmenter import build_segmenter
+
+Startable = SegmenterRecipe | ClassifierRecipe
+"""Recipes that may start from weights."""
 
 BEST = "best.ckpt"
 """Checkpoint of a run's best epoch."""
@@ -58,13 +61,13 @@ def read_start(recipe: Recipe) -> Start | None:
 
     Args:
         recipe: Its ``start_from`` is a bundle or run folder, relative to the current folder.
-    Returns: The weights; ``None`` where the recipe starts from scratch.
+    Returns: The weights; ``None`` where the recipe starts from scratch, as LevelNet's does.
     Raises:
         RecipeError: If the folder is neither, or what its network sees, or its shape, differs
             from the recipe's.
         BundleError: If the bundle is incomplete or changed.
     """
-    if recipe.start_from is None:
+    if isinstance(recipe, LevelRecipe) or recipe.start_from is None:
         return None
     folder = Path(recipe.start_from)
     if (folder / SETTINGS).is_file():
@@ -86,7 +89,7 @@ def read_start(recipe: Recipe) -> Start | None:
     return Start(recipe.start_from, sha256, _fit(weights, recipe, folder))
 
 
-def _read_bundle(folder: Path, recipe: Recipe) -> tuple[dict[str, Any], dict[str, Tensor], str]:
+def _read_bundle(folder: Path, recipe: Startable) -> tuple[dict[str, Any], dict[str, Tensor], str]:
     """Return what a bundle's network sees, its weights, and the bundle's hash."""
     bundle = load_bundle(folder)
     is_segmenter = isinstance(recipe, SegmenterRecipe)
@@ -101,7 +104,7 @@ def _read_bundle(folder: Path, recipe: Recipe) -> tuple[dict[str, Any], dict[str
     return seen | {"image_size": seen["size"]}, weights, bundle.sha256
 
 
-def _read_run(folder: Path, recipe: Recipe) -> tuple[dict[str, Any], dict[str, Tensor], str]:
+def _read_run(folder: Path, recipe: Startable) -> tuple[dict[str, Any], dict[str, Tensor], str]:
     """Return what the network of a run's best epoch sees, its weights, and the file's hash."""
     file = folder / BEST
     checkpoint = torch.load(file, map_location="cpu", weights_only=False)
@@ -117,7 +120,7 @@ def _read_run(folder: Path, recipe: Recipe) -> tuple[dict[str, Any], dict[str, T
     return seen, weights, hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def _fit(weights: dict[str, Tensor], recipe: Recipe, folder: Path) -> dict[str, Tensor]:
+def _fit(weights: dict[str, Tensor], recipe: Startable, folder: Path) -> dict[str, Tensor]:
     """Check that the weights are those of the recipe's network, and complete them by counters."""
     network = (
         build_segmenter(recipe) if isinstance(recipe, SegmenterRecipe) else build_classifier(recipe)
@@ -144,7 +147,7 @@ def _fit(weights: dict[str, Tensor], recipe: Recipe, folder: Path) -> dict[str, 
     }
 
 
-def _size(recipe: Recipe) -> str:
+def _size(recipe: Startable) -> str:
     if isinstance(recipe, SegmenterRecipe):
         return f"width {recipe.width}"
     return f"network {recipe.network}"

@@ -1,0 +1,224 @@
+"""Which vertebra is which: the answers of LevelNet for each slice, joined along the spine.
+
+A series is cut into spans, one a vertebra with half of the disc above and below, in the order in
+which vertebrae lie in the body. Of all ways to cut and name it, the one is taken that LevelNet's
+answers, the usual distance of neighbouring vertebrae and the discs, where the mark of the body is
+small, speak for most: a search over all of them (a semi-Markov model, Viterbi's algorithm).
+
+A lumbar vertebra more or less than five is possible, at a price; the names then count from the head
+down, and the result says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from osteoscreen.bundle import PLACES
+
+ABOVE, BELOW = PLACES.index("above"), PLACES.index("below")
+FIRST_LUMBAR, SACRUM = PLACES.index("L1"), PLACES.index("S1")
+
+PERIOD_MM = {
+    "T10": 27.0, "T11": 28.0, "T12": 30.5, "L1": 33.0, "L2": 35.0, "L3": 36.5, "L4": 37.5,
+    "L5": 36.0, "S1": 31.0,
+}  # fmt: skip
+"""Usual distance of the discs above and below a vertebra along the body, of a person of 1.68 m: the
+heights of body and disc in ``phantom/spine.py``."""
+PERIOD_SPREAD_MM = 6.0
+"""People differ by a seventh, and a fracture takes a third of a vertebra."""
+LONGEST_MM = 60.0
+
+REACH_MM = 12.0
+"""Slices nearer than this tell much the same: a slice weighs its distance from the next over it."""
+DISC_WEIGHT = 3.0
+"""How much a disc speaks for a boundary, and a body without one against it, in the units of log
+probability. The sacrum is not marked, so its upper end says nothing."""
+DISC_WINDOW_MM = 22.0
+"""A mark is small against the largest one within this distance."""
+ODD_COUNT = 5.0
+"""Price of a lumbar vertebra more or less: four or six are found in 4 to 8 % of adults."""
+LEAST_LOG = -8.0
+"""A single answer never weighs more: networks are surest where they are wrong."""
+SHIFTS = (-2, -1, 0, 1, 2)
+SHIFT_WEIGHT = 0.25
+"""How much of the difference between two namings counts for the confidence; chosen so that it is
+right as often as it says (docs/levels.md)."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """The slices of one vertebra, or those above or below all that have a name.
+
+    Args:
+        place: Index in ``PLACES``.
+        start, stop: First slice and the one behind the last; slices rise to the head.
+    """
+
+    place: int
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Levels:
+    """The vertebrae of a series, rising.
+
+    Args:
+        spans: One a vertebra or place beyond.
+        names: Of each span: ``"L3"``; ``"above"`` and ``"below"`` beyond the vertebrae.
+        confidence: Probability that no name is off by one, or more, as far as LevelNet can tell.
+        no_lumbar_probability: Probability that the names are off so far that none is lumbar.
+        is_odd: Whether there is a lumbar vertebra more or less than five.
+    """
+
+    spans: tuple[Span, ...]
+    names: tuple[str, ...]
+    confidence: float
+    no_lumbar_probability: float
+    is_odd: bool
+
+
+def label_levels(
+    log_probabilities: NDArray[np.float64], body_mm2: NDArray[np.float64], step_mm: float
+) -> Levels:
+    """Name the vertebrae of a series.
+
+    Args:
+        log_probabilities: LevelNet's answers, shape (slices, places); slices rise to the head.
+        body_mm2: Area of the body's mark in each slice.
+        step_mm: Distance of the slices.
+    Returns: The levels.
+    """
+    answers = np.maximum(log_probabilities, LEAST_LOG) * step_mm / REACH_MM
+    total = np.vstack([np.zeros(answers.shape[1]), np.cumsum(answers, axis=0)])
+    discs = DISC_WEIGHT * (2 * disc_shares(body_mm2, step_mm) - 1)
+    spans = _best_spans(total, discs, step_mm)
+    names, is_odd = _names(spans)
+    places, weights = _shift_weights(spans, total)
+    has_lumbar = [any(FIRST_LUMBAR <= one < SACRUM for one in moved) for moved in places]
+    return Levels(
+        spans,
+        names,
+        confidence=float(weights[SHIFTS.index(0)]),
+        no_lumbar_probability=float(weights[~np.array(has_lumbar)].sum()),
+        is_odd=is_odd,
+    )
+
+
+def disc_shares(body_mm2: NDArray[np.float64], step_mm: float) -> NDArray[np.float64]:
+    """How much a disc lies between two slices: 1 for no body between two that are marked.
+
+    Args:
+        body_mm2: Area of the body's mark in each slice.
+        step_mm: Distance of the slices.
+    Returns: Shape (slices + 1,): before each slice and behind the last one. It is the smaller of
+        the shares by which the mark shrinks from the largest one above, and below, within reach.
+    """
+    reach = max(1, round(DISC_WINDOW_MM / step_mm))
+    count = len(body_mm2)
+    between = np.zeros(count + 1)
+    for at in range(1, count):
+        least = (body_mm2[at - 1] + body_mm2[at]) / 2
+        below, above = body_mm2[max(0, at - reach) : at].max(), body_mm2[at : at + reach].max()
+        if min(below, above) > 0:
+            between[at] = max(0.0, 1 - least / min(below, above))
+    return between
+
+
+def _best_spans(
+    total: NDArray[np.float64], disc: NDArray[np.float64], step_mm: float
+) -> tuple[Span, ...]:
+    """Search all ways to cut and name the series; ``total`` sums the answers up to each slice."""
+    count, places = len(total) - 1, total.shape[1]
+    best = np.full((count + 1, places), -np.inf)
+    came = np.full((count + 1, places, 2), -1)
+    reach = int(LONGEST_MM / step_mm) + 1
+    for stop in range(1, count + 1):
+        for place in range(places):
+            is_beyond = place in (ABOVE, BELOW)
+            starts = np.arange(0 if is_beyond else max(0, stop - reach), stop)
+            own = total[stop, place] - total[starts, place]
+            if not is_beyond:
+                own = own + _length_scores(place, starts, stop, count, step_mm)
+            before = np.where(starts == 0, 0.0, -np.inf)
+            below = np.full(len(starts), -1)
+            for lower, price in _lower_neighbours(place):
+                told = disc[starts] if place != ABOVE and lower < SACRUM else 0.0
+                score = best[starts, lower] - price + told
+                below = np.where(score > before, lower, below)
+                before = np.maximum(before, score)
+            at = int((own + before).argmax())
+            best[stop, place] = (own + before)[at]
+            came[stop, place] = starts[at], below[at]
+    stop, place = count, int(best[count].argmax())
+    spans = []
+    while stop > 0:
+        start, lower = (int(value) for value in came[stop, place])
+        spans.append(Span(place, start, stop))
+        stop, place = start, lower
+    return tuple(reversed(spans))
+
+
+def _length_scores(
+    place: int, starts: NDArray[np.int_], stop: int, count: int, step_mm: float
+) -> NDArray[np.float64]:
+    """Rate lengths of a span; one that the series cuts off may be as short as it likes."""
+    apart = (stop - starts) * step_mm - PERIOD_MM[PLACES[place]]
+    score = -(apart**2) / (2 * PERIOD_SPREAD_MM**2)
+    is_cut = (starts == 0) | (stop == count)
+    return np.asarray(np.where(is_cut & (apart < 0), 0.0, score))
+
+
+def _lower_neighbours(place: int) -> list[tuple[int, float]]:
+    """Places that may lie right below one, and their price."""
+    found = [(place + 1, 0.0)] if place + 1 < len(PLACES) else []
+    if FIRST_LUMBAR < place < SACRUM - 1:  # one of L2 to L4 again, or left out
+        found.append((place, ODD_COUNT))
+    if FIRST_LUMBAR <= place < SACRUM - 1:
+        found.append((place + 2, ODD_COUNT))
+    return found
+
+
+def _names(spans: Sequence[Span]) -> tuple[tuple[str, ...], bool]:
+    """Name spans from the head down; a place twice, or left out, moves all names below it."""
+    moved, is_odd = 0, False
+    names = [PLACES[spans[-1].place]]
+    for lower, upper in reversed(list(pairwise(spans))):
+        step = lower.place - upper.place
+        if step != 1:
+            is_odd = True
+            moved += 1 - step
+        is_lumbar = FIRST_LUMBAR <= lower.place < SACRUM
+        number = lower.place - FIRST_LUMBAR + 1 + moved
+        names.append(f"L{number}" if is_lumbar else PLACES[lower.place])
+    return tuple(reversed(names)), is_odd
+
+
+def _shift_weights(
+    spans: Sequence[Span], total: NDArray[np.float64]
+) -> tuple[list[tuple[int, ...]], NDArray[np.float64]]:
+    """Weigh the names against the same ones moved by one or two vertebrae."""
+    places = [
+        tuple(
+            one.place
+            if one.place in (ABOVE, BELOW)
+            else int(np.clip(one.place + shift, ABOVE, BELOW))
+            for one in spans
+        )
+        for shift in SHIFTS
+    ]
+    scores = np.array(
+        [
+            sum(
+                total[one.stop, place] - total[one.start, place] for one, place in zip(spans, moved)
+            )
+            for moved in places
+        ]
+    )
+    weights = np.exp(SHIFT_WEIGHT * (scores - scores.max()))
+    return places, weights / weights.sum()

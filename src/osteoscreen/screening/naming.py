@@ -1,0 +1,55 @@
+"""Names for the vertebrae of a volume: LevelNet on every slice, joined along the spine."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from osteoscreen.bundle import Bundle
+from osteoscreen.screening.decision import softmax
+from osteoscreen.screening.level_view import coarse_slice, level_view
+from osteoscreen.screening.levels import Levels, label_levels
+from osteoscreen.screening.marking import CHUNK, Marks
+from osteoscreen.screening.slices import body_areas_mm2
+from osteoscreen.volume import Volume
+
+
+def name_levels(volume: Volume, marks: Marks, bundle: Bundle) -> Levels | None:
+    """Name the vertebrae of a volume.
+
+    Args:
+        volume: Standing CT in HU.
+        marks: Its marks.
+        bundle: Model bundle.
+    Returns: The levels; ``None`` where the bundle names none.
+    """
+    if bundle.settings.levels is None:
+        return None
+    answers = np.log(place_probabilities(volume, marks, bundle))
+    return label_levels(answers, body_areas_mm2(volume, marks), volume.spacing_mm[0])
+
+
+def place_probabilities(volume: Volume, marks: Marks, bundle: Bundle) -> NDArray[np.float64]:
+    """Run LevelNet on every slice.
+
+    Args:
+        volume: Standing CT in HU.
+        marks: Its marks.
+        bundle: Model bundle with LevelNet.
+    Returns: Probability of each of ``PLACES``, shape (slices, places).
+    """
+    settings = bundle.settings.levels
+    assert settings is not None
+    spacing = volume.spacing_mm[1:]
+    parts = []
+    for start in range(0, len(volume.hu), CHUNK):
+        views = [
+            level_view(coarse_slice(hu, vertebra, body, spacing, settings), settings)
+            for hu, vertebra, body in zip(
+                volume.hu[start : start + CHUNK],
+                marks.vertebra[start : start + CHUNK],
+                marks.body[start : start + CHUNK],
+            )
+        ]
+        parts.append(softmax(bundle.level_logits(np.stack(views))))
+    return np.maximum(np.concatenate(parts), np.finfo(np.float64).tiny)
