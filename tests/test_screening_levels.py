@@ -19,6 +19,8 @@ from osteoscreen.screening.levels import (
     ODD_COUNT,
     PERIOD_MM,
     PERIOD_SPREAD_MM,
+    SCALE_SPREAD,
+    SCALES,
     Span,
     _best_spans,
     disc_shares,
@@ -128,13 +130,15 @@ def test_a_disc_is_where_the_mark_shrinks_between_two_bodies() -> None:
     assert_allclose(shares, [0, 0, 0.4, 0.4, 0, 0, 0, 0])
 
 
-def _score(spans: tuple[Span, ...], total: NDArray[np.float64], disc: NDArray[np.float64]) -> float:
+def _score(
+    spans: tuple[Span, ...], total: NDArray[np.float64], disc: NDArray[np.float64], scale: float
+) -> float:
     """What the module's words say, span by span."""
     count, score = len(total) - 1, 0.0
     for lower, one in zip((None, *spans), spans):
         score += total[one.stop, one.place] - total[one.start, one.place]
         if one.place not in (ABOVE, BELOW):
-            apart = (one.stop - one.start) * STEP_MM - PERIOD_MM[PLACES[one.place]]
+            apart = (one.stop - one.start) * STEP_MM - scale * PERIOD_MM[PLACES[one.place]]
             is_cut = one.start == 0 or one.stop == count
             if not (is_cut and apart < 0):
                 score -= apart**2 / (2 * PERIOD_SPREAD_MM**2)
@@ -188,6 +192,15 @@ def test_the_search_finds_what_trying_every_way_finds(seed: int) -> None:
     answers = np.maximum(answers, module.LEAST_LOG) * rng.uniform(0.2, 3)
     total = np.vstack([np.zeros(len(PLACES)), np.cumsum(answers, axis=0)])
     disc = np.append(np.append(0, rng.uniform(-3, 3, 4)), 0)
-    found = _best_spans(total, disc, STEP_MM)
-    best = max(_score(way, total, disc) for way in WAYS)
-    assert _score(found, total, disc) == pytest.approx(best, abs=1e-9)
+    scale = float(rng.choice(SCALES))
+    found, rating = _best_spans(total, disc, STEP_MM, scale)
+    best = max(_score(way, total, disc, scale) for way in WAYS)
+    assert _score(found, total, disc, scale) == pytest.approx(best, abs=1e-9)
+    assert rating == pytest.approx(best - (scale - 1) ** 2 / (2 * SCALE_SPREAD**2), abs=1e-9)
+
+
+def test_a_small_person_is_named_as_a_usual_one() -> None:
+    answers, areas = _spine(["T12", *LUMBAR, "S1"], sure=0.6, slices=9)
+    found = label_levels(answers, areas, STEP_MM)
+    assert found.names == ("S1", "L5", "L4", "L3", "L2", "L1", "T12")
+    assert [one.stop - one.start for one in found.spans] == [9] * 7

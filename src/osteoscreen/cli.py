@@ -79,7 +79,9 @@ def _options(
 def screen(
     inputs: Annotated[
         list[Path],
-        typer.Argument(metavar="INPUT...", help="DICOM series folder, DICOM slice or NIfTI file."),
+        typer.Argument(
+            metavar="INPUT...", help="DICOM folder, slice or DICOMDIR, zip archive, or NIfTI file."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Folder for the results.")],
     bundle: Annotated[
@@ -88,15 +90,26 @@ def screen(
     series: Annotated[
         str | None, typer.Option(metavar="UID", help="Screen this series of the study.")
     ] = None,
+    mask: Annotated[
+        Path | None,
+        typer.Option(
+            help="Marks from elsewhere, of one input: labels of TotalSegmentator, VerSe or "
+            "osteoscreen, or DICOM SEG."
+        ),
+    ] = None,
 ) -> None:
     """Screen CT studies: probabilities of the bone condition, with the evidence."""
     from osteoscreen.bundle import load_bundle
     from osteoscreen.workflow import screen_inputs
 
+    if mask is not None and len(inputs) != 1:
+        _stop("--mask goes with one input: the image that it was drawn on")
     try:
         loaded = load_bundle(bundle)
         with new_progress() as progress:
-            rows = screen_inputs(inputs, out, loaded, ScreenBar(progress), series_uid=series)
+            rows = screen_inputs(
+                inputs, out, loaded, ScreenBar(progress), series_uid=series, mask=mask
+            )
     except (OsteoscreenError, OSError) as error:
         _stop(error)
     _conclude(rows, out)

@@ -65,6 +65,10 @@ class RefusalCode(StrEnum):
     """The patient is under 18 years old."""
     NO_LUMBAR = "NO_LUMBAR"
     """No lumbar vertebra was marked."""
+    SEVERAL_STUDIES = "SEVERAL_STUDIES"
+    """More than one study where one was asked for."""
+    MASK_MISMATCH = "MASK_MISMATCH"
+    """A mask that was given lies on another grid, or its labels cannot be told."""
     FAILED = "FAILED"
     """An error of the software itself; the log holds the cause."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,17 @@ from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from osteoscreen.errors import GeometryError, InputError, RefusalCode
-from osteoscreen.volume import Affine, Volume, check_hounsfield
+from osteoscreen.volume import Affine, Volume, check_hounsfield, stand
 
 MAX_VOXELS_PER_AXIS = 4096
 """Twice the largest CT matrix; the longest series of thin slices stays below as well."""
 
 MAX_VOXELS = 2**30
 """4 GiB as float32: a 512 x 512 series of 4096 slices."""
+
+GRID_TOLERANCE_MM = 0.1
+"""How far corners of a mask may lie from those of its image. Affines are stored as float32, or as
+quaternions: corners then agree to hundredths of a mm. A pixel of a CT is several times larger."""
 
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """Left and back instead of right and front; its own inverse."""
@@ -94,6 +99,36 @@ def read_labels(path: Path) -> NDArray[np.uint8]:
             path,
         )
     return stored.transpose(2, 1, 0).astype(np.uint8)
+
+
+def read_labels_on(path: Path, standing: Volume) -> NDArray[np.uint8]:
+    """Read a label file that was drawn on a volume, onto the volume's standing grid.
+
+    Args:
+        path: Label file; its axes may be stored in another order than the volume's.
+        standing: The volume, standing.
+    Returns: Labels of its shape.
+    Raises:
+        InputError: As ``read_labels``; MASK_MISMATCH if it lies on another grid.
+    """
+    own, _ = stand(Volume(read_labels(path).astype(np.float32), read_affine(path)))
+    if own.hu.shape != standing.hu.shape:
+        raise GeometryError(
+            RefusalCode.MASK_MISMATCH,
+            f"the mask must have the image's shape {standing.hu.shape}, got {own.hu.shape}",
+            path,
+        )
+    # Equal shapes are not enough: the mask may lie elsewhere in the patient.
+    move = own.affine - standing.affine
+    corners = np.array([*product(*((0, length - 1) for length in standing.hu.shape))])
+    apart = np.linalg.norm(corners @ move[:3, :3].T + move[:3, 3], axis=1).max()
+    if apart > GRID_TOLERANCE_MM:
+        raise GeometryError(
+            RefusalCode.MASK_MISMATCH,
+            f"the mask must lie on the image's grid, got corners up to {apart:.1f} mm away",
+            path,
+        )
+    return own.hu.astype(np.uint8)
 
 
 def read_affine(path: Path) -> Affine:

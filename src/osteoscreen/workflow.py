@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from osteoscreen import __version__
-from osteoscreen.bundle import Bundle
+from osteoscreen.bundle import Bundle, load_bundle
 from osteoscreen.dicom.segmentation import number_segments, write_segmentation
 from osteoscreen.dicom.series import CTSeries, read_series
 from osteoscreen.errors import InputError, RefusalCode
@@ -27,6 +28,7 @@ from osteoscreen.findings import (
     Subject,
 )
 from osteoscreen.intake import Unit, find_units
+from osteoscreen.masks import read_given_marks
 from osteoscreen.nifti import LEVEL_NUMBERS, read_nifti, write_labels
 from osteoscreen.report.figures import MAX_PANELS, OverlayPanel, draw_overlay, draw_ring
 from osteoscreen.report.page import render_html
@@ -61,6 +63,7 @@ def screen_inputs(
     watcher: Watcher,
     *,
     series_uid: str | None = None,
+    mask: Path | None = None,
 ) -> list[Row]:
     """Screen every input and write all results; one bad input never stops the others.
 
@@ -70,6 +73,7 @@ def screen_inputs(
         bundle: Model bundle.
         watcher: Hears how the work goes.
         series_uid: Screen this series instead of the chosen one.
+        mask: Marks from elsewhere, of the one image that is screened.
     Returns: The rows of ``summary.csv``, which is complete after each of them.
     """
     out.mkdir(parents=True, exist_ok=True)
@@ -78,7 +82,9 @@ def screen_inputs(
     for source in inputs:
         for found in find_units(source, series_uid):
             row = (
-                found if isinstance(found, Row) else _screen_job(found, out, bundle, watcher, salt)
+                found
+                if isinstance(found, Row)
+                else _screen_job(found, out, bundle, watcher, salt, mask)
             )
             rows.append(row)
             watcher.end(row)
@@ -86,9 +92,42 @@ def screen_inputs(
     return rows
 
 
-def _screen_job(unit: Unit, out: Path, bundle: Bundle, watcher: Watcher, salt: bytes) -> Row:
+def screen_path(
+    path: Path, *, bundle: Bundle | None = None, mask: Path | None = None
+) -> ScreeningResult:
+    """Screen one study or image and return the result; nothing is written.
+
+    Args:
+        path: DICOM file, folder, DICOMDIR or zip archive of one study, or a volume file.
+        bundle: Model bundle; ``None`` for the one in the package.
+        mask: Marks from elsewhere.
+    Returns: The result, screened or refused as NO_LUMBAR.
+    Raises:
+        InputError: If there is no image that can be screened, or more than one study.
+        BundleError: If the bundle in the package is damaged.
+    """
+    loaded = load_bundle() if bundle is None else bundle
+    result: ScreeningResult | None = None
+    refused: Row | None = None
+    for found in find_units(path):
+        if isinstance(found, Row):
+            refused = refused or (found if found.status == "refused" else None)
+        elif result is not None:
+            raise InputError(RefusalCode.SEVERAL_STUDIES, "one study is screened at a time", path)
+        else:
+            _, _, _, screening = _screen(found, loaded, secrets.token_bytes(16), mask)
+            result = screening.result
+    if result is None:
+        assert refused is not None
+        raise InputError(RefusalCode(refused.code), refused.reason)
+    return result
+
+
+def _screen_job(
+    unit: Unit, out: Path, bundle: Bundle, watcher: Watcher, salt: bytes, mask: Path | None
+) -> Row:
     try:
-        screening = screen_unit(unit, out / unit.name, bundle, watcher, salt=salt)
+        screening = screen_unit(unit, out / unit.name, bundle, watcher, salt=salt, mask=mask)
     except InputError as error:
         return unit.refused(error)
     except Exception as error:  # noqa: BLE001 - the door of a job: the others must go on
@@ -128,7 +167,13 @@ class _Opened:
 
 
 def screen_unit(
-    unit: Unit, folder: Path, bundle: Bundle, watcher: Watcher, *, salt: bytes
+    unit: Unit,
+    folder: Path,
+    bundle: Bundle,
+    watcher: Watcher,
+    *,
+    salt: bytes,
+    mask: Path | None = None,
 ) -> Screening:
     """Screen one series and write its folder.
 
@@ -138,30 +183,20 @@ def screen_unit(
         bundle: Model bundle.
         watcher: Hears how the work goes.
         salt: Mixed into the hash of the patient's identifier.
+        mask: Marks from elsewhere.
     Raises:
-        InputError: If the series cannot be read; nothing is written then.
+        InputError: If the series, or the mask, cannot be read; nothing is written then.
     """
     _clear(folder)
-    started = time.perf_counter()
-    opened = _open(unit, salt)
-    standing, reorientation = stand(opened.volume)
-    read_s = time.perf_counter() - started
-    watcher.begin(unit.name, standing.hu.shape[0])
+    opened, standing, reorientation, screening = _screen(unit, bundle, salt, mask, watcher)
     indices = _input_indices(standing, reorientation)
-    reservations = (*opened.reservations, *_tilt(reorientation))
-    scanned = Scanned(
-        opened.subject, opened.acquisition, reservations, indices, unit.choice or None
-    )
-    screening = screen_volume(standing, scanned, bundle, advance=watcher.advance)
     folder.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
     _write_marks(screening, opened, reorientation, folder)
     overlay = _write_overlay(screening, standing, indices, folder)
     ring = _write_ring(screening.result, folder)
-    timing = {"read": read_s, **screening.result.timing_s, "write": time.perf_counter() - started}
-    result = screening.result.model_copy(
-        update={"timing_s": {name: round(seconds, 3) for name, seconds in timing.items()}}
-    )
+    timing = screening.result.timing_s | {"write": round(time.perf_counter() - started, 3)}
+    result = screening.result.model_copy(update={"timing_s": timing})
     title = f"Bone report {unit.name}"
     page = render_html(result, ring_png=ring, overlay_png=overlay, title=title)
     (folder / "report.html").write_text(page, encoding="utf-8")
@@ -203,6 +238,39 @@ def _tilt(reorientation: Reorientation) -> Iterator[Reservation]:
         yield Reservation(code=ReservationCode.GANTRY_TILT, text=text)
 
 
+def _screen(
+    unit: Unit, bundle: Bundle, salt: bytes, mask: Path | None, watcher: Watcher | None = None
+) -> tuple[_Opened, Volume, Reorientation, Screening]:
+    """Read a unit and screen it."""
+    started = time.perf_counter()
+    opened = _open(unit, salt)
+    standing, reorientation = stand(opened.volume)
+    given = None
+    if mask is not None:
+        given = read_given_marks(mask, standing, reorientation, opened.series)
+    read_s = round(time.perf_counter() - started, 3)
+    if watcher is not None:
+        watcher.begin(unit.name, standing.hu.shape[0])
+    scanned = Scanned(
+        opened.subject,
+        opened.acquisition,
+        (*opened.reservations, *_tilt(reorientation), *_given(mask)),
+        _input_indices(standing, reorientation),
+        unit.choice or None,
+    )
+    advance = None if watcher is None else watcher.advance
+    screening = screen_volume(standing, scanned, bundle, given=given, advance=advance)
+    timing = {"read": read_s, **screening.result.timing_s}
+    result = screening.result.model_copy(update={"timing_s": timing})
+    return opened, standing, reorientation, replace(screening, result=result)
+
+
+def _given(mask: Path | None) -> Iterator[Reservation]:
+    if mask is not None:
+        text = "The marks come from a file that was given, and not from MS-Net."
+        yield Reservation(code=ReservationCode.MARKS_GIVEN, text=text)
+
+
 def _input_indices(standing: Volume, reorientation: Reorientation) -> tuple[int, ...]:
     """Position in the input of each slice of the standing volume."""
     indices = range(standing.hu.shape[0])
@@ -217,8 +285,8 @@ def _write_marks(
     Images without identifiers cannot be referred to, and a SEG cannot be empty; the marks become
     NIfTI then.
     """
-    levels = level_map(screening.marks, screening.vertebrae)
     names = tuple(one.level for one in screening.vertebrae)
+    levels = _numbered(screening)
     marks = reorientation.undo(screening.marks.labels()).astype(np.uint8)
     named = reorientation.undo(levels).astype(np.uint8)
     if opened.series is not None and opened.series.has_identifiers:
@@ -236,6 +304,15 @@ def _write_marks(
     if names:
         numbers = np.array([0, *(LEVEL_NUMBERS[name] for name in names)], np.uint8)
         write_labels(numbers[named], opened.volume, folder / "levels.nii.gz")
+
+
+def _numbered(screening: Screening) -> NDArray[np.uint8]:
+    """Number the marks by vertebra: k + 1 for the k-th of the screening."""
+    if screening.bodies is None:
+        return np.zeros(screening.marks.vertebra.shape, np.uint8)
+    order = np.zeros(256, np.uint8)
+    order[[one.number for one in screening.vertebrae]] = range(1, len(screening.vertebrae) + 1)
+    return level_map(screening.marks.vertebra, order[screening.bodies])
 
 
 def _write_overlay(

@@ -18,11 +18,7 @@ from osteoscreen.dicom.choice import choose_series
 from osteoscreen.dicom.discovery import find_series
 from osteoscreen.dicom.header import read_header
 from osteoscreen.errors import InputError
-from osteoscreen.nifti import is_nifti, read_affine, read_shape
-
-GRID_TOLERANCE_MM = 0.1
-"""Affines are stored as float32, or as quaternions: corners then agree to hundredths of a mm. A
-pixel of a CT is several times larger."""
+from osteoscreen.nifti import GRID_TOLERANCE_MM, is_nifti, read_affine, read_shape
 
 
 def mask_errors(folder: Path, cases: Mapping[int, Case]) -> list[str]:

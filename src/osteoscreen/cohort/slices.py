@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import product
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from osteoscreen.cohort.grids import GRID_TOLERANCE_MM
 from osteoscreen.cohort.manifest import Case, Manifest
 from osteoscreen.cohort.mask_labels import MaskLabel, Part
 from osteoscreen.dicom.choice import choose_series
@@ -19,8 +17,8 @@ from osteoscreen.dicom.discovery import find_series
 from osteoscreen.dicom.segmentation import MarkedSlices, read_segmentation
 from osteoscreen.dicom.series import CTSeries, read_series
 from osteoscreen.dicom.structure_set import is_structure_set, read_structure_set
-from osteoscreen.errors import ManifestError
-from osteoscreen.nifti import is_nifti, read_affine, read_labels, read_nifti
+from osteoscreen.errors import GeometryError, ManifestError
+from osteoscreen.nifti import is_nifti, read_labels_on, read_nifti
 from osteoscreen.volume import Volume, stand
 
 
@@ -112,23 +110,10 @@ def _lay_volume(mask: Path, standing: Volume, case_id: str) -> NDArray[np.uint8]
         raise ManifestError(
             f"case_id {case_id}: the mask of a volume file must be a volume file, got {mask.name}"
         )
-    labels = read_labels(mask)
-    own, reorientation = stand(Volume(labels.astype(np.float32), read_affine(mask)))
-    if own.hu.shape != standing.hu.shape:
-        raise ManifestError(
-            f"case_id {case_id}: the mask must have the image's shape {standing.hu.shape}, "
-            f"got {own.hu.shape}"
-        )
-    # Equal shapes are not enough: the mask may lie elsewhere in the patient.
-    move = own.affine - standing.affine
-    corners = np.array([*product(*((0, length - 1) for length in standing.hu.shape))])
-    apart = np.linalg.norm(corners @ move[:3, :3].T + move[:3, 3], axis=1).max()
-    if apart > GRID_TOLERANCE_MM:
-        raise ManifestError(
-            f"case_id {case_id}: the mask must lie on the image's grid, got corners up to "
-            f"{apart:.1f} mm away"
-        )
-    return reorientation.apply(labels).astype(np.uint8)
+    try:
+        return read_labels_on(mask, standing)
+    except GeometryError as error:
+        raise ManifestError(f"case_id {case_id}: {error.reason}") from None
 
 
 def _read_series(image: Path, case_id: str) -> CTSeries:

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from osteoscreen.findings import BoneCondition, LeftOut, LevelFinding, Probabilities
 from osteoscreen.screening.attenuation import Measured, measure_vertebra
 from osteoscreen.screening.decision import aggregate
-from osteoscreen.screening.marking import Marks
 from osteoscreen.screening.vertebrae import Vertebra
 from osteoscreen.volume import Volume
 
@@ -54,7 +53,7 @@ class SeenVertebra:
 
 def see_vertebrae(
     volume: Volume,
-    marks: Marks,
+    bodies: NDArray[np.uint8],
     vertebrae: Iterable[Vertebra],
     chances: Mapping[int, NDArray[np.float64]],
 ) -> tuple[SeenVertebra, ...]:
@@ -62,7 +61,7 @@ def see_vertebrae(
 
     Args:
         volume: Standing CT in HU.
-        marks: Its marks.
+        bodies: Number of the vertebra that each voxel of a body belongs to.
         vertebrae: Where they lie.
         chances: Probabilities of the classified slices.
     """
@@ -71,7 +70,7 @@ def see_vertebrae(
             one,
             measure_vertebra(
                 volume.hu[one.start : one.stop],
-                marks.body[one.start : one.stop],
+                bodies[one.start : one.stop] == one.number,
                 volume.spacing_mm,
             ),
             len(one.body) * volume.spacing_mm[0],
@@ -98,9 +97,13 @@ def _left_out(
         return LeftOut.NOT_LUMBAR
     if one.vertebra.is_cut and has_whole:
         return LeftOut.CUT
-    if one.measured is not None and one.measured.dense_share > DENSE_SHARE:
+    if _is_dense(one):
         return LeftOut.DENSE
-    others = [other for other in lumbar if other is not one and not other.vertebra.is_cut]
+    others = [
+        other
+        for other in lumbar
+        if other is not one and not other.vertebra.is_cut and not _is_dense(other)
+    ]
     if len(others) + 1 < LEAST_TO_COMPARE or one.vertebra.is_cut:
         return None
     if one.height_mm < COLLAPSED_SHARE * float(np.median([other.height_mm for other in others])):
@@ -111,6 +114,10 @@ def _left_out(
         if abs(one.measured.mean_hu - usual) > max(OUTLIER_HU, OUTLIER_SHARE * abs(usual)):
             return LeftOut.OUTLIER
     return None
+
+
+def _is_dense(one: SeenVertebra) -> bool:
+    return one.measured is not None and one.measured.dense_share > DENSE_SHARE
 
 
 def level_findings(

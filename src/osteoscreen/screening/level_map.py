@@ -2,45 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-
-from osteoscreen.screening.marking import Marks
-from osteoscreen.screening.vertebrae import Vertebra
 
 OUTSIDE_COST = 255
 """Growth goes through marked voxels first: through the pedicles into the arch, not across a gap."""
 
 
-def level_map(marks: Marks, vertebrae: Sequence[Vertebra]) -> NDArray[np.uint8]:
+def level_map(vertebra: NDArray[np.bool_], bodies: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Give each marked voxel its vertebra.
 
-    A body belongs to the vertebra whose slices it lies in. Arches and processes, which reach down
-    behind the next body, are grown from the bodies through the marks; where two arches touch, the
-    border lies half way.
+    Arches and processes, which reach down behind the next body, are grown from the bodies through
+    the marks; where two arches touch, the border lies half way.
 
     Args:
-        marks: Of the volume.
-        vertebrae: Rising.
-    Returns: 0 where nothing is marked or named, k + 1 for vertebra k; shape of the marks.
+        vertebra: Mark of the whole vertebrae.
+        bodies: Number of the vertebra that each voxel of a body belongs to, 0 for none; same shape.
+    Returns: The numbers, grown over the whole mark; 0 outside it.
     """
-    labels = np.zeros(marks.vertebra.shape, np.uint8)
-    named = np.zeros(len(labels), np.uint8)
-    for number, one in enumerate(vertebrae, start=1):
-        named[one.start : one.stop] = number
-    places = np.nonzero(marks.vertebra)
-    if not named.any() or not len(places[0]):
+    labels = np.zeros(vertebra.shape, np.uint8)
+    places = np.nonzero(vertebra)
+    if not bodies.any() or not len(places[0]):
         return labels
     box = tuple(slice(int(at.min()), int(at.max()) + 1) for at in places)
-    inside = marks.vertebra[box]
-    bodies = np.where(marks.body[box], named[box[0]][:, None, None], 0)
-    if not bodies.any():
-        labels[box] = np.where(inside, named[box[0]][:, None, None], 0)
-        return labels
+    inside = vertebra[box]
     cost = np.where(inside, 0, OUTSIDE_COST).astype(np.uint8)
-    grown = ndimage.watershed_ift(cost, bodies.astype(np.int16))
+    grown = ndimage.watershed_ift(cost, bodies[box].astype(np.int16))
     labels[box] = np.where(inside, grown, 0)
     return labels

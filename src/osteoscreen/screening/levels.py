@@ -29,8 +29,11 @@ PERIOD_MM = {
 }  # fmt: skip
 """Usual distance of the discs above and below a vertebra along the body, of a person of 1.68 m: the
 heights of body and disc in ``phantom/spine.py``."""
-PERIOD_SPREAD_MM = 6.0
-"""People differ by a seventh, and a fracture takes a third of a vertebra."""
+PERIOD_SPREAD_MM = 4.0
+"""How far a vertebra with its discs may be from the usual of its person: a fracture takes a third
+of a body."""
+SCALES, SCALE_SPREAD = (0.8, 0.9, 1.0, 1.1), 0.1
+"""Sizes of persons that are tried, and how far people differ: small and bent with age, or tall."""
 LONGEST_MM = 60.0
 
 REACH_MM = 12.0
@@ -97,7 +100,8 @@ def label_levels(
     answers = np.maximum(log_probabilities, LEAST_LOG) * step_mm / REACH_MM
     total = np.vstack([np.zeros(answers.shape[1]), np.cumsum(answers, axis=0)])
     discs = DISC_WEIGHT * (2 * disc_shares(body_mm2, step_mm) - 1)
-    spans = _best_spans(total, discs, step_mm)
+    found = [_best_spans(total, discs, step_mm, scale) for scale in SCALES]
+    spans, _ = max(found, key=lambda one: one[1])
     names, is_odd = _names(spans)
     places, weights = _shift_weights(spans, total)
     has_lumbar = [any(FIRST_LUMBAR <= one < SACRUM for one in moved) for moved in places]
@@ -131,9 +135,16 @@ def disc_shares(body_mm2: NDArray[np.float64], step_mm: float) -> NDArray[np.flo
 
 
 def _best_spans(
-    total: NDArray[np.float64], disc: NDArray[np.float64], step_mm: float
-) -> tuple[Span, ...]:
-    """Search all ways to cut and name the series; ``total`` sums the answers up to each slice."""
+    total: NDArray[np.float64], disc: NDArray[np.float64], step_mm: float, scale: float
+) -> tuple[tuple[Span, ...], float]:
+    """Search all ways to cut and name the series, and rate the best.
+
+    Args:
+        total: Sums of the answers up to each slice.
+        disc: What speaks for a boundary before each slice.
+        step_mm: Distance of the slices.
+        scale: Size of the person.
+    """
     count, places = len(total) - 1, total.shape[1]
     best = np.full((count + 1, places), -np.inf)
     came = np.full((count + 1, places, 2), -1)
@@ -144,7 +155,9 @@ def _best_spans(
             starts = np.arange(0 if is_beyond else max(0, stop - reach), stop)
             own = total[stop, place] - total[starts, place]
             if not is_beyond:
-                own = own + _length_scores(place, starts, stop, count, step_mm)
+                lengths_mm = (stop - starts) * step_mm
+                is_cut = (starts == 0) | (stop == count)
+                own = own + _length_scores(place, lengths_mm, is_cut, scale)
             before = np.where(starts == 0, 0.0, -np.inf)
             below = np.full(len(starts), -1)
             for lower, price in _lower_neighbours(place):
@@ -156,21 +169,21 @@ def _best_spans(
             best[stop, place] = (own + before)[at]
             came[stop, place] = starts[at], below[at]
     stop, place = count, int(best[count].argmax())
+    rating = float(best[count, place]) - (scale - 1) ** 2 / (2 * SCALE_SPREAD**2)
     spans = []
     while stop > 0:
         start, lower = (int(value) for value in came[stop, place])
         spans.append(Span(place, start, stop))
         stop, place = start, lower
-    return tuple(reversed(spans))
+    return tuple(reversed(spans)), rating
 
 
 def _length_scores(
-    place: int, starts: NDArray[np.int_], stop: int, count: int, step_mm: float
+    place: int, lengths_mm: NDArray[np.floating], is_cut: NDArray[np.bool_], scale: float
 ) -> NDArray[np.float64]:
     """Rate lengths of a span; one that the series cuts off may be as short as it likes."""
-    apart = (stop - starts) * step_mm - PERIOD_MM[PLACES[place]]
+    apart = lengths_mm - scale * PERIOD_MM[PLACES[place]]
     score = -(apart**2) / (2 * PERIOD_SPREAD_MM**2)
-    is_cut = (starts == 0) | (stop == count)
     return np.asarray(np.where(is_cut & (apart < 0), 0.0, score))
 
 

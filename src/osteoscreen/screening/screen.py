@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,9 @@ from osteoscreen.findings import (
 )
 from osteoscreen.screening.attenuation import trabecular_hu
 from osteoscreen.screening.bands import reference_band
+from osteoscreen.screening.bodies import part_bodies
 from osteoscreen.screening.decision import Evidence, aggregate, decide, softmax, to_probabilities
+from osteoscreen.screening.given import GivenMarks, given_bodies
 from osteoscreen.screening.level_findings import (
     left_out,
     level_findings,
@@ -35,7 +37,6 @@ from osteoscreen.screening.level_findings import (
     see_vertebrae,
     shifted_conditions,
 )
-from osteoscreen.screening.levels import Levels
 from osteoscreen.screening.marking import Marks, mark_volume
 from osteoscreen.screening.naming import name_levels
 from osteoscreen.screening.reservations import (
@@ -88,13 +89,15 @@ class Screening:
         result: What is said.
         marks: Marks on the standing volume.
         chosen: Slices of the standing volume that were classified.
-        vertebrae: The named vertebrae, rising; none where the bundle names none.
+        vertebrae: The named vertebrae, rising; none where nothing has a name.
+        bodies: Number of the vertebra that each voxel of a body belongs to; ``None`` as above.
     """
 
     result: ScreeningResult
     marks: Marks
     chosen: tuple[int, ...]
     vertebrae: tuple[Vertebra, ...] = ()
+    bodies: NDArray[np.uint8] | None = None
 
 
 def screen_volume(
@@ -102,6 +105,7 @@ def screen_volume(
     scanned: Scanned,
     bundle: Bundle,
     *,
+    given: GivenMarks | None = None,
     advance: Callable[[int], None] | None = None,
 ) -> Screening:
     """Screen one standing volume.
@@ -110,16 +114,51 @@ def screen_volume(
         volume: CT in HU, slices rising to the head.
         scanned: What is known about the series.
         bundle: Model bundle.
+        given: Marks from elsewhere, instead of MS-Net's.
         advance: Called with the number of slices just marked.
     Returns: The result, screened, or refused as NO_LUMBAR, with the marks.
     """
     clock = _Clock()
-    marks = mark_volume(volume, bundle, advance=advance)
+    needs_own = given is None or given.body is None
+    own = mark_volume(volume, bundle, advance=advance) if needs_own else None
+    marks = own if given is None else given.joined(own)
+    assert marks is not None
     clock.lap("marks")
-    levels = name_levels(volume, marks, bundle) if len(volume.hu) > 1 else None
+    named = _named(volume, marks, bundle, given)
     clock.lap("levels")
     one = _Series(volume, marks, scanned, bundle, clock)
-    return one.screen_unnamed() if levels is None else one.screen_named(levels)
+    return one.screen_unnamed() if named is None else one.screen_named(named)
+
+
+@dataclass(frozen=True, eq=False)
+class _Named:
+    """Bodies with names: their map, their vertebrae, and how sure the names are."""
+
+    bodies: NDArray[np.uint8]
+    vertebrae: tuple[Vertebra, ...]
+    confidence: float = 1.0
+    no_lumbar_probability: float = 0.0
+    is_odd: bool = False
+
+
+def _named(volume: Volume, marks: Marks, bundle: Bundle, given: GivenMarks | None) -> _Named | None:
+    """Name the vertebrae, by the given masks or by LevelNet; ``None`` where nothing can."""
+    if given is not None and given.levels:
+        bodies, names = given_bodies(given, marks)
+        vertebrae = find_vertebrae(bodies, names, volume.spacing_mm)
+        return _Named(bodies, vertebrae, is_odd="L6" in names)
+    levels = name_levels(volume, marks, bundle) if len(volume.hu) > 1 else None
+    if levels is None:
+        return None
+    body = marks.body if marks.body.any() else marks.vertebra
+    bodies = part_bodies(body, levels.spans, volume.spacing_mm)
+    return _Named(
+        bodies,
+        find_vertebrae(bodies, levels.names, volume.spacing_mm),
+        levels.confidence,
+        levels.no_lumbar_probability,
+        levels.is_odd,
+    )
 
 
 class _Clock:
@@ -160,29 +199,31 @@ class _Series:
         slices = self._slices(chances, {})
         return self._say(probabilities, evidence, reservations, {"slices": slices}, chosen)
 
-    def screen_named(self, levels: Levels) -> Screening:
+    def screen_named(self, named: _Named) -> Screening:
         """Screen a series whose vertebrae have names."""
-        areas = body_areas_mm2(self.volume, self.marks)
-        vertebrae = find_vertebrae(levels, areas)
-        usable = self._usable(areas)
+        said = self._screen_named(named)
+        return replace(said, vertebrae=named.vertebrae, bodies=named.bodies)
+
+    def _screen_named(self, named: _Named) -> Screening:
+        vertebrae = named.vertebrae
+        usable = self._usable()
         lumbar = [one for one in vertebrae if one.is_lumbar and usable & {*one.middle}]
         if not lumbar:
-            return self._refuse("no lumbar vertebra was found", vertebrae)
-        if levels.no_lumbar_probability > DOUBTFUL_REGION:
+            return self._refuse("no lumbar vertebra was found")
+        if named.no_lumbar_probability > DOUBTFUL_REGION:
             return self._refuse(
                 f"the vertebrae may all lie above or below the lumbar spine (probability "
-                f"{levels.no_lumbar_probability:.0%})",
-                vertebrae,
+                f"{named.no_lumbar_probability:.0%})"
             )
         chosen = tuple(sorted(usable & {at for one in vertebrae for at in one.middle}))
         logits, chances = self._classify(chosen)
-        seen = see_vertebrae(self.volume, self.marks, vertebrae, chances)
+        seen = see_vertebrae(self.volume, named.bodies, vertebrae, chances)
         reasons = left_out(seen)
         probabilities = patient_probabilities(seen, reasons)
         index_of = self.scanned.index_of
-        findings = level_findings(seen, reasons, levels.confidence, index_of)
+        findings = level_findings(seen, reasons, named.confidence, index_of)
         if probabilities is None:
-            return self._refuse("no vertebra of L1 to L4 could be classified", vertebrae)
+            return self._refuse("no vertebra of L1 to L4 could be classified")
         band, note = reference_band(findings, self.scanned.acquisition)
         counted = [at for one, reason in zip(seen, reasons) if reason is None for at in one.chances]
         score = self._unlike({at: logits[at] for at in counted}) if counted else None
@@ -190,7 +231,7 @@ class _Series:
         shifted = shifted_conditions(seen, reasons)
         settings = self.bundle.settings
         reservations = (
-            *level_reservations(findings, settings, is_odd=levels.is_odd),
+            *level_reservations(findings, settings, is_odd=named.is_odd),
             *shift_reservations(probabilities.condition, shifted),
             *slice_reservations(len(self.volume.hu), chosen, self.marks),
         )
@@ -204,10 +245,11 @@ class _Series:
             "attenuation_note": note,
             "condition_if_shifted": shifted,
         }
-        return self._say(probabilities, evidence, reservations, told, chosen, vertebrae)
+        return self._say(probabilities, evidence, reservations, told, chosen)
 
-    def _usable(self, areas: NDArray[np.float64]) -> set[int]:
+    def _usable(self) -> set[int]:
         """Slices whose mark is large enough and holds bone."""
+        areas = body_areas_mm2(self.volume, self.marks)
         smallest = self.bundle.settings.operating_points.smallest_mark_mm2
         has_roi = classified_mark(self.marks, self.bundle).any(axis=(1, 2))
         return {
@@ -262,14 +304,14 @@ class _Series:
             "timing_s": self.clock.timing_s,
         }
 
-    def _refuse(self, text: str, vertebrae: tuple[Vertebra, ...] = ()) -> Screening:
+    def _refuse(self, text: str) -> Screening:
         result = ScreeningResult(
             status="refused",
             refusal=Refusal(code=RefusalCode.NO_LUMBAR, text=text),
             reservations=self.scanned.reservations,
             **self._common(),
         )
-        return Screening(result, self.marks, (), vertebrae)
+        return Screening(result, self.marks, ())
 
     def _say(
         self,
@@ -278,7 +320,6 @@ class _Series:
         reservations: Sequence[Reservation],
         told: Mapping[str, object],
         chosen: tuple[int, ...],
-        vertebrae: tuple[Vertebra, ...] = (),
     ) -> Screening:
         decision = decide(probabilities, self.bundle.settings, evidence)
         score = evidence.unlike_score
@@ -300,4 +341,4 @@ class _Series:
             **told,
             **self._common(),
         )
-        return Screening(result, self.marks, chosen, vertebrae)
+        return Screening(result, self.marks, chosen)
