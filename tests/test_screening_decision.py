@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from html import unescape
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,11 +11,32 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy import special
 
-from osteoscreen.findings import CONDITIONS, BoneCondition, Probabilities
+from osteoscreen.bundle import (
+    BundleSettings,
+    ClassifierSettings,
+    OperatingPoints,
+    SegmenterSettings,
+    TrainedOn,
+    TypicalSettings,
+)
+from osteoscreen.findings import (
+    CONDITIONS,
+    Abstention,
+    BoneCondition,
+    Certainty,
+    Probabilities,
+    ReservationCode,
+    ScreeningResult,
+)
+from osteoscreen.report import texts
+from osteoscreen.report.page import render_html
 from osteoscreen.screening.decision import (
+    ABSTENTIONS,
     ADVICE,
+    Evidence,
     advise,
     aggregate,
+    decide,
     is_clear,
     prediction_set,
     softmax,
@@ -102,3 +125,125 @@ def test_a_class_that_shares_its_prediction_set_is_not_clear() -> None:
     probabilities = Probabilities(normal_bone_mass=0.62, low_bone_mass=0.37, osteoporosis=0.01)
     assert is_clear(probabilities, 0.6, quantile=0.5)
     assert not is_clear(probabilities, 0.6, quantile=0.7)
+
+
+SETTINGS = BundleSettings(
+    name="paper",
+    version="1",
+    segmenter=SegmenterSettings(
+        size=64, spacing_mm=None, window_hu=(-200, 1000), marks=("vertebra",)
+    ),
+    classifier=ClassifierSettings(size=32, window_hu=(-200, 1000), mark="vertebra"),
+    trained_on=TrainedOn(
+        is_synthetic=True, description="none", kvp=(120, 120), thickness_mm=(1, 5)
+    ),
+    runs={},
+    metrics={},
+    sha256={},
+)
+
+
+def _settings(
+    quantile: float | None, clear: float = 0.6, limit: float | None = None
+) -> BundleSettings:
+    typical = None if limit is None else TypicalSettings(mean=(0,), precision=((1,),), limit=limit)
+    return SETTINGS.model_copy(
+        update={
+            "classifier": SETTINGS.classifier.model_copy(update={"conformal_quantile": quantile}),
+            "operating_points": OperatingPoints(clear_probability=clear),
+            "typical": typical,
+        }
+    )
+
+
+EVIDENCE = st.builds(
+    Evidence,
+    suggested=st.one_of(st.none(), st.sampled_from(BoneCondition)),
+    unlike_score=st.one_of(st.none(), st.floats(0, 10)),
+    has_intact_level=st.booleans(),
+)
+
+
+@given(
+    logits=LOGITS,
+    quantile=st.one_of(st.none(), st.floats(0, 1)),
+    clear=st.floats(0.4, 0.95),
+    limit=st.one_of(st.none(), st.floats(1, 6)),
+    evidence=EVIDENCE,
+)
+def test_class_chart_wording_and_codes_never_contradict_each_other(
+    logits: list[float],
+    quantile: float | None,
+    clear: float,
+    limit: float | None,
+    evidence: Evidence,
+) -> None:
+    probabilities = to_probabilities(softmax(np.array(logits)))
+    decision = decide(probabilities, _settings(quantile, clear, limit), evidence)
+    # The result checks itself when built: condition, certainty, set, codes.
+    result = ScreeningResult(
+        status="screened",
+        condition=decision.condition,
+        certainty=decision.certainty,
+        abstention=decision.abstention,
+        probabilities=probabilities,
+        prediction_set=decision.prediction_set,
+        advice=decision.advice,
+        reservations=decision.reservations,
+        software="osteoscreen",
+    )
+    headline = texts.headline(probabilities, decision.certainty)
+    alternative = texts.ring_alt(probabilities, decision.certainty)
+    page = unescape(render_html(result, ring_png=None, overlay_png=None, title="a"))
+    assert headline in page
+    assert decision.advice.split(".")[0] in page
+    if decision.certainty is Certainty.ABSTAINED:
+        assert headline == "No statement"
+        assert "no statement" in alternative
+        assert "No statement: " in decision.advice
+        return
+    assert decision.condition is probabilities.condition
+    assert headline == decision.condition.label + "?" * (decision.certainty is Certainty.DOUBTFUL)
+    assert ("doubtful" in alternative) == (decision.certainty is Certainty.DOUBTFUL)
+    is_clear_cut = decision.certainty is Certainty.CLEAR
+    assert decision.advice == ADVICE[decision.condition, is_clear_cut]
+    if evidence.suggested is not None and {decision.condition, evidence.suggested} == {
+        BoneCondition.NORMAL,
+        BoneCondition.OSTEOPOROSIS,
+    }:
+        assert not is_clear_cut
+
+
+NORMAL = Probabilities(normal_bone_mass=0.9, low_bone_mass=0.08, osteoporosis=0.02)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "quantile", "abstention"),
+    [
+        (Evidence(), 0.5, None),
+        (Evidence(unlike_score=3.0), 0.5, None),
+        (Evidence(unlike_score=3.1), 0.5, Abstention.UNLIKE_TRAINING),
+        (Evidence(has_intact_level=False), 0.5, Abstention.NO_INTACT_LEVEL),
+        (Evidence(), 0.99, Abstention.ANY_CLASS),
+    ],
+)
+def test_it_abstains_for_each_reason(
+    evidence: Evidence, quantile: float, abstention: Abstention | None
+) -> None:
+    decision = decide(NORMAL, _settings(quantile, limit=3.0), evidence)
+    assert decision.abstention is abstention
+    assert (decision.condition is None) == (abstention is not None)
+
+
+def test_attenuation_that_contradicts_makes_a_clear_class_doubtful() -> None:
+    agreeing = decide(NORMAL, _settings(0.5), Evidence(suggested=BoneCondition.NORMAL))
+    against = decide(NORMAL, _settings(0.5), Evidence(suggested=BoneCondition.OSTEOPOROSIS))
+    assert agreeing.certainty is Certainty.CLEAR
+    assert against.certainty is Certainty.DOUBTFUL
+    assert ReservationCode.DISAGREEMENT in {one.code for one in against.reservations}
+
+
+def test_no_advice_rules_anything_out() -> None:
+    for words in (*ADVICE.values(), *ABSTENTIONS.values()):
+        assert "rule" not in words.lower()
+        assert "no osteoporosis" not in words.lower()

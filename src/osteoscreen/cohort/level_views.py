@@ -20,9 +20,11 @@ from osteoscreen.volume import Volume
 
 OFFSET_HU = 15.0
 """Spread of the HU by which a view is brighter: what scanners differ by."""
-NARROW_PIXELS = (14.0, 46.0)
-"""Half the width, in pixels of the view, of the narrow fields of view that are cut."""
-CENTRE_PIXELS = 3.0
+NARROW_MM = (38.0, 140.0)
+"""Half the width of the narrow fields of view that are cut."""
+ROUND_SHARE = 0.4
+"""Narrow fields that are round; the others are rectangles."""
+CENTRE_MM = 8.0
 """How far the middle of a narrow field lies from the vertebra, as a spread."""
 
 
@@ -89,7 +91,7 @@ class LevelViews(Dataset[tuple[Tensor, Tensor]]):
         )
         view = level_view(shifted, self._settings, pose=draw_pose(rng, augmentation))
         if rng.random() < augmentation.strip:
-            view = view * _narrow_field(view.shape[-1], rng)
+            view = view * _narrow_field(self._settings, rng)
         return view.astype(np.float32)
 
     @property
@@ -98,16 +100,15 @@ class LevelViews(Dataset[tuple[Tensor, Tensor]]):
         return [place for _, place in self._slices]
 
 
-def _narrow_field(size: int, rng: np.random.Generator) -> FloatArray:
+def _narrow_field(settings: LevelSettings, rng: np.random.Generator) -> FloatArray:
     """Draw a round or rectangular field of view, 1 inside."""
-    axis = np.arange(size) - (size - 1) / 2
+    axis_mm = settings.spacing_mm * (np.arange(settings.size) - (settings.size - 1) / 2)
     rows, columns = np.meshgrid(
-        *(axis - rng.normal(0, CENTRE_PIXELS) for _ in range(2)), indexing="ij"
+        axis_mm - rng.normal(0, CENTRE_MM), axis_mm - rng.normal(0, CENTRE_MM), indexing="ij"
     )
-    if rng.random() < 0.4:
-        inside = np.hypot(rows, columns) < rng.uniform(*NARROW_PIXELS)
+    if rng.random() < ROUND_SHARE:
+        inside = np.hypot(rows, columns) < rng.uniform(*NARROW_MM)
     else:
-        inside = (np.abs(rows) < rng.uniform(*NARROW_PIXELS)) & (
-            np.abs(columns) < rng.uniform(*NARROW_PIXELS)
-        )
+        half_rows, half_columns = rng.uniform(*NARROW_MM, 2)
+        inside = (np.abs(rows) < half_rows) & (np.abs(columns) < half_columns)
     return np.asarray(inside, dtype=np.float32)

@@ -39,6 +39,7 @@ from osteoscreen.evaluation.evaluate import measure
 from osteoscreen.evaluation.operating_point import point_of_sensitivity, point_of_specificity
 from osteoscreen.evaluation.readings import Readings, patient_scores, read_cohort
 from osteoscreen.networks.level_net import IN_CHANNELS
+from osteoscreen.screening.unlike import fit_typical, patient_features
 from osteoscreen.training.card import write_card
 from osteoscreen.training.pool import level_settings
 from osteoscreen.training.recipe import ClassifierRecipe, LevelRecipe, SegmenterRecipe
@@ -355,7 +356,7 @@ def _settings(segmenter: Run, classifier: Run, provenance: Provenance) -> Bundle
 
 
 def calibrate(settings: BundleSettings, readings: Readings) -> BundleSettings:
-    """Fit temperature, quantile and operating points on patients, the mean of their slices.
+    """Fit temperature, quantile, operating points and what is typical, on means over slices.
 
     Args:
         settings: Of the bundle.
@@ -375,6 +376,15 @@ def calibrate(settings: BundleSettings, readings: Readings) -> BundleSettings:
         "conformal_quantile": conformal_quantile(truth, score, COVERAGE),
         "conformal_coverage": COVERAGE,
     }
+    groups = np.array(readings.known_patients)
+    features = np.stack(
+        [
+            patient_features(
+                readings.logits[known][groups == name], readings.hu[known][groups == name]
+            )
+            for name in dict.fromkeys(readings.known_patients)
+        ]
+    )
     points: dict[str, float] = {}
     is_diseased = truth == DISEASED
     if is_diseased.any() and not is_diseased.all():
@@ -387,6 +397,7 @@ def calibrate(settings: BundleSettings, readings: Readings) -> BundleSettings:
     return settings.model_copy(
         update={
             "classifier": settings.classifier.model_copy(update=tuned),
+            "typical": fit_typical(features),
             "operating_points": settings.operating_points.model_copy(update=points),
         }
     )
