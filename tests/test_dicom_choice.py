@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from osteoscreen.dicom.choice import Kernel, choose_series, kernel_of
+from osteoscreen.dicom.choice import choose_series
 from osteoscreen.dicom.discovery import SeriesFiles
+from osteoscreen.dicom.kernel import Kernel, kernel_of
 
 
 def _series(uid: str, count: int = 60, **changes: object) -> SeriesFiles:

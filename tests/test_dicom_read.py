@@ -367,7 +367,9 @@ def test_a_lossy_syntax_is_a_reservation(tmp_path: Path) -> None:
         instance.compress(JPEGLSNearLossless, jls_error=2, generate_instance_uid=False)
         instance.save_as(file)
     series = _read(tmp_path)
-    assert [one.code for one in series.reservations] == [ReservationCode.LOSSY]
+    (lossy,) = series.reservations
+    assert lossy.code is ReservationCode.LOSSY
+    assert lossy.text.endswith("off by up to 2 HU.")
     assert np.abs(series.volume.hu - volume.hu).max() <= 2  # the promised error
 
 

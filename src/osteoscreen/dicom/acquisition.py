@@ -8,13 +8,17 @@ from collections.abc import Sequence
 from datetime import date
 
 from pydicom.dataset import Dataset
+from pydicom.uid import RE_VALID_UID
 
 from osteoscreen.dicom.header import number, text
+from osteoscreen.dicom.kernel import Kernel, kernel_of
 from osteoscreen.dicom.pixels import is_lossy
 from osteoscreen.findings import Acquisition, Reservation, ReservationCode, Subject
 
 ADULT_YEARS = 18
 """Age from which the WHO classes of bone density apply at all."""
+
+MAX_UID_LETTERS = 64
 
 OLDEST_YEARS = 150
 
@@ -78,9 +82,15 @@ def acquisition_of(headers: Sequence[Dataset]) -> Acquisition:
 
 
 def reservations_of(
-    headers: Sequence[Dataset], acquisition: Acquisition
+    headers: Sequence[Dataset], acquisition: Acquisition, error_hu: float | None = None
 ) -> tuple[Reservation, ...]:
-    """Reasons for caution that the headers alone give; the bundle knows the others."""
+    """Reasons for caution that the headers alone give; the bundle knows the others.
+
+    Args:
+        headers: One dataset a slice.
+        acquisition: What they say of the scan.
+        error_hu: Largest error of a lossy compression, where it tells.
+    """
     found: list[tuple[ReservationCode, str]] = []
     if acquisition.contrast:
         found.append(
@@ -89,21 +99,46 @@ def reservations_of(
                 "A contrast agent is recorded; it raises the attenuation of bone.",
             )
         )
-    if any(is_lossy(header) for header in headers):
-        found.append((ReservationCode.LOSSY, "The image was compressed with loss."))
+    lossy = next((header for header in headers if is_lossy(header)), None)
+    if lossy is not None:
+        found.append((ReservationCode.LOSSY, _lossy_text(lossy, error_hu)))
+    if kernel_of(acquisition.kernel or "") is Kernel.SHARP:
+        found.append(
+            (
+                ReservationCode.KERNEL,
+                f"The kernel {acquisition.kernel} sharpens; it changes noise and attenuation.",
+            )
+        )
     if not has_identifiers(headers):
         found.append(
             (
                 ReservationCode.NO_IDENTIFIERS,
-                "The DICOM identifiers are empty; no DICOM object can refer to these images.",
+                "The DICOM identifiers are empty or malformed; no DICOM object can refer to these "
+                "images.",
             )
         )
     return tuple(Reservation(code=code, text=words) for code, words in found)
 
 
+def _lossy_text(header: Dataset, error_hu: float | None) -> str:
+    """Say what is known of a lossy compression."""
+    ratio = number(header, "LossyImageCompressionRatio")
+    packed = f" {ratio:g} to 1" if ratio else ""
+    if error_hu is None:
+        return f"The image was compressed with loss{packed}; by how many HU is not recorded."
+    return f"The image was compressed with loss{packed}: values are off by up to {error_hu:g} HU."
+
+
 def has_identifiers(headers: Sequence[Dataset]) -> bool:
-    """Whether every slice carries the identifiers that a result must name."""
-    return all(text(header, keyword) for header in headers for keyword in IDENTIFIERS)
+    """Whether every slice carries the identifiers that a result must name, in a valid form."""
+    return all(
+        _is_uid(text(header, keyword) or "") for header in headers for keyword in IDENTIFIERS
+    )
+
+
+def _is_uid(value: str) -> bool:
+    """Whether a text is a UID (PS3.5 section 9.1); pydicom's own check quotes it in a warning."""
+    return len(value) <= MAX_UID_LETTERS and re.fullmatch(RE_VALID_UID, value) is not None
 
 
 def _contrast(headers: Sequence[Dataset]) -> bool | None:

@@ -7,15 +7,14 @@ are marked.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 
 from pydicom.uid import UID
 
 from osteoscreen.dicom.discovery import SeriesFiles
 from osteoscreen.dicom.eligibility import CT_CLASSES, derived_words, projection_words
+from osteoscreen.dicom.kernel import Kernel, kernel_of
 
 THIN_MM = 5.0
 """Thicker slices blur endplates into the body (the paper's own are 5 mm at most)."""
@@ -25,25 +24,6 @@ LONG_MM, SHORT_MM = 120.0, 30.0
 
 OTHER_PARTS = ("BRAIN", "HEAD", "NECK", "CSPINE", "SHOULDER", "KNEE", "FOOT", "HAND", "SINUS")
 """Body Part Examined (PS3.16 annex L) of regions without a lumbar spine, where it is told."""
-
-SHARP_KERNELS = re.compile(
-    r"""
-    ^(B|I|H|U|T)[a-z]?([6-9]\d)   # Siemens B60 to B90, I70, Br64, Hr68: from 60 on sharp
-    | BONE | LUNG | EDGE | DETAIL | ULTRA | SHARP | ^HD   # GE
-    | ^(C|D|E|L|YA|YB|YC|YD)$      # Philips
-    | ^FC(3\d|5\d|8\d)           # Canon
-    """,
-    re.IGNORECASE | re.VERBOSE,
-)
-"""Names of kernels for bone and lung, which sharpen and shift attenuation (vendors' manuals)."""
-
-
-class Kernel(IntEnum):
-    """How a kernel renders, as far as its name tells; the better the higher."""
-
-    SHARP = 0
-    UNKNOWN = 1
-    SOFT = 2
 
 
 @dataclass(frozen=True, order=True)
@@ -131,14 +111,6 @@ def fitness(series: SeriesFiles) -> Fitness:
         slices=len(series.files),
         key=series.key,
     )
-
-
-def kernel_of(name: str) -> Kernel:
-    """Read how a kernel renders from its name; several names are rated by the first."""
-    first = name.split()[0] if name.split() else ""
-    if not first:
-        return Kernel.UNKNOWN
-    return Kernel.SHARP if SHARP_KERNELS.search(first) else Kernel.SOFT
 
 
 def describe(series: SeriesFiles) -> str:

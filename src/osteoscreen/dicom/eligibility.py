@@ -142,6 +142,26 @@ def check_unique(headers: Mapping[Path, Dataset]) -> None:
             seen[identifier] = path
 
 
+HUMAN = "337915000"
+"""SNOMED CT code of the species Homo sapiens (PS3.16 CID 7454)."""
+
+
+def check_human(header: Dataset, source: Path) -> None:
+    """Refuse an animal, where the species is told (PS3.3 section C.7.1.1)."""
+    species = text(header, "PatientSpeciesDescription")
+    codes = [text(item, "CodeValue") for item in header.get("PatientSpeciesCodeSequence", [])]
+    named = (species or "").lower()
+    is_human = named in ("", "human", "homo sapiens") and all(
+        code in (None, HUMAN) for code in codes
+    )
+    if not is_human:
+        raise InputError(
+            RefusalCode.OUT_OF_POPULATION,
+            f"the patient must be human, got species {species or codes[0]}",
+            source.parent,
+        )
+
+
 def check_adult(header: Dataset, source: Path) -> None:
     """Refuse a patient known to be under 18; an unknown age passes."""
     age = age_years(header)

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pydicom
 from pydicom.config import disable_value_validation
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_dataset, read_file_meta_info
@@ -44,6 +45,10 @@ MAGIC = b"DICM"
 META_GROUP_LENGTH_END = PREAMBLE_BYTES + len(MAGIC) + 12
 """Where FileMetaInformationGroupLength (0002,0000) ends (12 bytes: tag, VR, length, value); what it
 counts follows."""
+
+PIXEL_DATA = 0x7FE00010
+UNDEFINED_LENGTH = 0xFFFFFFFF
+"""What stands in the length of encapsulated pixel data (PS3.5 section 7.5)."""
 
 PIXEL_TAGS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 """Float, Double Float and Pixel Data (PS3.3 section C.7.6.24, C.7.6.25, C.7.6.3)."""
@@ -169,6 +174,7 @@ def _parse(path: Path, keywords: Sequence[str] | None, *, has_pixels: bool) -> D
                     stop_before_pixels=not has_pixels,
                     specific_tags=None if keywords is None else list(keywords),
                 )
+            _check_length(dataset)
             _settle(dataset)
     except InvalidDicomError:
         raise InputError(
@@ -181,6 +187,18 @@ def _parse(path: Path, keywords: Sequence[str] | None, *, has_pixels: bool) -> D
             path,
         ) from None
     return dataset
+
+
+def _check_length(dataset: Dataset) -> None:
+    """Refuse pixel data that ends before the length it says: pydicom takes what there is."""
+    found = dataset.get_item(PIXEL_DATA) if PIXEL_DATA in dataset else None
+    if (
+        isinstance(found, RawDataElement)
+        and found.length != UNDEFINED_LENGTH
+        and found.value is not None
+        and len(found.value) < found.length
+    ):
+        raise EOFError
 
 
 def _settle(dataset: Dataset) -> None:

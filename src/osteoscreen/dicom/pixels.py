@@ -59,6 +59,9 @@ Baseline holds 8 bits, which are no HU."""
 LOSSY_SYNTAXES = frozenset({JPEGLSNearLossless, JPEG2000})
 """Syntaxes that may have lost detail; a slice in one is read with a reservation."""
 
+START_OF_SCAN = b"\xff\xda"
+"""Marker of a JPEG-LS scan header: marker, length, components, two bytes each, NEAR."""
+
 DECODER_ERRORS = (*UNREADABLE, RuntimeError, MemoryError)
 """What pydicom and its decoders raise on damaged pixel data."""
 
@@ -93,6 +96,24 @@ def is_lossy(header: Dataset) -> bool:
     return transfer_syntax(header) in LOSSY_SYNTAXES or "01" in words(
         header, "LossyImageCompression"
     )
+
+
+def lossy_error_hu(path: Path) -> float | None:
+    """Largest error that near-lossless compression made, HU; ``None`` where it is not told.
+
+    JPEG-LS writes into the scan by how much a stored value may be off (ISO/IEC 14495-1, C.2.3:
+    parameter NEAR). Other lossy syntaxes tell nothing of the kind.
+    """
+    instance = read_instance(path)
+    if transfer_syntax(instance) != JPEGLSNearLossless:
+        return None
+    scan = instance.PixelData.find(START_OF_SCAN)
+    components = instance.PixelData[scan + 4] if 0 <= scan < len(instance.PixelData) - 4 else 0
+    near_at = scan + 5 + 2 * components
+    if components != 1 or near_at >= len(instance.PixelData):
+        return None
+    slope, _ = _rescale(instance, path)
+    return float(instance.PixelData[near_at] * abs(slope))
 
 
 def read_hu(path: Path) -> NDArray[np.float32]:

@@ -268,14 +268,18 @@ class _Place:
     position: tuple[float, float, float]
 
 
+DATE = r"(?!0000)\d{4}(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])"
+UNICODE = "ISO_IR 192"
+"""Every name can be written in it; pydicom has decoded them from what they were written in."""
+
 COPIED: tuple[tuple[str, str], ...] = (
     ("PatientName", r"(?!)"),
     ("PatientID", r".{1,64}"),
-    ("PatientBirthDate", r"\d{8}"),
+    ("PatientBirthDate", DATE),
     ("PatientSex", r"[MFO]"),
     ("AccessionNumber", r".{1,16}"),
     ("StudyID", r".{1,16}"),
-    ("StudyDate", r"\d{8}"),
+    ("StudyDate", DATE),
     ("StudyTime", r"\d{2,6}(\.\d{1,6})?"),
     ("ReferringPhysicianName", r"(?!)"),
 )
@@ -289,6 +293,8 @@ def _source(header: Dataset) -> Dataset:
     source = Dataset()
     source.update(header)
     source.file_meta = header.file_meta
+    source.pop("SpecificCharacterSet", None)
+    source.SpecificCharacterSet = UNICODE
     for keyword, form in COPIED:
         value = str(source.get(keyword) or "")
         if not re.fullmatch(form, value):

@@ -6,6 +6,7 @@ import hashlib
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from osteoscreen.dicom.acquisition import (
 from osteoscreen.dicom.discovery import SeriesFiles
 from osteoscreen.dicom.eligibility import (
     check_adult,
+    check_human,
     check_one_source,
     check_slice,
     check_unique,
@@ -33,7 +35,7 @@ from osteoscreen.dicom.geometry import (
     stack_affine,
 )
 from osteoscreen.dicom.header import read_header
-from osteoscreen.dicom.pixels import read_hu
+from osteoscreen.dicom.pixels import is_lossy, lossy_error_hu, read_hu
 from osteoscreen.errors import InputError, RefusalCode
 from osteoscreen.findings import Acquisition, Reservation, ReservationCode, Subject
 from osteoscreen.volume import Volume, check_hounsfield
@@ -101,13 +103,17 @@ def read_series(files: SeriesFiles, *, salt: bytes = b"") -> CTSeries:
     ordered = tuple(headers[plane.source] for plane in run)
     affine = stack_affine(run, ordered[0])
     check_adult(ordered[0], run[0].source)
+    check_human(ordered[0], run[0].source)
     acquisition = acquisition_of(ordered)
     return CTSeries(
         volume=Volume(_read_stack(run), affine),
         acquisition=acquisition,
         subject=subject_of(ordered[0], salt),
         headers=ordered,
-        reservations=(*reservations_of(ordered, acquisition), *_left_out(copies, gap)),
+        reservations=(
+            *reservations_of(ordered, acquisition, _lossy_error_hu(ordered, run[0].source)),
+            *_left_out(copies, gap),
+        ),
         has_identifiers=has_identifiers(ordered),
     )
 
@@ -127,6 +133,10 @@ def _without_copies(planes: Sequence[Plane]) -> list[Plane]:
             seen.add(digest)
         kept.append(plane)
     return kept
+
+
+def _lossy_error_hu(headers: Sequence[Dataset], first: Path) -> float | None:
+    return lossy_error_hu(first) if any(is_lossy(header) for header in headers) else None
 
 
 def _left_out(copies: int, gap: str) -> Iterator[Reservation]:

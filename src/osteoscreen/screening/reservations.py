@@ -60,8 +60,20 @@ def scan_reservations(acquisition: Acquisition, settings: BundleSettings) -> Ite
         )
 
 
-def slice_reservations(count: int, chosen: Sequence[int], marks: Marks) -> Iterator[Reservation]:
-    """What the classified slices give reason for; ``count`` slices are in the series."""
+SATURATED_HU = 3071.0
+"""The highest value of the usual 12-bit scale: 4095 - 1024."""
+
+
+def slice_reservations(
+    hu: NDArray[np.float32], chosen: Sequence[int], marks: Marks
+) -> Iterator[Reservation]:
+    """What the classified slices give reason for; ``hu`` is the series."""
+    count = len(hu)
+    if any((hu[at][marks.vertebra[at]] >= SATURATED_HU).any() for at in chosen):
+        yield _reserve(
+            ReservationCode.SATURATED,
+            f"Values in a marked vertebra reach {SATURATED_HU:g} HU, the end of the 12-bit scale.",
+        )
     if count == 1:
         yield _reserve(
             ReservationCode.SINGLE_SLICE,

@@ -194,7 +194,7 @@ class _Series:
         evidence = Evidence(unlike_score=self._unlike(logits))
         reservations = (
             *unnamed_reservations(len(self.volume.hu)),
-            *slice_reservations(len(self.volume.hu), chosen, self.marks),
+            *slice_reservations(self.volume.hu, chosen, self.marks),
         )
         slices = self._slices(chances, {})
         return self._say(probabilities, evidence, reservations, {"slices": slices}, chosen)
@@ -233,7 +233,7 @@ class _Series:
         reservations = (
             *level_reservations(findings, settings, is_odd=named.is_odd),
             *shift_reservations(probabilities.condition, shifted),
-            *slice_reservations(len(self.volume.hu), chosen, self.marks),
+            *slice_reservations(self.volume.hu, chosen, self.marks),
         )
         names = {at: one.level for one in vertebrae for at in one.middle}
         hu = patient_hu(seen, reasons)
