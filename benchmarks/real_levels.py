@@ -89,7 +89,7 @@ def measure(name: str, folder: str) -> dict[str, Any]:
     }
 
 
-def _level(
+def _level(  # noqa: PLR0913 - what is compared with what
     screening: Screening,
     number: int,
     level: str,

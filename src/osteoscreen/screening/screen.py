@@ -58,6 +58,7 @@ from osteoscreen.screening.unlike import patient_features, unlike_score
 from osteoscreen.screening.vertebrae import Vertebra, find_vertebrae
 from osteoscreen.volume import Volume
 
+SACRUM_MARKS = {"S1": "below"}
 DOUBTFUL_REGION = 0.2
 """From this probability on that none of the vertebrae is lumbar, nothing is said of them."""
 
@@ -154,7 +155,8 @@ def _named(volume: Volume, marks: Marks, bundle: Bundle, given: GivenMarks | Non
     bodies = part_bodies(body, levels.spans, volume.spacing_mm)
     return _Named(
         bodies,
-        find_vertebrae(bodies, levels.names, volume.spacing_mm),
+        # MS-Net is taught to leave the sacrum out; what it marks there all the same is no S1.
+        find_vertebrae(bodies, [SACRUM_MARKS.get(n, n) for n in levels.names], volume.spacing_mm),
         levels.confidence,
         levels.no_lumbar_probability,
         levels.is_odd,
