@@ -105,11 +105,13 @@ def _level(  # noqa: PLR0913 - what is compared with what
     own = measure_vertebra(standing.hu, mine, standing.spacing_mm)
     value = next((v for v, name in scheme.items() if name == level), -1)
     other = measure_vertebra(standing.hu, (labels == value) & body, standing.spacing_mm)
+    heights, shown = standing.slice_positions_mm, np.flatnonzero(mine.any(axis=(1, 2)))
     return {
         "level": level,
         "reference_level": true,
         "attenuation_hu": None if own is None else round(own.mean_hu, 1),
         "reference_hu": None if other is None or true != level else round(other.mean_hu, 1),
+        "z_mm": [round(float(heights[at]), 1) for at in (shown[0], shown[-1])],
     }
 
 

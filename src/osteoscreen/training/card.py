@@ -39,14 +39,17 @@ def write_card(settings: BundleSettings, path: Path) -> None:
 
 def _training(name: str, record: dict[str, Any]) -> str:
     recipe = record["recipe"]
-    names = {"segmenter": "MS-Net", "classifier": "BCC-Net"}
-    network = (
-        f"width {recipe['width']}, grid {recipe['image_size']} at "
-        f"{recipe['spacing_mm'] or 'scanned'} mm, marks {', '.join(recipe['marks'])}, "
-        f"loss {recipe['loss']}"
-        if name == "segmenter"
-        else f"{recipe['network']}, {recipe['image_size']} pixels, dropout {recipe['dropout']:g}, "
-        f"weight decay {recipe['weight_decay']:g}"
+    names = {"segmenter": "MS-Net", "classifier": "BCC-Net", "levels": "LevelNet"}
+    network = {
+        "segmenter": "width {width}, grid {image_size} at {grid} mm, marks {all_marks}, "
+        "loss {loss}",
+        "classifier": "{network}, {image_size} pixels, dropout {dropout:g}, weight decay "
+        "{weight_decay:g}",
+        "levels": "width {width}, {image_size} pixels of {spacing_mm:g} mm",
+    }[name].format(
+        **recipe,
+        grid=recipe.get("spacing_mm") or "scanned",
+        all_marks=", ".join(recipe.get("marks", ())),
     )
     views = record["epochs"] * recipe["views_per_epoch"]
     start = record.get("started_from")

@@ -199,7 +199,8 @@ def add_levels(bundle: Bundle, run: Run) -> Bundle:
     Args:
         bundle: Without, or with another one.
         run: Of LevelNet.
-    Returns: The bundle that names vertebrae.
+    Returns: The bundle that names vertebrae; its metrics keep the hash of the one without, whose
+        figures of MS-Net and BCC-Net are its own.
     Raises:
         BundleError: If ONNX Runtime and PyTorch disagree.
     """
@@ -212,7 +213,8 @@ def add_levels(bundle: Bundle, run: Run) -> Bundle:
         update={
             "levels": level_settings(run.recipe),
             "runs": known.runs | {"levels": run.record},
-            "metrics": known.metrics | {"onnx_difference": differences},
+            "metrics": known.metrics
+            | {"onnx_difference": differences, "without_levels_sha256": bundle.sha256},
         }
     )
     write_settings(settings, bundle.folder)
