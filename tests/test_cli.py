@@ -13,6 +13,7 @@ import typer
 from rich.progress import Progress
 from typer.testing import CliRunner
 
+from bad_inputs import header, series, spine
 from bundles import threshold_bundle
 from osteoscreen import __version__
 from osteoscreen.bundle import Bundle
@@ -54,7 +55,9 @@ def test_version_is_the_packages() -> None:
     assert result.output.strip() == f"osteoscreen {__version__}"
 
 
-@pytest.mark.parametrize("command", ["screen", "demo", "phantom", "train", "export", "evaluate"])
+@pytest.mark.parametrize(
+    "command", ["screen", "inspect", "demo", "phantom", "train", "export", "evaluate"]
+)
 def test_every_command_has_help(command: str) -> None:
     result = runner.invoke(app, [command, "--help"])
     assert result.exit_code == 0
@@ -311,3 +314,26 @@ def test_an_own_cohort_that_cannot_be_tested_is_refused_in_one_line(
     assert result.exit_code == 2
     assert "validation has no case of normal_bone_mass" in result.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_inspect_says_which_series_would_be_screened_and_why(tmp_path: Path) -> None:
+    series(tmp_path / "long", "A")
+    series(tmp_path / "short", "A", hu=spine()[:2], series_uid="2.25.9")
+    result = runner.invoke(app, ["inspect", str(tmp_path)])
+    assert result.exit_code == 0
+    chosen, skipped = sorted(result.output.strip().splitlines())
+    assert chosen.startswith(f"chosen   {header('A').series_uid}: the best of 2 CT series: axial")
+    assert skipped.startswith("skipped  2.25.9: another series was chosen: it covers less")
+
+
+def test_inspect_refuses_what_screen_would(tmp_path: Path) -> None:
+    result = runner.invoke(app, ["inspect", str(tmp_path / "nowhere")])
+    assert result.exit_code == REFUSED
+    assert "must exist" in result.output
+
+
+def test_a_mask_goes_with_one_input(tmp_path: Path) -> None:
+    words = ["screen", "a.nii", "b.nii", "--mask", "m.nii", "--out", str(tmp_path)]
+    result = runner.invoke(app, words)
+    assert result.exit_code == WRONG_USAGE
+    assert "one input" in result.output

@@ -116,6 +116,27 @@ def screen(
 
 
 @app.command()
+def inspect(
+    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="As for screen.")],
+) -> None:
+    """Say what is in there, which series would be screened, and why."""
+    from osteoscreen.intake import find_units
+    from osteoscreen.summary import Row
+
+    is_refused = False
+    for source in inputs:
+        for found in find_units(source):
+            if isinstance(found, Row):
+                is_refused |= found.status == "refused"
+                typer.echo(
+                    f"{found.status:8} {found.series or source}: {found.reason or found.code}"
+                )
+            else:
+                typer.echo(f"chosen   {found.key or source}: {found.choice or 'a volume file'}")
+    raise typer.Exit(REFUSED if is_refused else 0)
+
+
+@app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the demo.")] = Path("osteoscreen-demo"),
     seed: Annotated[int, typer.Option(help="Which synthetic patient.")] = 2026,
