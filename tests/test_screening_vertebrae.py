@@ -131,9 +131,10 @@ def _seen(
     height: float = 27.0,
     is_cut: bool = False,
     dense: float = 0.0,
+    spread: float = 20.0,
     chances: tuple[float, float, float] | None = (0.2, 0.5, 0.3),
 ) -> SeenVertebra:
-    measured = None if hu is None else Measured(hu, hu, 20, 8000, dense)
+    measured = None if hu is None else Measured(hu, hu, spread, 8000, dense)
     where = Vertebra(level, 1, 0, 9, tuple(range(9)), (4,), is_cut)
     told = {} if chances is None else {4: np.array(chances)}
     return SeenVertebra(where, measured, height, told)
@@ -159,6 +160,8 @@ def test_an_intact_spine_counts_from_l1_to_l4() -> None:
         (_seen("L2", 205.0), LeftOut.OUTLIER),
         (_seen("L2", 95.0), LeftOut.OUTLIER),
         (_seen("L2", 195.0), None),
+        (_seen("L2", spread=41.0), LeftOut.OUTLIER),
+        (_seen("L2", spread=40.0), None),
         (_seen("L2", None), None),
     ],
 )

@@ -117,8 +117,8 @@ def decide(probabilities: Probabilities, settings: BundleSettings, evidence: Evi
     clear = is_clear(probabilities, point, quantile) and not disagrees
     if not clear:
         text = (
-            f"No class is clear: none reaches a probability of {point:.0%}, stands alone in the "
-            "prediction set and agrees with the attenuation."
+            f"No class is clear: it would have to reach a probability of {point:.0%}, stand alone "
+            "in the prediction set and not contradict the attenuation of L1."
         )
         reservations.append(Reservation(code=ReservationCode.DOUBTFUL, text=text))
     return Decision(

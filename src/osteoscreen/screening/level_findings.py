@@ -25,6 +25,9 @@ fracture (Genant et al., J Bone Miner Res 1993;8:1137)."""
 OUTLIER_HU, OUTLIER_SHARE = 50.0, 0.35
 """How far the attenuation of a body may lie from the median of the others, as HU and as a share of
 it, whichever is more. Neighbours of one spine differ by some 10 HU."""
+UNEVEN = 2.0
+"""A body whose HU spread this many times as far as in the others holds an island of compact bone or
+fat, a haemangioma say."""
 LEAST_TO_COMPARE = 3
 """Vertebrae that it takes to call one of them unlike the others."""
 
@@ -108,10 +111,14 @@ def _left_out(
         return None
     if one.height_mm < COLLAPSED_SHARE * float(np.median([other.height_mm for other in others])):
         return LeftOut.COLLAPSED
-    values = [other.measured.mean_hu for other in others if other.measured is not None]
-    if one.measured is not None and len(values) + 1 >= LEAST_TO_COMPARE:
-        usual = float(np.median(values))
-        if abs(one.measured.mean_hu - usual) > max(OUTLIER_HU, OUTLIER_SHARE * abs(usual)):
+    measured = [other.measured for other in others if other.measured is not None]
+    if one.measured is not None and len(measured) + 1 >= LEAST_TO_COMPARE:
+        usual = float(np.median([other.mean_hu for other in measured]))
+        apart = abs(one.measured.mean_hu - usual)
+        spread = float(np.median([other.spread_hu for other in measured]))
+        if apart > max(OUTLIER_HU, OUTLIER_SHARE * abs(usual)) or (
+            one.measured.spread_hu > UNEVEN * spread
+        ):
             return LeftOut.OUTLIER
     return None
 
