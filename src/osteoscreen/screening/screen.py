@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from osteoscreen import __version__
-from osteoscreen.bundle import Bundle
+from osteoscreen.bundle import PLACES, Bundle
 from osteoscreen.errors import RefusalCode
 from osteoscreen.findings import (
     NOTICE,
@@ -38,7 +38,7 @@ from osteoscreen.screening.level_findings import (
     shifted_conditions,
 )
 from osteoscreen.screening.marking import Marks, mark_volume
-from osteoscreen.screening.naming import name_levels
+from osteoscreen.screening.naming import name_levels, place_probabilities
 from osteoscreen.screening.reservations import (
     level_reservations,
     scan_reservations,
@@ -58,6 +58,9 @@ from osteoscreen.screening.unlike import patient_features, unlike_score
 from osteoscreen.screening.vertebrae import Vertebra, find_vertebrae
 from osteoscreen.volume import Volume
 
+LUMBAR = ("L1", "L2", "L3", "L4", "L5")
+NOT_LUMBAR = 0.5
+"""A single slice from this probability on; it has no neighbours that could tell."""
 SACRUM_MARKS = {"S1": "below"}
 DOUBTFUL_REGION = 0.2
 """From this probability on that none of the vertebrae is lumbar, nothing is said of them."""
@@ -126,9 +129,20 @@ def screen_volume(
     assert marks is not None
     clock.lap("marks")
     named = _named(volume, marks, bundle, given)
+    elsewhere = _elsewhere(volume, marks, bundle) if len(volume.hu) == 1 else 0.0
     clock.lap("levels")
     one = _Series(volume, marks, scanned, bundle, clock)
+    if elsewhere > NOT_LUMBAR:
+        return one.refuse(f"the slice shows no lumbar vertebra (probability {elsewhere:.0%})")
     return one.screen_unnamed() if named is None else one.screen_named(named)
+
+
+def _elsewhere(volume: Volume, marks: Marks, bundle: Bundle) -> float:
+    """Probability that a single slice shows no lumbar vertebra; 0 where the bundle cannot tell."""
+    if bundle.settings.levels is None:
+        return 0.0
+    (places,) = place_probabilities(volume, marks, bundle)
+    return float(1 - sum(places[PLACES.index(level)] for level in LUMBAR))
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,7 +204,7 @@ class _Series:
         """Screen slices whose vertebrae have no names, as the paper does."""
         chosen = choose_slices(self.volume, self.marks, self.bundle)
         if not chosen:
-            return self._refuse("no vertebra was marked in any slice, or no mark holds bone")
+            return self.refuse("no vertebra was marked in any slice, or no mark holds bone")
         logits, chances = self._classify(chosen)
         probabilities = aggregate(np.stack(list(chances.values())))
         evidence = Evidence(unlike_score=self._unlike(logits))
@@ -211,9 +225,9 @@ class _Series:
         usable = self._usable()
         lumbar = [one for one in vertebrae if one.is_lumbar and usable & {*one.middle}]
         if not lumbar:
-            return self._refuse("no lumbar vertebra was found")
+            return self.refuse("no lumbar vertebra was found")
         if named.no_lumbar_probability > DOUBTFUL_REGION:
-            return self._refuse(
+            return self.refuse(
                 f"the vertebrae may all lie above or below the lumbar spine (probability "
                 f"{named.no_lumbar_probability:.0%})"
             )
@@ -225,7 +239,7 @@ class _Series:
         index_of = self.scanned.index_of
         findings = level_findings(seen, reasons, named.confidence, index_of)
         if probabilities is None:
-            return self._refuse("no vertebra of L1 to L4 could be classified")
+            return self.refuse("no vertebra of L1 to L4 could be classified")
         band, note = reference_band(findings, self.scanned.acquisition)
         counted = [at for one, reason in zip(seen, reasons) if reason is None for at in one.chances]
         score = self._unlike({at: logits[at] for at in counted}) if counted else None
@@ -306,7 +320,8 @@ class _Series:
             "timing_s": self.clock.timing_s,
         }
 
-    def _refuse(self, text: str) -> Screening:
+    def refuse(self, text: str) -> Screening:
+        """Say that there is no lumbar vertebra, and why."""
         result = ScreeningResult(
             status="refused",
             refusal=Refusal(code=RefusalCode.NO_LUMBAR, text=text),
