@@ -38,6 +38,8 @@ MAX_INFLATED_BYTES = 64 * 2**20
 """What a deflated slice may inflate to: twice the largest one. A file of 1.5 MB can ask for 1.6 GB;
 this refuses it within a second."""
 
+PIECE_BYTES = 2**20
+
 PREAMBLE_BYTES = 128
 MAGIC = b"DICM"
 """DICOM PS3.10 section 7.1."""
@@ -218,24 +220,33 @@ def _read_deflated(path: Path, *, has_pixels: bool) -> Dataset:
     """Inflate a deflated dataset (PS3.5 section A.5) within the bound, then parse it."""
     content = path.read_bytes()
     (group_length,) = struct.unpack_from("<I", content, META_GROUP_LENGTH_END - 4)
-    inflator = zlib.decompressobj(-zlib.MAX_WBITS)
-    inflated = inflator.decompress(
-        content[META_GROUP_LENGTH_END + group_length :], MAX_INFLATED_BYTES
-    )
-    if inflator.unconsumed_tail:
-        raise InputError(
-            RefusalCode.TOO_LARGE,
-            f"a deflated file must not inflate to more than {MAX_INFLATED_BYTES} bytes, it does",
-            path,
-        )
-    if not inflator.eof:
-        raise EOFError
+    deflated = content[META_GROUP_LENGTH_END + group_length :]
+    _check_inflation(deflated, path)
+    inflated = zlib.decompress(deflated, -zlib.MAX_WBITS)
     return read_dataset(
         BytesIO(inflated),
         is_implicit_VR=False,
         is_little_endian=True,
         stop_when=None if has_pixels else _is_pixels,
     )
+
+
+def _check_inflation(deflated: bytes, path: Path) -> None:
+    """Inflate piece by piece and keep nothing, so that a bomb fills no memory."""
+    inflator = zlib.decompressobj(-zlib.MAX_WBITS)
+    total, rest = 0, deflated
+    while rest and not inflator.eof:
+        total += len(inflator.decompress(rest, PIECE_BYTES))
+        rest = inflator.unconsumed_tail
+        if total > MAX_INFLATED_BYTES:
+            raise InputError(
+                RefusalCode.TOO_LARGE,
+                f"a deflated file must not inflate to more than {MAX_INFLATED_BYTES} bytes, it "
+                "does",
+                path,
+            )
+    if not inflator.eof:
+        raise EOFError
 
 
 def _is_pixels(tag: BaseTag, _vr: str | None, _length: int) -> bool:
