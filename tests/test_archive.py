@@ -100,3 +100,25 @@ def test_what_is_no_archive_is_refused(content: bytes, tmp_path: Path) -> None:
     ):
         pass
     assert caught.value.code is RefusalCode.UNSUPPORTED_FORMAT
+
+
+@pytest.mark.parametrize(
+    ("names", "kept"),
+    [(("a", "a/b"), ["a"]), (("a/b", "a"), ["a", "b"]), ((".", "good"), ["good"])],
+)
+def test_entries_that_stand_in_each_others_way_are_told(
+    names: tuple[str, str], kept: list[str], tmp_path: Path
+) -> None:
+    with unpacked(_zip(tmp_path / "a.zip", dict.fromkeys(names, b"x"))) as found:
+        assert [one.name for one in sorted(found.folder.rglob("*"))] == kept
+        assert [one.code for one in found.problems] == [RefusalCode.UNSAFE_NAME]
+
+
+def test_an_entry_twice_is_kept_once(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as made:
+        made.writestr("a", b"first")
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            made.writestr("a", b"second")
+    with unpacked(tmp_path / "a.zip") as found:
+        assert (found.folder / "a").read_bytes() == b"first"
+        assert [one.code for one in found.problems] == [RefusalCode.UNSAFE_NAME]

@@ -75,6 +75,8 @@ def test_only_ct_slices_are_chosen() -> None:
         _series("3", image_types=(("ORIGINAL", "PRIMARY", "LOCALIZER"),)),
         _series("4", image_types=(("DERIVED", "SECONDARY", "MIP"),)),
         _series("5", image_types=(("DERIVED", "PRIMARY", "AXIAL", "VMI_40KEV"),)),
+        _series("6", image_types=(("DERIVED", "SECONDARY", "AXIAL", "AVERAGE"),)),
+        _series("7", image_types=(("DERIVED", "PRIMARY", "AXIAL", "MONO_70KEV"),)),
     ]
     choice = choose_series(found)
     assert choice.chosen is None
@@ -85,6 +87,8 @@ def test_only_ct_slices_are_chosen() -> None:
         "3": "image type LOCALIZER, not CT slices",
         "4": "image type MIP, not CT slices",
         "5": "image type VMI_40KEV, not conventional CT",
+        "6": "image type AVERAGE, not CT slices",
+        "7": "image type MONO_70KEV, not conventional CT",
     }
 
 
@@ -108,6 +112,7 @@ def test_one_series_alone_is_the_only_one() -> None:
         ("Hr68h 3", Kernel.SHARP),
         ("BONEPLUS", Kernel.SHARP),
         ("LUNG", Kernel.SHARP),
+        ("Bl57", Kernel.SHARP),
         ("YC", Kernel.SHARP),
         ("FC52", Kernel.SHARP),
         ("", Kernel.UNKNOWN),

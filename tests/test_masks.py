@@ -72,7 +72,7 @@ def test_labels_of_other_programs_name_the_vertebrae(
     mask = _nifti(tmp_path / "mask.nii.gz", _named(labels, values))
     result = screen_path(image, bundle=bundle, mask=mask)
     assert [one.level for one in result.levels] == ["L1", "L2", "L3"]
-    assert [one.confidence for one in result.levels] == [1, 1, 1]
+    assert [one.confidence for one in result.levels] == [None, None, None]
     assert [one.attenuation_hu for one in result.levels] == [260, 250, 300]
     assert result.levels[2].left_out is LeftOut.CUT  # the series begins within it
     assert result.attenuation_hu == 255
@@ -134,6 +134,50 @@ def test_a_mask_on_another_grid_is_refused(tmp_path: Path, bundle: Bundle) -> No
     mask = _nifti(tmp_path / "mask.nii.gz", _named(labels, (22, 21, 20))[:, :-1])
     with pytest.raises(InputError, match="the image's shape") as caught:
         screen_path(image, bundle=bundle, mask=mask)
+    assert caught.value.code is RefusalCode.MASK_MISMATCH
+
+
+def test_one_label_is_a_whole_vertebra_and_no_body(tmp_path: Path, bundle: Bundle) -> None:
+    hu, labels = _spine()
+    image = _nifti(tmp_path / "ct.nii.gz", hu)
+    mask = _nifti(tmp_path / "mask.nii.gz", (labels > 0).astype(np.uint8))
+    own = screen_path(image, bundle=bundle)
+    given = screen_path(image, bundle=bundle, mask=mask)
+    # The bundle's bodies are all that is bright: within the mask they are the same.
+    assert [one.mark_area_mm2 for one in given.slices] == [
+        pytest.approx(one.mark_area_mm2, rel=0.1) for one in own.slices
+    ]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"ImagePositionPatient": [-40, -30, 10]},
+        {"PixelSpacing": [1.0, 1.1]},
+        {"ImageOrientationPatient": [-1, 0, 0, 0, 1, 0]},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_segmentation_that_lies_elsewhere_is_refused(
+    change: dict[str, list[float]], tmp_path: Path, bundle: Bundle
+) -> None:
+    hu, labels = _spine()
+    header = SeriesHeader(
+        patient_id="1", study_uid="2.25.1", series_uid="2.25.2", frame_of_reference_uid="2.25.3"
+    )
+    write_ct_series(Volume(hu, AFFINE), header, tmp_path / "ct")
+    headers = read_series(find_series(tmp_path / "ct").series[0]).headers
+    write_segmentation(
+        (labels > 0).astype(np.uint8), headers, tmp_path / "seg.dcm", algorithm="a", version="1"
+    )
+    for one in sorted((tmp_path / "ct").iterdir()):
+        instance = pydicom.dcmread(one)
+        for keyword, value in change.items():
+            kept = instance.ImagePositionPatient[2:] if len(value) == 3 else []
+            setattr(instance, keyword, [*value[:2], *kept] if kept else value)
+        instance.save_as(one)
+    with pytest.raises(InputError, match="frame must lie on its slice") as caught:
+        screen_path(tmp_path / "ct", bundle=bundle, mask=tmp_path / "seg.dcm")
     assert caught.value.code is RefusalCode.MASK_MISMATCH
 
 

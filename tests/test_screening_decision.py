@@ -220,11 +220,11 @@ NORMAL = Probabilities(normal_bone_mass=0.9, low_bone_mass=0.08, osteoporosis=0.
 @pytest.mark.parametrize(
     ("evidence", "quantile", "abstention"),
     [
-        (Evidence(), 0.5, None),
         (Evidence(unlike_score=3.0), 0.5, None),
+        (Evidence(), 0.5, Abstention.UNLIKE_TRAINING),
         (Evidence(unlike_score=3.1), 0.5, Abstention.UNLIKE_TRAINING),
         (Evidence(has_intact_level=False), 0.5, Abstention.NO_INTACT_LEVEL),
-        (Evidence(), 0.99, Abstention.ANY_CLASS),
+        (Evidence(unlike_score=0.0), 0.99, Abstention.ANY_CLASS),
     ],
 )
 def test_it_abstains_for_each_reason(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -137,7 +139,7 @@ def _seen(
     measured = None if hu is None else Measured(hu, hu, spread, 8000, dense)
     where = Vertebra(level, 1, 0, 9, tuple(range(9)), (4,), is_cut)
     told = {} if chances is None else {4: np.array(chances)}
-    return SeenVertebra(where, measured, height, told)
+    return SeenVertebra(where, measured, height, 3.0, told)
 
 
 def _reasons(*seen: SeenVertebra) -> dict[str, LeftOut | None]:
@@ -157,6 +159,7 @@ def test_an_intact_spine_counts_from_l1_to_l4() -> None:
         (_seen("L2", is_cut=True), LeftOut.CUT),
         (_seen("L2", dense=0.04), LeftOut.DENSE),
         (_seen("L2", height=20.0), LeftOut.COLLAPSED),
+        (replace(_seen("L2", height=20.0), step_mm=5.0), None),  # 1.4 slices of 5 mm
         (_seen("L2", 205.0), LeftOut.OUTLIER),
         (_seen("L2", 95.0), LeftOut.OUTLIER),
         (_seen("L2", 195.0), None),

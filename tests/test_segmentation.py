@@ -284,6 +284,6 @@ def test_marks_of_another_series_are_refused(tmp_path: Path) -> None:
     headers = _headers(tmp_path)
     mark = np.ones((1, 20, 24), dtype=np.uint8)
     marks = MarkedSlices(mark, np.zeros((1, 3)), ("2.25.999",))
-    with pytest.raises(InputError, match=r"on image 2\.25\.999") as caught:
+    with pytest.raises(InputError, match=r"must name slices of the series") as caught:
         lay_on(marks, headers)
-    assert caught.value.code is RefusalCode.MIXED_ORIENTATION
+    assert caught.value.code is RefusalCode.MASK_MISMATCH

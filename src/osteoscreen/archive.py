@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import stat
 import tempfile
@@ -116,7 +117,8 @@ def _extract(archive: zipfile.ZipFile, folder: Path, path: Path) -> Iterator[Inp
         source = path / _printable(entry.filename)
         name = PurePosixPath(entry.filename.replace("\\", "/"))
         is_link = stat.S_ISLNK(entry.external_attr >> 16)
-        if is_link or name.is_absolute() or ".." in name.parts or ":" in name.parts[0]:
+        is_odd = not name.parts or ".." in name.parts or ":" in name.parts[0]
+        if is_link or name.is_absolute() or is_odd:
             yield InputError(
                 RefusalCode.UNSAFE_NAME,
                 "an entry of an archive must be a plain file inside it, this one is a link or "
@@ -125,6 +127,11 @@ def _extract(archive: zipfile.ZipFile, folder: Path, path: Path) -> Iterator[Inp
             )
             continue
         target = folder / name
+        if target.exists() or any(parent.is_file() for parent in target.parents):
+            yield InputError(
+                RefusalCode.UNSAFE_NAME, "an entry must not stand where another one does", source
+            )
+            continue
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             with archive.open(entry) as packed, target.open("wb") as file:
@@ -133,6 +140,8 @@ def _extract(archive: zipfile.ZipFile, folder: Path, path: Path) -> Iterator[Inp
                     _check_bytes(total, path)
                     file.write(chunk)
         except UNREADABLE as error:
+            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+                raise
             target.unlink(missing_ok=True)
             yield InputError(
                 RefusalCode.TRUNCATED,

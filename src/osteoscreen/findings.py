@@ -208,7 +208,9 @@ class LevelFinding(_Frozen):
     """What one vertebra says."""
 
     level: str = Field(description="T10 to L5, L6 or S1")
-    confidence: float = Field(ge=0, le=1, description="that the names are not off by one")
+    confidence: float | None = Field(
+        ge=0, le=1, description="that the names are not off by one; null: they were given"
+    )
     slices: tuple[int, ...] = Field(description="slices through the middle of its body")
     attenuation_hu: float | None = Field(description="mean of the trabecular region, HU")
     attenuation_median_hu: float | None = None
@@ -272,7 +274,7 @@ class ScreeningResult(_Frozen):
     prediction_set: tuple[BoneCondition, ...] = ()
     advice: str | None = None
     attenuation_hu: float | None = Field(
-        default=None, description="mean over the intact vertebrae of L1 to L4, HU"
+        default=None, description="mean over the vertebrae that count, HU"
     )
     attenuation_band: ReferenceBand | None = None
     attenuation_note: str | None = Field(default=None, description="why there is no band")

@@ -92,7 +92,8 @@ def _find(source: Path, folder: Path | None, series_uid: str | None) -> Iterator
         raise _outside(error, folder, source) from None
     for problem in discovery.problems:
         yield refused_row(source, "", _outside(problem, folder, source))
-    if series_uid is not None and series_uid not in {one.series_uid for one in discovery.series}:
+    names = {name for one in discovery.series for name in (one.series_uid, one.key)}
+    if series_uid is not None and series_uid not in names:
         reason = f"the series {series_uid} was asked for, it is not there"
         raise InputError(RefusalCode.NO_INPUT, reason, source)
     studies: dict[str, list[SeriesFiles]] = {}
@@ -112,7 +113,7 @@ def _choose(
         error = InputError(RefusalCode.MIXED_PATIENTS, reason, source)
         yield from (refused_row(source, one.key, error) for one in study)
         return
-    wanted = [one for one in study if series_uid in (None, one.series_uid)]
+    wanted = [one for one in study if series_uid in (None, one.series_uid, one.key)]
     choice = choose_series(wanted) if wanted else choose_series(study)
     skipped = {one.key: "another series was asked for" for one in study if one not in wanted}
     # Nothing fits: the largest series is read all the same, so that its own refusal is told.
@@ -124,11 +125,12 @@ def _choose(
             yield Row(shown(source), series.key, "skipped", reason=skipped[series.key])
     if chosen is not None:
         why = f"asked for: {describe(chosen)}" if series_uid else choice.reason
-        yield Unit(source, _safe_name(source, chosen.key), chosen, why, folder)
+        name = _safe_name(source, f"{chosen.study_uid}/{chosen.key}")
+        yield Unit(source, name, chosen, why, folder)
 
 
 def _safe_name(source: Path, key: str) -> str:
-    """Name a folder by the series, or by the file where one file is the input."""
+    """Name a folder by study and series, or by the file where one file is the input."""
     path = os.fsencode(source.resolve()) if source.is_file() else b""
     return f"series-{hashlib.sha256(key.encode() + path).hexdigest()[:12]}"
 

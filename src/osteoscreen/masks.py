@@ -46,7 +46,7 @@ def read_given_marks(
             RefusalCode.MASK_MISMATCH, "the mask of a volume file must be a volume file", path
         )
     marked = read_segmentation(path)
-    labels = reorientation.apply(lay_on(marked, series.headers))
+    labels = reorientation.apply(lay_on(marked, series.headers, path))
     parts = {number: one.part for number, one in marked.meanings.items()}
     vertebra = np.isin(labels, [number for number, part in parts.items() if part is not None])
     body = np.isin(labels, [number for number, part in parts.items() if part == "body"])
@@ -60,8 +60,10 @@ def read_given_marks(
 
 def _of_labels(labels: NDArray[np.uint8], path: Path) -> GivenMarks:
     values = {int(value) for value in np.flatnonzero(np.bincount(labels.ravel())) if value}
-    if values and values <= OWN_VALUES:
+    if values == OWN_VALUES:
         return _checked(GivenMarks(labels > 0, labels == 1), path)
+    if values == {1}:  # one vertebra, or all as one: bodies are not told apart
+        return _checked(GivenMarks(labels == 1, None), path)
     scheme = _scheme(values, path)
     levels = {level: labels == value for value, level in scheme.items() if value in values}
     return _checked(GivenMarks(np.isin(labels, list(scheme)), None, levels), path)
@@ -74,8 +76,8 @@ def _scheme(values: set[int], path: Path) -> Mapping[int, str]:
     if is_verse == is_total:
         raise InputError(
             RefusalCode.MASK_MISMATCH,
-            "the labels must be TotalSegmentator's (26 S1 to 34 T10), VerSe's (20 L1 to 24 L5) or "
-            f"1 body and 2 rest, got {sorted(values)[:12]}",
+            "the labels must be TotalSegmentator's (26 S1 to 34 T10), VerSe's (20 L1 to 24 L5), 1 "
+            f"body and 2 rest, or 1 vertebra, got {sorted(values)[:12]}",
             path,
         )
     return TOTALSEGMENTATOR if is_total else VERSE

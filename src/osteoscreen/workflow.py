@@ -291,11 +291,13 @@ def _write_marks(
     named = reorientation.undo(levels).astype(np.uint8)
     if opened.series is not None and opened.series.has_identifiers:
         labels, segments = number_segments(marks, named, names)
+        codes = {one.code for one in screening.result.reservations}
+        is_given = ReservationCode.MARKS_GIVEN in codes
         if write_segmentation(
             labels,
             opened.series.headers,
             folder / "segmentation.dcm",
-            algorithm="osteoscreen MS-Net",
+            algorithm="marks given to osteoscreen" if is_given else "osteoscreen MS-Net",
             version=__version__,
             segments=segments,
         ):

@@ -75,7 +75,7 @@ def acquisition_of(headers: Sequence[Dataset]) -> Acquisition:
         kvp=kvp if kvp and kvp > 0 else None,
         kernel=text(first, "ConvolutionKernel"),
         thickness_mm=thickness if thickness and thickness > 0 else None,
-        contrast=_contrast(headers),
+        contrast=contrast_of(headers),
         manufacturer=text(first, "Manufacturer"),
         model=text(first, "ManufacturerModelName"),
     )
@@ -141,7 +141,7 @@ def _is_uid(value: str) -> bool:
     return len(value) <= MAX_UID_LETTERS and re.fullmatch(RE_VALID_UID, value) is not None
 
 
-def _contrast(headers: Sequence[Dataset]) -> bool | None:
+def contrast_of(headers: Sequence[Dataset]) -> bool | None:
     """True if an agent is recorded, False if its tag is empty or "NONE", None without the tag."""
     agents = [
         (text(header, "ContrastBolusAgent") or "").upper()

@@ -22,7 +22,11 @@ THIN_MM = 5.0
 LONG_MM, SHORT_MM = 120.0, 30.0
 """Three lumbar vertebrae with their discs are about 110 mm long, one is about 35."""
 
-OTHER_PARTS = ("BRAIN", "HEAD", "NECK", "CSPINE", "SHOULDER", "KNEE", "FOOT", "HAND", "SINUS")
+OTHER_PARTS = (
+    "ANKLE", "ARM", "BRAIN", "CHEST", "CSPINE", "ELBOW", "EXTREMITY", "FOOT", "HAND", "HEAD",
+    "HEART", "HIP", "KNEE", "LEG", "LUNG", "NECK", "PELVIS", "SHOULDER", "SINUS", "THORAX",
+    "TSPINE", "WRIST",
+)  # fmt: skip
 """Body Part Examined (PS3.16 annex L) of regions without a lumbar spine, where it is told."""
 
 

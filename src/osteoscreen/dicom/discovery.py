@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.uid import MediaStorageDirectoryStorage
 
+from osteoscreen.dicom.acquisition import contrast_of
 from osteoscreen.dicom.eligibility import projection_words
 from osteoscreen.dicom.geometry import SAME_POSITION_MM
 from osteoscreen.dicom.header import is_dicom, number, numbers, read_header, text, words
@@ -42,6 +43,7 @@ GROUPING_KEYWORDS = (
     "AcquisitionNumber",
     "ConvolutionKernel",
     "ContrastBolusAgent",
+    "ContrastBolusAgentSequence",
     "KVP",
     "SliceThickness",
     "Rows",
@@ -295,13 +297,9 @@ def _series_files(study: str, series: str, group: list[Found]) -> SeriesFiles:
         body_part=(text(first, "BodyPartExamined") or "").upper(),
         kernel=text(first, "ConvolutionKernel") or "",
         thickness_mm=number(first, "SliceThickness"),
-        has_contrast=any(_names_an_agent(header) for header in headers),
+        has_contrast=contrast_of(headers) is True,
         length_mm=float(np.ptp(heights)) if len(heights) else 0.0,
     )
-
-
-def _names_an_agent(header: Dataset) -> bool:
-    return (text(header, "ContrastBolusAgent") or "NONE").upper() != "NONE"
 
 
 def _is_axial(headers: Iterable[Dataset]) -> bool:

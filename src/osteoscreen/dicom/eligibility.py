@@ -21,6 +21,7 @@ from osteoscreen.errors import GeometryError, InputError, RefusalCode
 
 NOT_A_SLICE = frozenset(
     {
+        "AVERAGE",
         "CPR",
         "LOCALIZER",
         "MAXIP",
@@ -44,8 +45,12 @@ reformat or a picture. DERIVED alone names none: anonymised and compressed slice
 
 NOT_CONVENTIONAL = frozenset(
     {
+        "CALCIUM",
         "EFFZ",
+        "ELECTRON",
         "IODINE",
+        "MONO",
+        "MONOE",
         "MONOENERGETIC",
         "VIRTUALMONOENERGETIC",
         "VIRTUAL",

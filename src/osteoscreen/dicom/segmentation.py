@@ -33,7 +33,7 @@ from osteoscreen.dicom.codes import (
     VERTEBRA_OF_LEVEL,
     VERTEBRAL_BODY,
 )
-from osteoscreen.dicom.header import read_instance, text
+from osteoscreen.dicom.header import numbers, read_instance, text
 from osteoscreen.dicom.instance import derived_uid
 from osteoscreen.dicom.pixels import DECODER_ERRORS
 from osteoscreen.errors import InputError, RefusalCode
@@ -127,12 +127,14 @@ class MarkedSlices:
         positions: LPS millimetres of the first pixel of each slice; shape (slices, 3).
         sop_instance_uids: Source image of each slice; empty where the object names none.
         meanings: What each segment number stands for.
+        grid: Direction cosines and pixel spacing that all frames share; ``None`` if they do not.
     """
 
     labels: NDArray[np.uint8]
     positions: NDArray[np.float64]
     sop_instance_uids: tuple[str, ...]
     meanings: Mapping[int, Meaning] = field(default_factory=dict)
+    grid: tuple[float, ...] | None = None
 
 
 def write_segmentation(  # noqa: PLR0913 - one argument a fact of the object, six of them named
@@ -231,32 +233,75 @@ def read_segmentation(path: Path) -> MarkedSlices:
             f"{type(error).__name__}",
             path,
         ) from None
-    return replace(_join(places, masks, path), meanings=meanings)
+    grids = {place.grid for place in places}
+    return replace(
+        _join(places, masks, path),
+        meanings=meanings,
+        grid=next(iter(grids)) if len(grids) == 1 else None,
+    )
 
 
-def lay_on(marks: MarkedSlices, headers: Sequence[Dataset]) -> NDArray[np.uint8]:
+PLACE_TOLERANCE_MM = 0.1
+COSINE_TOLERANCE = 1e-3
+
+
+def lay_on(
+    marks: MarkedSlices, headers: Sequence[Dataset], source: Path | None = None
+) -> NDArray[np.uint8]:
     """Lay the frames of a segmentation on the slices of the series that they were drawn on.
+
+    Frames on slices that are not there, beyond a gap say, are left out.
 
     Args:
         marks: A segmentation as read.
         headers: One dataset a slice.
+        source: File of the segmentation, for messages.
     Returns: Segment numbers, axes (slice, row, column), one slice a header, 0 without a frame.
     Raises:
-        InputError: MIXED_ORIENTATION if a frame has no slice, or another size than its slice.
+        InputError: MASK_MISMATCH if no frame has a slice, or one lies on its slice in another
+            size, place, direction or spacing.
     """
     shape = (len(headers), int(headers[0].Rows), int(headers[0].Columns))
     labels = np.zeros(shape, dtype=np.uint8)
     slices = {text(header, "SOPInstanceUID"): at for at, header in enumerate(headers)}
-    for identifier, mark in zip(marks.sop_instance_uids, marks.labels, strict=True):
-        at = slices.get(identifier)
-        if at is None or mark.shape != shape[1:]:
+    found = 0
+    for identifier, mark, position in zip(
+        marks.sop_instance_uids, marks.labels, marks.positions, strict=True
+    ):
+        at = slices.get(identifier) if identifier else None
+        if at is None:
+            continue
+        if mark.shape != shape[1:] or not _lies_on(headers[at], position, marks.grid):
             raise InputError(
-                RefusalCode.MIXED_ORIENTATION,
-                f"every frame must lie on a slice of {shape[1:]} pixels, got {mark.shape} "
-                f"on image {identifier or 'unknown'}",
+                RefusalCode.MASK_MISMATCH,
+                f"every frame must lie on its slice of {shape[1:]} pixels, one of "
+                f"{mark.shape} does not in size, place, direction or spacing",
+                source,
             )
         labels[at] = mark
+        found += 1
+    if not found:
+        raise InputError(
+            RefusalCode.MASK_MISMATCH,
+            "frames of the segmentation must name slices of the series, none does",
+            source,
+        )
     return labels
+
+
+def _lies_on(
+    header: Dataset, position: NDArray[np.float64], grid: tuple[float, ...] | None
+) -> bool:
+    """Whether a frame lies where its slice does."""
+    place = numbers(header, "ImagePositionPatient", 3)
+    own = (
+        numbers(header, "ImageOrientationPatient", 6),
+        numbers(header, "PixelSpacing", 2),
+    )
+    if place is None or own[0] is None or own[1] is None or grid is None:
+        return False
+    is_near = np.abs(position - place).max() <= PLACE_TOLERANCE_MM
+    return bool(is_near and np.abs(np.array(grid) - (*own[0], *own[1])).max() <= COSINE_TOLERANCE)
 
 
 @dataclass(frozen=True)
@@ -266,6 +311,7 @@ class _Place:
     segment: int
     sop_instance_uid: str
     position: tuple[float, float, float]
+    grid: tuple[float, ...]
 
 
 DATE = r"(?!0000)\d{4}(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])"
@@ -344,6 +390,13 @@ def _place(frame: Dataset, shared: Dataset) -> _Place:
         segment=int(group("SegmentIdentificationSequence").ReferencedSegmentNumber),
         sop_instance_uid=source,
         position=(float(x), float(y), float(z)),
+        grid=tuple(
+            float(value)
+            for value in (
+                *group("PlaneOrientationSequence").ImageOrientationPatient,
+                *group("PixelMeasuresSequence").PixelSpacing,
+            )
+        ),
     )
 
 

@@ -6,7 +6,6 @@ import hashlib
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,7 +110,7 @@ def read_series(files: SeriesFiles, *, salt: bytes = b"") -> CTSeries:
         subject=subject_of(ordered[0], salt),
         headers=ordered,
         reservations=(
-            *reservations_of(ordered, acquisition, _lossy_error_hu(ordered, run[0].source)),
+            *reservations_of(ordered, acquisition, _lossy_error_hu(ordered, run)),
             *_left_out(copies, gap),
         ),
         has_identifiers=has_identifiers(ordered),
@@ -135,8 +134,13 @@ def _without_copies(planes: Sequence[Plane]) -> list[Plane]:
     return kept
 
 
-def _lossy_error_hu(headers: Sequence[Dataset], first: Path) -> float | None:
-    return lossy_error_hu(first) if any(is_lossy(header) for header in headers) else None
+def _lossy_error_hu(headers: Sequence[Dataset], planes: Sequence[Plane]) -> float | None:
+    """Largest error of the slices that were compressed with loss; unknown if that of one is."""
+    errors = [
+        lossy_error_hu(plane.source) for header, plane in zip(headers, planes) if is_lossy(header)
+    ]
+    known = [error for error in errors if error is not None]
+    return max(known) if known and len(known) == len(errors) else None
 
 
 def _left_out(copies: int, gap: str) -> Iterator[Reservation]:

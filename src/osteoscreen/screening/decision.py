@@ -136,12 +136,9 @@ def _abstention(
 ) -> Abstention | None:
     if not evidence.has_intact_level:
         return Abstention.NO_INTACT_LEVEL
-    if (
-        settings.typical is not None
-        and evidence.unlike_score is not None
-        and evidence.unlike_score > settings.typical.limit
-    ):
-        return Abstention.UNLIKE_TRAINING
+    score = evidence.unlike_score
+    if settings.typical is not None and (score is None or score > settings.typical.limit):
+        return Abstention.UNLIKE_TRAINING  # what cannot be compared is unlike, too
     return Abstention.ANY_CLASS if len(possible) == len(CONDITIONS) else None
 
 

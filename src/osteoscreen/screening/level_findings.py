@@ -22,6 +22,8 @@ DENSE_SHARE = 0.03
 COLLAPSED_SHARE = 0.75
 """A body lower than this share of the others' median is broken: 25 % of height lost is a moderate
 fracture (Genant et al., J Bone Miner Res 1993;8:1137)."""
+LEAST_STEPS = 1.5
+"""Slices of height that must be lost besides: a height is known to a slice at each end."""
 OUTLIER_HU, OUTLIER_SHARE = 50.0, 0.35
 """How far the attenuation of a body may lie from the median of the others, as HU and as a share of
 it, whichever is more. Neighbours of one spine differ by some 10 HU."""
@@ -40,12 +42,14 @@ class SeenVertebra:
         vertebra: Where it lies.
         measured: Its attenuation, if enough of its body is marked.
         height_mm: Of its body along the series.
+        step_mm: Distance of the slices.
         chances: Probabilities of its classified slices by slice; empty where none was.
     """
 
     vertebra: Vertebra
     measured: Measured | None
     height_mm: float
+    step_mm: float
     chances: Mapping[int, NDArray[np.float64]]
 
     @property
@@ -56,7 +60,7 @@ class SeenVertebra:
 
 def see_vertebrae(
     volume: Volume,
-    bodies: NDArray[np.uint8],
+    bodies: NDArray[np.uint8] | None,
     vertebrae: Iterable[Vertebra],
     chances: Mapping[int, NDArray[np.float64]],
 ) -> tuple[SeenVertebra, ...]:
@@ -64,19 +68,23 @@ def see_vertebrae(
 
     Args:
         volume: Standing CT in HU.
-        bodies: Number of the vertebra that each voxel of a body belongs to.
+        bodies: Number of the vertebra that each voxel of a body belongs to; ``None`` where bodies
+            are not told from arches, and nothing can be measured.
         vertebrae: Where they lie.
         chances: Probabilities of the classified slices.
     """
     return tuple(
         SeenVertebra(
             one,
-            measure_vertebra(
+            None
+            if bodies is None
+            else measure_vertebra(
                 volume.hu[one.start : one.stop],
                 bodies[one.start : one.stop] == one.number,
                 volume.spacing_mm,
             ),
             len(one.body) * volume.spacing_mm[0],
+            volume.spacing_mm[0],
             {at: chances[at] for at in one.middle if at in chances},
         )
         for one in vertebrae
@@ -109,7 +117,9 @@ def _left_out(
     ]
     if len(others) + 1 < LEAST_TO_COMPARE or one.vertebra.is_cut:
         return None
-    if one.height_mm < COLLAPSED_SHARE * float(np.median([other.height_mm for other in others])):
+    usual_mm = float(np.median([other.height_mm for other in others]))
+    lost_mm = usual_mm - one.height_mm
+    if one.height_mm < COLLAPSED_SHARE * usual_mm and lost_mm > LEAST_STEPS * one.step_mm:
         return LeftOut.COLLAPSED
     measured = [other.measured for other in others if other.measured is not None]
     if one.measured is not None and len(measured) + 1 >= LEAST_TO_COMPARE:
@@ -123,6 +133,11 @@ def _left_out(
     return None
 
 
+def _is_sound(one: SeenVertebra) -> bool:
+    """Whether a vertebra beside L1 to L4 may stand for a neighbour."""
+    return not one.vertebra.is_cut and not _is_dense(one)
+
+
 def _is_dense(one: SeenVertebra) -> bool:
     return one.measured is not None and one.measured.dense_share > DENSE_SHARE
 
@@ -130,7 +145,7 @@ def _is_dense(one: SeenVertebra) -> bool:
 def level_findings(
     seen: Sequence[SeenVertebra],
     reasons: Sequence[LeftOut | None],
-    confidence: float,
+    confidence: float | None,
     index_of: Sequence[int],
 ) -> tuple[LevelFinding, ...]:
     """Tell the vertebrae, from the head down.
@@ -138,13 +153,13 @@ def level_findings(
     Args:
         seen: Rising.
         reasons: Why each does not count.
-        confidence: That the names are not off by one.
+        confidence: That the names are not off by one; ``None`` where they were given.
         index_of: Position in the input of each slice.
     """
     return tuple(
         LevelFinding(
             level=one.vertebra.level,
-            confidence=round(confidence, 3),
+            confidence=None if confidence is None else round(confidence, 3),
             slices=tuple(index_of[at] for at in one.vertebra.middle),
             attenuation_hu=None if one.measured is None else round(one.measured.mean_hu, 1),
             attenuation_median_hu=(
@@ -195,11 +210,11 @@ def shifted_conditions(
     Returns: By ``"up"`` (each vertebra is really the one above its name) and ``"down"``; what the
         classified vertebrae cannot tell is missing.
     """
-    usable = (None, LeftOut.NOT_LUMBAR)
     by_level = {
         one.vertebra.level: one.probabilities
         for one, reason in zip(seen, reasons)
-        if reason in usable and one.probabilities is not None
+        if (reason is None or (reason is LeftOut.NOT_LUMBAR and _is_sound(one)))
+        and one.probabilities is not None
     }
     found = {}
     for name, wanted in (("up", ("L2", "L3", "L4", "L5")), ("down", ("T12", "L1", "L2", "L3"))):

@@ -106,7 +106,7 @@ def level_reservations(
     levels: Sequence[LevelFinding], settings: BundleSettings, *, is_odd: bool
 ) -> Iterator[Reservation]:
     """What the named vertebrae give reason for, but for their class."""
-    confidence = min(one.confidence for one in levels)
+    confidence = min((one.confidence for one in levels if one.confidence is not None), default=1.0)
     if confidence < settings.operating_points.level_confidence:
         yield _reserve(
             ReservationCode.LEVELS_UNSURE,

@@ -129,7 +129,8 @@ def screen_volume(
     assert marks is not None
     clock.lap("marks")
     named = _named(volume, marks, bundle, given)
-    elsewhere = _elsewhere(volume, marks, bundle) if len(volume.hu) == 1 else 0.0
+    is_unnamed = named is None and len(volume.hu) == 1
+    elsewhere = _elsewhere(volume, marks, bundle) if is_unnamed else 0.0
     clock.lap("levels")
     one = _Series(volume, marks, scanned, bundle, clock)
     if elsewhere > NOT_LUMBAR:
@@ -151,7 +152,7 @@ class _Named:
 
     bodies: NDArray[np.uint8]
     vertebrae: tuple[Vertebra, ...]
-    confidence: float = 1.0
+    confidence: float | None = None
     no_lumbar_probability: float = 0.0
     is_odd: bool = False
 
@@ -212,12 +213,17 @@ class _Series:
             *unnamed_reservations(len(self.volume.hu)),
             *slice_reservations(self.volume.hu, chosen, self.marks),
         )
-        slices = self._slices(chances, {})
-        return self._say(probabilities, evidence, reservations, {"slices": slices}, chosen)
+        told = {
+            "slices": self._slices(chances, {}),
+            "attenuation_note": "not computed: the vertebrae are not named",
+        }
+        return self._say(probabilities, evidence, reservations, told, chosen)
 
     def screen_named(self, named: _Named) -> Screening:
         """Screen a series whose vertebrae have names."""
         said = self._screen_named(named)
+        if said.result.refusal is not None:
+            return said  # what is refused is not named either
         return replace(said, vertebrae=named.vertebrae, bodies=named.bodies)
 
     def _screen_named(self, named: _Named) -> Screening:
@@ -233,7 +239,8 @@ class _Series:
             )
         chosen = tuple(sorted(usable & {at for one in vertebrae for at in one.middle}))
         logits, chances = self._classify(chosen)
-        seen = see_vertebrae(self.volume, named.bodies, vertebrae, chances)
+        has_bodies = bool(self.marks.body.any())
+        seen = see_vertebrae(self.volume, named.bodies if has_bodies else None, vertebrae, chances)
         reasons = left_out(seen)
         probabilities = patient_probabilities(seen, reasons)
         index_of = self.scanned.index_of
