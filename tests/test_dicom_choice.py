@@ -105,6 +105,7 @@ def test_one_series_alone_is_the_only_one() -> None:
         ("STANDARD", Kernel.SOFT),
         ("SOFT", Kernel.SOFT),
         ("B", Kernel.SOFT),
+        ("C", Kernel.SOFT),
         ("FC08", Kernel.SOFT),
         ("B70f", Kernel.SHARP),
         ("I70f 3", Kernel.SHARP),

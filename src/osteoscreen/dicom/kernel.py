@@ -10,7 +10,7 @@ SHARP_KERNELS = re.compile(
     ^(B|I|H|U|T)[a-z]?([6-9]\d)   # Siemens B60 to B90, I70, Br64, Hr68: from 60 on sharp
     | ^Bl\d\d                      # Siemens lung
     | BONE | LUNG | EDGE | DETAIL | ULTRA | SHARP | ^HD   # GE
-    | ^(C|D|E|L|YA|YB|YC|YD)$      # Philips
+    | ^(D|E|L|YA|YB|YC|YD)$        # Philips
     | ^FC(3\d|5\d|8\d)           # Canon
     """,
     re.IGNORECASE | re.VERBOSE,
