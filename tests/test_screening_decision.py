@@ -158,6 +158,8 @@ def _settings(
 
 EVIDENCE = st.builds(
     Evidence,
+    thickness_mm=st.one_of(st.none(), st.floats(0.5, 12)),
+    noise_hu=st.one_of(st.none(), st.floats(5, 300)),
     suggested=st.one_of(st.none(), st.sampled_from(BoneCondition)),
     unlike_score=st.one_of(st.none(), st.floats(0, 10)),
     has_intact_level=st.booleans(),
@@ -224,6 +226,9 @@ NORMAL = Probabilities(normal_bone_mass=0.9, low_bone_mass=0.08, osteoporosis=0.
         (Evidence(), 0.5, Abstention.UNLIKE_TRAINING),
         (Evidence(unlike_score=3.1), 0.5, Abstention.UNLIKE_TRAINING),
         (Evidence(has_intact_level=False), 0.5, Abstention.NO_INTACT_LEVEL),
+        (Evidence(unlike_score=0.0, thickness_mm=7.5, noise_hu=150), 0.5, None),
+        (Evidence(unlike_score=0.0, thickness_mm=8.0), 0.5, Abstention.IMAGE_QUALITY),
+        (Evidence(unlike_score=0.0, noise_hu=151), 0.5, Abstention.IMAGE_QUALITY),
         (Evidence(unlike_score=0.0), 0.99, Abstention.ANY_CLASS),
     ],
 )
@@ -241,6 +246,19 @@ def test_attenuation_that_contradicts_makes_a_clear_class_doubtful() -> None:
     assert agreeing.certainty is Certainty.CLEAR
     assert against.certainty is Certainty.DOUBTFUL
     assert ReservationCode.DISAGREEMENT in {one.code for one in against.reservations}
+
+
+@pytest.mark.parametrize(
+    ("suggested", "agreement"),
+    [
+        (None, None),
+        (BoneCondition.NORMAL, "agree"),
+        (BoneCondition.LOW, "neither"),
+        (BoneCondition.OSTEOPOROSIS, "disagree"),
+    ],
+)
+def test_agreement_is_told(suggested: BoneCondition | None, agreement: str | None) -> None:
+    assert decide(NORMAL, _settings(0.5), Evidence(suggested=suggested)).agreement == agreement
 
 
 def test_no_advice_rules_anything_out() -> None:

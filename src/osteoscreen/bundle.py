@@ -115,6 +115,10 @@ class OperatingPoints(_Section):
     area_share: float = Field(
         default=0.6, gt=0, le=1, description="share of the largest mark that a slice must reach"
     )
+    thickest_mm: float = Field(default=7.5, gt=0, description="thicker slices allow no statement")
+    noisiest_hu: float = Field(
+        default=150.0, gt=0, description="a larger spread of trabecular HU allows no statement"
+    )
     level_confidence: float = Field(
         default=0.8, gt=0, lt=1, description="names of vertebrae are sure from here on"
     )

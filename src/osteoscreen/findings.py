@@ -175,6 +175,8 @@ class Abstention(StrEnum):
     """The prediction set holds all three classes."""
     UNLIKE_TRAINING = "UNLIKE_TRAINING"
     """The segmented images are unlike those that the networks were calibrated on."""
+    IMAGE_QUALITY = "IMAGE_QUALITY"
+    """Slices are too thick, or spongy bone is too noisy, for the networks to have been tried."""
     NO_INTACT_LEVEL = "NO_INTACT_LEVEL"
     """No vertebra of L1 to L4 is whole and intact."""
 
@@ -277,6 +279,11 @@ class ScreeningResult(_Frozen):
         default=None, description="mean over the vertebrae that count, HU"
     )
     attenuation_band: ReferenceBand | None = None
+    agreement: Literal["agree", "neither", "disagree"] | None = Field(
+        default=None,
+        description="class of the networks against what the band suggests: same, next to it, or "
+        "opposite; null: the band suggests none",
+    )
     attenuation_note: str | None = Field(default=None, description="why there is no band")
     condition_if_shifted: dict[Literal["up", "down"], BoneCondition] = Field(
         default_factory=dict,

@@ -41,6 +41,13 @@ COUNTS = "Counts"
 GIVEN = "given"
 NOTHING = "\N{EN DASH}"
 BAND = "L1 among published limits"
+AGREEMENT = "Networks and attenuation"
+AGREEMENTS = {
+    "agree": "agree",
+    "neither": "neither agree nor contradict each other",
+    "disagree": "contradict each other",
+    None: "not compared",
+}
 SHIFTED = "Class if names were off by one"
 SAME = "the same"
 CHOICE = "Chosen because"

@@ -8,6 +8,7 @@ advice follows section 3.5 of the paper.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,9 +44,12 @@ ADVICE = {
 }
 """Advice by class and clarity (paper, section 3.5)."""
 
+Agreement = Literal["agree", "neither", "disagree"]
+
 ABSTENTIONS = {
     Abstention.ANY_CLASS: "all three conditions are possible",
     Abstention.UNLIKE_TRAINING: "the images are unlike those that the networks were calibrated on",
+    Abstention.IMAGE_QUALITY: "slices are too thick, or the image is too noisy",
     Abstention.NO_INTACT_LEVEL: "no vertebra of L1 to L4 is whole and intact",
 }
 NO_STATEMENT = "No statement: {reason}. Further examination, such as DXA, is needed."
@@ -61,6 +65,7 @@ class Decision:
         abstention: Why no statement is made, if none is.
         prediction_set: Classes that remain possible.
         advice: For the radiologist.
+        agreement: How the class stands to what the attenuation points to; ``None`` if to nothing.
         reservations: What the decision itself gives reason for.
     """
 
@@ -69,6 +74,7 @@ class Decision:
     abstention: Abstention | None
     prediction_set: tuple[BoneCondition, ...]
     advice: str
+    agreement: Agreement | None
     reservations: tuple[Reservation, ...]
 
 
@@ -80,11 +86,15 @@ class Evidence:
         suggested: Condition that the attenuation points to.
         unlike_score: Distance from the calibration patients.
         has_intact_level: Whether some vertebra of L1 to L4 counts.
+        thickness_mm: Of the slices.
+        noise_hu: Spread of trabecular HU, the median over the vertebrae that count.
     """
 
     suggested: BoneCondition | None = None
     unlike_score: float | None = None
     has_intact_level: bool = True
+    thickness_mm: float | None = None
+    noise_hu: float | None = None
 
 
 def decide(probabilities: Probabilities, settings: BundleSettings, evidence: Evidence) -> Decision:
@@ -100,7 +110,8 @@ def decide(probabilities: Probabilities, settings: BundleSettings, evidence: Evi
     possible = prediction_set(probabilities, quantile) if quantile is not None else ()
     abstention = _abstention(possible, settings, evidence)
     reservations = []
-    disagrees = {leading, evidence.suggested} == {BoneCondition.NORMAL, BoneCondition.OSTEOPOROSIS}
+    agreement = agreement_of(leading, evidence.suggested)
+    disagrees = agreement == "disagree"
     if disagrees:
         text = (
             f"The networks say {leading.label.lower()}, the attenuation of L1 points to "
@@ -111,7 +122,7 @@ def decide(probabilities: Probabilities, settings: BundleSettings, evidence: Evi
         advice = NO_STATEMENT.format(reason=ABSTENTIONS[abstention])
         reservations.append(Reservation(code=ReservationCode.ABSTAINED, text=advice))
         return Decision(
-            None, Certainty.ABSTAINED, abstention, possible, advice, tuple(reservations)
+            None, Certainty.ABSTAINED, abstention, possible, advice, agreement, tuple(reservations)
         )
     point = settings.operating_points.clear_probability
     clear = is_clear(probabilities, point, quantile) and not disagrees
@@ -127,8 +138,19 @@ def decide(probabilities: Probabilities, settings: BundleSettings, evidence: Evi
         None,
         possible,
         advise(probabilities, clear=clear),
+        agreement,
         tuple(reservations),
     )
+
+
+def agreement_of(leading: BoneCondition, suggested: BoneCondition | None) -> Agreement | None:
+    """Compare the class of the networks with what the attenuation points to."""
+    if suggested is None:
+        return None
+    if suggested is leading:
+        return "agree"
+    is_opposite = {leading, suggested} == {BoneCondition.NORMAL, BoneCondition.OSTEOPOROSIS}
+    return "disagree" if is_opposite else "neither"
 
 
 def _abstention(
@@ -136,6 +158,11 @@ def _abstention(
 ) -> Abstention | None:
     if not evidence.has_intact_level:
         return Abstention.NO_INTACT_LEVEL
+    points = settings.operating_points
+    if (evidence.thickness_mm or 0) > points.thickest_mm or (
+        (evidence.noise_hu or 0) > points.noisiest_hu
+    ):
+        return Abstention.IMAGE_QUALITY
     score = evidence.unlike_score
     if settings.typical is not None and (score is None or score > settings.typical.limit):
         return Abstention.UNLIKE_TRAINING  # what cannot be compared is unlike, too

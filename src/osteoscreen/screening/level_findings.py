@@ -199,6 +199,18 @@ def patient_hu(seen: Sequence[SeenVertebra], reasons: Sequence[LeftOut | None]) 
     return float(np.mean(values)) if values else None
 
 
+def patient_noise_hu(
+    seen: Sequence[SeenVertebra], reasons: Sequence[LeftOut | None]
+) -> float | None:
+    """Median spread of trabecular HU in the vertebrae that count: noise and the grain of bone."""
+    spreads = [
+        one.measured.spread_hu
+        for one, reason in zip(seen, reasons)
+        if reason is None and one.measured is not None
+    ]
+    return float(np.median(spreads)) if spreads else None
+
+
 def shifted_conditions(
     seen: Sequence[SeenVertebra], reasons: Sequence[LeftOut | None]
 ) -> dict[str, BoneCondition]:

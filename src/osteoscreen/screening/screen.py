@@ -33,6 +33,7 @@ from osteoscreen.screening.level_findings import (
     left_out,
     level_findings,
     patient_hu,
+    patient_noise_hu,
     patient_probabilities,
     see_vertebrae,
     shifted_conditions,
@@ -208,7 +209,8 @@ class _Series:
             return self.refuse("no vertebra was marked in any slice, or no mark holds bone")
         logits, chances = self._classify(chosen)
         probabilities = aggregate(np.stack(list(chances.values())))
-        evidence = Evidence(unlike_score=self._unlike(logits))
+        thickness = self.scanned.acquisition.thickness_mm
+        evidence = Evidence(unlike_score=self._unlike(logits), thickness_mm=thickness)
         reservations = (
             *unnamed_reservations(len(self.volume.hu)),
             *slice_reservations(self.volume.hu, chosen, self.marks),
@@ -250,7 +252,13 @@ class _Series:
         band, note = reference_band(findings, self.scanned.acquisition)
         counted = [at for one, reason in zip(seen, reasons) if reason is None for at in one.chances]
         score = self._unlike({at: logits[at] for at in counted}) if counted else None
-        evidence = Evidence(band.suggests if band else None, score, bool(counted))
+        evidence = Evidence(
+            suggested=band.suggests if band else None,
+            unlike_score=score,
+            has_intact_level=bool(counted),
+            thickness_mm=self.scanned.acquisition.thickness_mm,
+            noise_hu=patient_noise_hu(seen, reasons),
+        )
         shifted = shifted_conditions(seen, reasons)
         settings = self.bundle.settings
         reservations = (
@@ -355,6 +363,7 @@ class _Series:
             probabilities=probabilities,
             prediction_set=decision.prediction_set,
             advice=decision.advice,
+            agreement=decision.agreement,
             unlike_score=None if score is None else round(score, 2),
             reservations=(
                 *decision.reservations,
