@@ -170,3 +170,26 @@ def test_the_page_of_real_ct_is_what_was_measured() -> None:
     found = json.loads((ROOT / "results" / "real_levels.json").read_text(encoding="utf-8"))
     assert (ROOT / "docs" / "real_ct.md").read_text(encoding="utf-8") == module.page(found)
     assert found["bundle"]["sha256"] == load_bundle().sha256
+
+
+def test_what_came_out_of_the_experiment_is_what_was_measured() -> None:
+    page = (ROOT / "docs" / "reproduce.md").read_text(encoding="utf-8").replace("\n", " ")
+    file = ROOT / "results" / "reproduced" / "metrics.json"
+    found = json.loads(file.read_text(encoding="utf-8"))
+    names = {"densenet-121": "DenseNet-121", "densenet-1": "DenseNet-1", "densenet-2": "DenseNet-2"}
+    for name in (*names, "BCC-Net", "BCC-Net, practical recipe"):
+        images, own = found["protocol"]["classifiers"][name], found["classifiers"][name]
+        low, high = own["accuracy_interval"]
+        assert f"| {names.get(name, name)} |" in page
+        assert f"| {images['accuracy']:.3f} / {images['macro_auc']:.3f} | " in page
+        assert f"| {own['accuracy']:.3f} ({low:.3f} to {high:.3f}) | " in page
+        assert f"| {own['macro_auc']:.3f} (" in page
+    for scanner, one in found["left_out"].items():
+        shown = " | ".join(
+            f"{one[how]['accuracy']:.3f} / {one[how]['macro_auc']:.3f}"
+            for how in ("without", "with")
+        )
+        assert f"| {scanner} | {one['with']['patients']} | {shown} |" in page
+    assert f"calibration error of {found['classification']['calibration_error']:.3f}" in page
+    for name in ("densenet-121", "densenet-1", "densenet-2"):
+        assert f"p {found['classifiers'][name]['delong']['p_value']:.3f}" in page
