@@ -51,7 +51,7 @@ class Study:
         lumbar_count: Lumbar vertebrae of the patient.
         named: Names as given, with the true ones, from the head down.
         status: Screened, or the code of the refusal.
-        confidence: Of the names; 0 where refused.
+        confidence: Of the names; none where refused.
         told: Codes of the reservations.
         is_right: As said above.
     """
@@ -62,7 +62,7 @@ class Study:
     lumbar_count: int
     named: tuple[tuple[str, str], ...]
     status: str
-    confidence: float
+    confidence: float | None
     told: tuple[str, ...]
     is_right: bool
 
@@ -96,7 +96,7 @@ def run_study(number: int, coverage: str, folder: str) -> Study:
         lumbar_count=patient.spine.shape.lumbar_count,
         named=named,
         status=status,
-        confidence=result.levels[0].confidence if result.levels else 0.0,
+        confidence=result.levels[0].confidence if result.levels else None,
         told=tuple(sorted(told)),
         is_right=_is_right(coverage, patient, named, status, told),
     )
