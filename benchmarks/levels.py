@@ -169,6 +169,12 @@ def plan() -> list[tuple[int, str]]:
     return found + [(STUDIES + at, more[at // 2 % 2]) for at in range(ELSEWHERE)]
 
 
+def _is_lumbar_right(one: Study) -> bool:
+    """Whether the names that are, or ought to be, lumbar are right."""
+    told = [pair for pair in one.named if any(name.startswith("L") for name in pair)]
+    return one.status == "screened" and all(said == true for said, true in told)
+
+
 def summarise(studies: list[Study]) -> dict[str, object]:
     """Count what is right, by coverage and in all."""
     inside = [one for one in studies if one.coverage in COVERAGES]
@@ -181,7 +187,11 @@ def summarise(studies: list[Study]) -> dict[str, object]:
     return {
         "studies": len(inside),
         "right": sum(one.is_right for one in inside),
-        "usual_count": {"studies": len(usual), "right": sum(one.is_right for one in usual)},
+        "usual_count": {
+            "studies": len(usual),
+            "right": sum(one.is_right for one in usual),
+            "lumbar_right": sum(_is_lumbar_right(one) for one in usual),
+        },
         "transitional": {
             "studies": len(odd),
             "right_or_told": sum(one.is_right for one in odd),

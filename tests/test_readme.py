@@ -193,3 +193,21 @@ def test_what_came_out_of_the_experiment_is_what_was_measured() -> None:
     assert f"calibration error of {found['classification']['calibration_error']:.3f}" in page
     for name in ("densenet-121", "densenet-1", "densenet-2"):
         assert f"p {found['classifiers'][name]['delong']['p_value']:.3f}" in page
+
+
+def test_the_names_that_came_out_right_are_those_that_were_counted() -> None:
+    page = (ROOT / "docs" / "levels.md").read_text(encoding="utf-8")
+    found = json.loads((ROOT / "results" / "levels.json").read_text(encoding="utf-8"))
+    usual, odd = found["usual_count"], found["transitional"]
+    for words, number, right in (
+        ("five lumbar vertebrae, every name", usual["studies"], usual["right"]),
+        ("of them, every lumbar name", usual["studies"], usual["lumbar_right"]),
+        ("of them, told as transitional", odd["studies"], odd["told"]),
+        ("all of the 200", found["studies"], found["right"]),
+        ("chest or pelvis, nothing lumbar named", found["elsewhere"]["studies"],
+         found["elsewhere"]["right"]),
+    ):  # fmt: skip
+        assert f"| {words} | {number} | {right} |" in page
+    assert f"| {odd['studies']} | {odd['right_or_told']} |" in page
+    assert f"{found['right'] / found['studies']:.1%}".replace("%", " %") in page
+    assert found["bundle"]["sha256"] == load_bundle().sha256
