@@ -187,5 +187,5 @@ def test_levels_need_slices_that_have_one(placed: Manifest, level_run: Run, tmp_
         placed, cases=tuple(case.model_copy(update={"level": None}) for case in placed.cases)
     )
     assert isinstance(level_run.recipe, LevelRecipe)
-    with pytest.raises(RunError, match="slices with a level"):
+    with pytest.raises(RunError, match="LevelNet slices with a level"):
         train(level_run.recipe, bare, tmp_path / "run")

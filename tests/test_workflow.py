@@ -21,7 +21,7 @@ from numpy.testing import assert_array_equal
 from pydicom.config import disable_value_validation
 
 from bundles import threshold_bundle
-from osteoscreen.bundle import Bundle
+from osteoscreen.bundle import Bundle, load_bundle
 from osteoscreen.dicom.instance import SeriesHeader, derived_uid, write_ct_series
 from osteoscreen.dicom.segmentation import read_segmentation
 from osteoscreen.findings import ReservationCode, ScreeningResult
@@ -433,13 +433,24 @@ def test_result_json_is_what_the_row_says(tmp_path: Path, bundle: Bundle) -> Non
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="no real CT beside the project")
-@pytest.mark.parametrize("name", ["ts_lumbar/ct.nii.gz", "ts_dicom/ct"])
-def test_real_ct_goes_through_the_bundled_networks(tmp_path: Path, name: str) -> None:
-    from osteoscreen.bundle import load_bundle
-
-    (row,) = _run([REAL / name], tmp_path / "out", load_bundle())
+def test_real_ct_is_screened_level_by_level(tmp_path: Path) -> None:
+    (row,) = _run([REAL / "ts_lumbar" / "ct.nii.gz"], tmp_path / "out", load_bundle())
     assert row["status"] == "screened"
-    assert int(row["slices"]) > 5
+    folder = tmp_path / "out" / row["folder"]
+    result = _result(tmp_path / "out", row)
+    assert [one.level for one in result.levels] == ["T12", "L1", "L2", "L3", "L4", "L5"]
+    assert set(np.unique(read_labels(folder / "levels.nii.gz"))) == {0, *range(19, 25)}
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="no real CT beside the project")
+def test_real_ct_without_a_lumbar_vertebra_is_refused_with_its_marks(tmp_path: Path) -> None:
+    (row,) = _run([REAL / "ts_dicom" / "ct"], tmp_path / "out", load_bundle())
+    assert (row["status"], row["code"]) == ("refused", "NO_LUMBAR")
+    folder = tmp_path / "out" / row["folder"]
+    assert (folder / "overlay.png").is_file()
+    # The images have no identifiers: the marks are NIfTI. What is refused is not named.
+    assert read_labels(folder / "segmentation.nii.gz").any()
+    assert not (folder / "levels.nii.gz").exists()
 
 
 def test_two_slices_of_one_series_get_a_report_each(tmp_path: Path, bundle: Bundle) -> None:
