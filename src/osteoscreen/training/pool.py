@@ -88,8 +88,8 @@ class Pool:
         sizes = len(self.train), len(self.validation)
         if 0 in sizes:
             raise RunError(
-                "a training needs marked slices in the train and validation splits, LevelNet slices "
-                f"with a level, got {sizes}"
+                "a training needs marked slices in the train and validation splits, LevelNet "
+                f"slices with a level, got {sizes}"
             )
         sides = {"validation": self.validation}
         if not recipe.pool_grows:
