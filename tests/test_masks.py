@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import nibabel
@@ -228,3 +229,19 @@ def test_pydicom_reads_the_levels_of_a_segmentation(tmp_path: Path) -> None:
     )
     found = [one.SegmentLabel for one in pydicom.dcmread(tmp_path / "seg.dcm").SegmentSequence]
     assert "L4 body" in found
+
+
+def test_what_is_wrong_in_an_archive_is_told_of_its_entry(tmp_path: Path, bundle: Bundle) -> None:
+    hu, _ = _spine()
+    header = SeriesHeader(
+        patient_id="1", study_uid="2.25.1", series_uid="2.25.2", frame_of_reference_uid="2.25.3"
+    )
+    files = write_ct_series(Volume(hu, AFFINE), header, tmp_path / "ct")
+    files[3].write_bytes(files[3].read_bytes()[:-3000])
+    with zipfile.ZipFile(tmp_path / "study.zip", "w") as made:
+        for file in files:
+            made.write(file, file.name)
+    with pytest.raises(InputError) as caught:
+        screen_path(tmp_path / "study.zip", bundle=bundle)
+    assert caught.value.code is RefusalCode.TRUNCATED
+    assert f"{tmp_path}/study.zip/{files[3].name}: " in str(caught.value)

@@ -23,6 +23,7 @@ from osteoscreen.screening.level_findings import (
 )
 from osteoscreen.screening.level_map import level_map
 from osteoscreen.screening.levels import Span
+from osteoscreen.screening.reservations import shift_reservations
 from osteoscreen.screening.vertebrae import Vertebra, find_vertebrae
 
 STEP_MM = 3.0
@@ -262,3 +263,11 @@ def test_without_its_acquisition_there_is_no_band(
     assert why is not None
     assert why.startswith("not computed: ")
     assert note in why
+
+
+def test_without_a_class_nothing_hangs_on_the_names() -> None:
+    shifted = {"up": BoneCondition.LOW, "down": BoneCondition.NORMAL}
+    assert not [*shift_reservations(None, shifted)]
+    assert not [*shift_reservations(BoneCondition.LOW, {"up": BoneCondition.LOW})]
+    (told,) = shift_reservations(BoneCondition.LOW, shifted)
+    assert told.text.endswith("would be normal bone mass.")

@@ -115,7 +115,11 @@ def screen_path(
         elif result is not None:
             raise InputError(RefusalCode.SEVERAL_STUDIES, "one study is screened at a time", path)
         else:
-            _, _, _, screening = _screen(found, loaded, secrets.token_bytes(16), mask)
+            try:
+                _, _, _, screening = _screen(found, loaded, secrets.token_bytes(16), mask)
+            except InputError as error:  # told of the entry, where the series was in an archive
+                row = found.refused(error)
+                raise InputError(error.code, row.reason) from None
             result = screening.result
     if result is None:
         assert refused is not None

@@ -38,7 +38,7 @@ class Fitness:
         is_axial: Whether its slices are axial.
         is_original: Whether no slice is derived.
         reach: 2 for three vertebrae and more, 1 for one, 0 for less.
-        is_elsewhere: Negated: whether another region than the trunk is named.
+        is_trunk: Whether no other region than the trunk is named.
         is_thin: Whether its slices are 5 mm thick at most.
         kernel: How its kernel renders.
         is_plain: Whether no contrast agent is recorded.

@@ -48,7 +48,7 @@ def given_bodies(given: GivenMarks, marks: Marks) -> tuple[NDArray[np.uint8], tu
     Returns: k + 1 for the body of the vertebra ``names[k]``, and the names, rising; none where
         nothing is named.
     """
-    bodies = marks.body if marks.body.any() else marks.vertebra
+    bodies = marks.body_or_vertebra
     height = {
         name: float(np.nonzero(mask & bodies)[0].mean())
         for name, mask in given.levels.items()

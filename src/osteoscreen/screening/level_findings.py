@@ -191,24 +191,25 @@ def patient_probabilities(
 
 def patient_hu(seen: Sequence[SeenVertebra], reasons: Sequence[LeftOut | None]) -> float | None:
     """Mean attenuation over the vertebrae that count; ``None`` where none was measured."""
-    values = [
-        one.measured.mean_hu
-        for one, reason in zip(seen, reasons)
-        if reason is None and one.measured is not None
-    ]
-    return float(np.mean(values)) if values else None
+    measured = _measured(seen, reasons)
+    return float(np.mean([one.mean_hu for one in measured])) if measured else None
 
 
 def patient_noise_hu(
     seen: Sequence[SeenVertebra], reasons: Sequence[LeftOut | None]
 ) -> float | None:
     """Median spread of trabecular HU in the vertebrae that count: noise and the grain of bone."""
-    spreads = [
-        one.measured.spread_hu
+    measured = _measured(seen, reasons)
+    return float(np.median([one.spread_hu for one in measured])) if measured else None
+
+
+def _measured(seen: Sequence[SeenVertebra], reasons: Sequence[LeftOut | None]) -> list[Measured]:
+    """What was measured of the vertebrae that count."""
+    return [
+        one.measured
         for one, reason in zip(seen, reasons)
         if reason is None and one.measured is not None
     ]
-    return float(np.median(spreads)) if spreads else None
 
 
 def shifted_conditions(

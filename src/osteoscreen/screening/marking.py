@@ -29,6 +29,11 @@ class Marks:
     vertebra: NDArray[np.bool_]
     body: NDArray[np.bool_]
 
+    @property
+    def body_or_vertebra(self) -> NDArray[np.bool_]:
+        """The bodies; the whole vertebrae where the bundle does not mark bodies."""
+        return self.body if self.body.any() else self.vertebra
+
     def labels(self) -> NDArray[np.uint8]:
         """Labels as they are stored: 1 vertebral body, 2 rest of the vertebra."""
         return np.where(self.body, 1, np.where(self.vertebra, 2, 0)).astype(np.uint8)

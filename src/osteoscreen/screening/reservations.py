@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -133,11 +133,11 @@ def level_reservations(
 
 
 def shift_reservations(
-    leading: BoneCondition, shifted: dict[str, BoneCondition]
+    condition: BoneCondition | None, shifted: Mapping[str, BoneCondition]
 ) -> Iterator[Reservation]:
-    """Whether the class hangs on the names."""
-    other = sorted({one.label.lower() for one in shifted.values() if one is not leading})
-    if other:
+    """Whether the class hangs on the names; without a class nothing does."""
+    other = sorted({one.label.lower() for one in shifted.values() if one is not condition})
+    if condition is not None and other:
         yield _reserve(
             ReservationCode.LEVELS_MATTER,
             f"If every name were off by one, the class would be {' or '.join(other)}.",

@@ -167,8 +167,7 @@ def _named(volume: Volume, marks: Marks, bundle: Bundle, given: GivenMarks | Non
     levels = name_levels(volume, marks, bundle) if len(volume.hu) > 1 else None
     if levels is None:
         return None
-    body = marks.body if marks.body.any() else marks.vertebra
-    bodies = part_bodies(body, levels.spans, volume.spacing_mm)
+    bodies = part_bodies(marks.body_or_vertebra, levels.spans, volume.spacing_mm)
     return _Named(
         bodies,
         # MS-Net is taught to leave the sacrum out; what it marks there all the same is no S1.
@@ -259,11 +258,9 @@ class _Series:
             thickness_mm=self.scanned.acquisition.thickness_mm,
             noise_hu=patient_noise_hu(seen, reasons),
         )
-        shifted = shifted_conditions(seen, reasons)
         settings = self.bundle.settings
         reservations = (
             *level_reservations(findings, settings, is_odd=named.is_odd),
-            *shift_reservations(probabilities.condition, shifted),
             *slice_reservations(self.volume.hu, chosen, self.marks),
         )
         names = {at: one.level for one in vertebrae for at in one.middle}
@@ -274,7 +271,7 @@ class _Series:
             "attenuation_hu": None if hu is None else round(hu, 1),
             "attenuation_band": band,
             "attenuation_note": note,
-            "condition_if_shifted": shifted,
+            "condition_if_shifted": shifted_conditions(seen, reasons),
         }
         return self._say(probabilities, evidence, reservations, told, chosen)
 
@@ -282,7 +279,7 @@ class _Series:
         """Slices whose mark is large enough and holds bone."""
         areas = body_areas_mm2(self.volume, self.marks)
         smallest = self.bundle.settings.operating_points.smallest_mark_mm2
-        has_roi = classified_mark(self.marks, self.bundle).any(axis=(1, 2))
+        has_roi = classified_mark(self.marks, self.bundle.settings.classifier).any(axis=(1, 2))
         return {
             int(at)
             for at in np.flatnonzero((areas >= smallest) & has_roi)
@@ -310,7 +307,9 @@ class _Series:
     def _slices(
         self, chances: Mapping[int, NDArray[np.float64]], names: Mapping[int, str]
     ) -> tuple[SliceFinding, ...]:
-        areas = mark_areas_mm2(self.volume, classified_mark(self.marks, self.bundle))
+        areas = mark_areas_mm2(
+            self.volume, classified_mark(self.marks, self.bundle.settings.classifier)
+        )
         positions = self.volume.slice_positions_mm
         return tuple(
             SliceFinding(
@@ -350,7 +349,7 @@ class _Series:
         probabilities: Probabilities,
         evidence: Evidence,
         reservations: Sequence[Reservation],
-        told: Mapping[str, object],
+        told: Mapping[str, Any],
         chosen: tuple[int, ...],
     ) -> Screening:
         decision = decide(probabilities, self.bundle.settings, evidence)
@@ -370,6 +369,7 @@ class _Series:
                 *self.scanned.reservations,
                 *scan_reservations(self.scanned.acquisition, self.bundle.settings),
                 *reservations,
+                *shift_reservations(decision.condition, told.get("condition_if_shifted", {})),
             ),
             **told,
             **self._common(),

@@ -25,7 +25,7 @@ def choose_slices(volume: Volume, marks: Marks, bundle: Bundle) -> tuple[int, ..
     points = bundle.settings.operating_points
     areas = body_areas_mm2(volume, marks)
     enough = areas >= max(points.smallest_mark_mm2, points.area_share * areas.max(initial=0))
-    has_roi = classified_mark(marks, bundle).any(axis=(1, 2))
+    has_roi = classified_mark(marks, bundle.settings.classifier).any(axis=(1, 2))
     candidates = [int(index) for index in np.flatnonzero(enough & has_roi)]
     return tuple(i for i in candidates if holds_bone(volume.hu[i], marks.vertebra[i]))
 
@@ -52,7 +52,7 @@ def cut_rois(
         settings: What the classifier sees.
     Returns: Grey 0..255, shape (slices, size, size).
     """
-    mark = marks.body if settings.mark == "body" else marks.vertebra
+    mark = classified_mark(marks, settings)
     roi_settings = RoiSettings(settings.size, settings.window_hu)
     spacing = volume.spacing_mm[1:]
     return np.stack(
@@ -65,7 +65,7 @@ def cut_rois(
 
 def body_areas_mm2(volume: Volume, marks: Marks) -> NDArray[np.float64]:
     """Area of the bodies in each slice, mm2; of the whole vertebrae where bodies are not marked."""
-    return mark_areas_mm2(volume, marks.body if marks.body.any() else marks.vertebra)
+    return mark_areas_mm2(volume, marks.body_or_vertebra)
 
 
 def roi_logits(
@@ -84,6 +84,6 @@ def roi_logits(
     return bundle.logits(rois).astype(np.float64)
 
 
-def classified_mark(marks: Marks, bundle: Bundle) -> NDArray[np.bool_]:
+def classified_mark(marks: Marks, settings: ClassifierSettings) -> NDArray[np.bool_]:
     """Return the mark that BCC-Net's rois are cut by."""
-    return marks.body if bundle.settings.classifier.mark == "body" else marks.vertebra
+    return marks.body if settings.mark == "body" else marks.vertebra
