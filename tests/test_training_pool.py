@@ -6,12 +6,14 @@ import csv
 from pathlib import Path
 
 import pytest
+import torch
+from torch.testing import assert_close
 
 from osteoscreen.cohort.manifest import Case, Manifest, Split, read_manifest, write_manifest
 from osteoscreen.errors import RunError
 from osteoscreen.training.pool import Pool, PoolGrower, read_validation
 from osteoscreen.training.recipe import ClassifierRecipe, Recipe, SegmenterRecipe
-from osteoscreen.training.run import CURVE, train
+from osteoscreen.training.run import CURVE, LAST, train
 
 
 def _written(manifest: Manifest, cases: list[Case]) -> Path:
@@ -67,7 +69,7 @@ def test_the_validation_patients_stay_those_of_the_start(
         Pool(segmenter_recipe, manifest, validation_patients={*patients, "somebody"})
 
 
-def test_a_training_sees_a_cohort_grow_and_goes_on_with_it(
+def test_a_training_sees_a_cohort_grow_and_goes_on_with_it_whoever_draws(
     classifier_recipe: ClassifierRecipe,
     manifest: Manifest,
     tmp_path: Path,
@@ -81,20 +83,49 @@ def test_a_training_sees_a_cohort_grow_and_goes_on_with_it(
         epoch = trainer.current_epoch  # type: ignore[attr-defined] # Lightning's trainer
         if epoch == 1:
             _written(manifest, list(manifest.cases))
-        if epoch == 2 and not (tmp_path / "stopped").exists():
-            (tmp_path / "stopped").touch()
+        run = Path(trainer.default_root_dir)  # type: ignore[attr-defined] # as above
+        if epoch == 2 and not (run / "stopped").exists():
+            (run / "stopped").touch()
             raise KeyError("a power cut")
         original(self, trainer, module)  # type: ignore[arg-type] # as above
 
     monkeypatch.setattr(PoolGrower, "on_train_epoch_start", write_first)
-    with pytest.raises(KeyError, match="a power cut"):
-        train(recipe, read_manifest(path), tmp_path / "run", source=path)
-    run = train(recipe, read_manifest(path), tmp_path / "run", source=path)
-    with (run.folder / CURVE).open(newline="", encoding="utf-8") as stream:
-        assert [row["slices"] for row in csv.DictReader(stream)] == ["2", "6", "6"]
-    assert run.record["data_sha256"] == read_manifest(path).sha256
-    patients = {case.patient_id for case in manifest.of(Split.VALIDATION)}
-    assert read_validation(run.folder) == frozenset(patients)
+    weights = []
+    for workers in (0, 2):
+        folder = tmp_path / f"run-{workers}"
+        _written(manifest, _first(manifest))
+        with pytest.raises(KeyError, match="a power cut"):
+            train(recipe, read_manifest(path), folder, source=path, workers=workers)
+        run = train(recipe, read_manifest(path), folder, source=path, workers=workers)
+        with (folder / CURVE).open(newline="", encoding="utf-8") as stream:
+            assert [row["slices"] for row in csv.DictReader(stream)] == ["2", "6", "6"]
+        record = run.record
+        assert (record["data_sha256"], record["workers"]) == (read_manifest(path).sha256, workers)
+        patients = {case.patient_id for case in manifest.of(Split.VALIDATION)}
+        assert read_validation(folder) == frozenset(patients)
+        weights.append(torch.load(folder / LAST, weights_only=False)["state_dict"])
+    assert_close(weights[1], weights[0], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("kind", ["segmenter", "classifier"])
+def test_workers_draw_the_same_views(
+    kind: str, request: pytest.FixtureRequest, manifest: Manifest
+) -> None:
+    shipped: Recipe = request.getfixturevalue(f"{kind}_recipe")
+    recipe = shipped.model_copy(update={"views_per_epoch": 16, "pool_grows": True})
+    path = _written(manifest, _first(manifest))
+    pool = Pool(recipe, read_manifest(path))
+    here, beside = pool.loaders(recipe), pool.loaders(recipe, workers=2)
+    assert_close(list(here[1]), list(beside[1]), rtol=0, atol=0)
+    old = list(beside[0])
+    assert len(old) == 16 // recipe.batch
+    assert_close(old, list(here[0]), rtol=0, atol=0)
+    # The iterator is asked for before the pool grows, as Lightning does.
+    batches = iter(beside[0])
+    pool.grow(_written(manifest, list(manifest.cases)))
+    grown = list(batches)
+    assert_close(grown, list(here[0]), rtol=0, atol=0)
+    assert not torch.equal(grown[0][0], old[0][0])
 
 
 def test_a_pool_that_grows_needs_a_file(

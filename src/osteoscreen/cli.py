@@ -253,7 +253,7 @@ def phantom(  # noqa: PLR0913 - an option a setting
 
 
 @app.command()
-def train(
+def train(  # noqa: PLR0913 - an option a setting
     kind: Annotated[NetworkKind, typer.Argument(help="Which network.")],
     cohort: Annotated[Path, typer.Option(metavar="MANIFEST", help="Manifest of the cohort.")],
     recipe: Annotated[Path, typer.Option(help="Recipe, a TOML file.")],
@@ -263,6 +263,13 @@ def train(
     ] = None,
     devices: Annotated[
         int | None, typer.Option(min=1, help="GPUs that train together; by default all.")
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Processes that draw the views for each GPU; by default up to 8, without a GPU 0.",
+        ),
     ] = None,
 ) -> None:
     """Train MS-Net (segmenter), BCC-Net (classifier) or LevelNet (levels)."""
@@ -284,7 +291,7 @@ def train(
         if kind is NetworkKind.CLASSIFIER:
             checks.append(class_errors)
         manifest = read_manifest(cohort, checks=checks)
-        run = fit(settings, manifest, out, source=cohort, devices=devices)
+        run = fit(settings, manifest, out, source=cohort, devices=devices, workers=workers)
     except (OsteoscreenError, OSError) as error:
         _stop(error)
     typer.echo(f"Run: {run.folder}")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 import lightning
+import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -130,12 +132,14 @@ class Pool:
     def _check_leakage(self) -> None:
         check_leakage(*self.seen, ("train", "validation"))
 
-    def loaders(self, recipe: Recipe, processes: int = 1) -> Loaders:
+    def loaders(self, recipe: Recipe, processes: int = 1, *, workers: int = 0) -> Loaders:
         """Return what gives batches of train views, so many an epoch, and of validation.
 
         Args:
             recipe: Settings; its batch is that of all processes together.
             processes: How many train together, such as one a GPU.
+            workers: Processes that draw the views of each of them ahead, two batches each; 0 draws
+                a batch when it is asked for. The views are the same.
         Raises:
             RunError: If the batch cannot be parted among them.
         """
@@ -145,9 +149,32 @@ class Pool:
             )
         sampler = ViewSampler(recipe.views_per_epoch)
         return (
-            DataLoader(self.train, recipe.batch // processes, sampler=sampler, drop_last=True),
-            DataLoader(self.validation, recipe.batch),
+            ViewLoader(
+                self.train,
+                recipe.batch // processes,
+                sampler=sampler,
+                drop_last=True,
+                num_workers=workers,
+                pin_memory=torch.cuda.is_available(),
+            ),
+            DataLoader(
+                self.validation,
+                recipe.batch,
+                num_workers=workers,
+                pin_memory=torch.cuda.is_available(),
+            ),
         )
+
+
+class ViewLoader(DataLoader[tuple[Tensor, Tensor]]):
+    """A loader whose workers start with the first batch of an epoch, on the pool of that moment.
+
+    Lightning asks a training for its first iterator before the pool grows and before the sampler
+    hears which epoch comes: workers that started then would draw the first views of the old pool.
+    """
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:  # type: ignore[override] # torch's class
+        yield from super().__iter__()
 
 
 class PoolGrower(Callback):

@@ -16,6 +16,7 @@ from typing import Any
 
 import lightning
 import torch
+from lightning.fabric.utilities.data import suggested_max_num_workers
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
 
 from osteoscreen import __version__
@@ -38,6 +39,9 @@ from osteoscreen.training.segmenter import SegmenterModule
 from osteoscreen.training.start import BEST, Start, read_start
 
 RECORD, CURVE, LAST = "run.json", "curve.csv", "last.ckpt"
+
+MOST_WORKERS = 8
+"""Processes that draw the views for one GPU, at most, where their number is not told."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,7 @@ def train(
     *,
     source: Path | None = None,
     devices: int | None = None,
+    workers: int | None = None,
 ) -> Run:
     """Train a network, or go on with a run that was interrupted.
 
@@ -72,6 +77,9 @@ def train(
         source: File of the manifest, read again at each epoch where the recipe's pool grows.
         devices: GPUs, or processes on a machine without one, that train together; ``None`` for all
             GPUs, else one process.
+        workers: Processes a device that draw its views, 0 for none; ``None`` for none without a
+            GPU, and with one for as many as other cores are there, at most 8. The views, and so
+            the results, do not depend on it.
     Returns: The finished run.
     Raises:
         RunError: If the folder holds a run of another recipe, code version or cohort, or the
@@ -86,7 +94,8 @@ def train(
     is_resumed = last.is_file()
     start = None if is_resumed else read_start(recipe)
     count = devices or max(1, torch.cuda.device_count())
-    record = _record_of(recipe, manifest, folder, start) | {"devices": count}
+    drawing = _spare_cores(count) if workers is None else workers
+    record = _record_of(recipe, manifest, folder, start) | {"devices": count, "workers": drawing}
     pool = Pool(recipe, manifest, validation_patients=read_validation(folder))
     # Only what can be trained claims the folder.
     folder.mkdir(parents=True, exist_ok=True)
@@ -122,9 +131,16 @@ def train(
             RichProgressBar(),
         ],
     )  # fmt: skip
-    loaders = pool.loaders(recipe, count)
+    loaders = pool.loaders(recipe, count, workers=drawing)
     trainer.fit(module, *loaders, ckpt_path=last if is_resumed else None, weights_only=False)
     return Run(folder, recipe, _read_record(folder))
+
+
+def _spare_cores(devices: int) -> int:
+    """Return how many workers a device gets: without a GPU none, the network needs the cores."""
+    if not torch.cuda.is_available():
+        return 0
+    return min(MOST_WORKERS, suggested_max_num_workers(devices))
 
 
 RECIPES: dict[str, type[Recipe]] = {
