@@ -25,7 +25,7 @@ from osteoscreen.cohort.patient import (
 from osteoscreen.cohort.plan import CohortPlan, Preset
 from osteoscreen.cohort.slices import read_slices
 from osteoscreen.dicom.discovery import find_series
-from osteoscreen.dicom.segmentation import lay_on, read_segmentation
+from osteoscreen.dicom.marked_slices import lay_on, read_segmentation
 from osteoscreen.dicom.series import read_series
 from osteoscreen.phantom import SliceImage, draw_patient, draw_scan
 from osteoscreen.phantom.anatomy import streams

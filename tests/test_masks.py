@@ -16,12 +16,8 @@ from bundles import threshold_bundle
 from osteoscreen.bundle import Bundle
 from osteoscreen.dicom.discovery import find_series
 from osteoscreen.dicom.instance import SeriesHeader, write_ct_series
-from osteoscreen.dicom.segmentation import (
-    body_segment,
-    number_segments,
-    rest_segment,
-    write_segmentation,
-)
+from osteoscreen.dicom.segment import body_segment, number_segments, rest_segment
+from osteoscreen.dicom.segmentation import write_segmentation
 from osteoscreen.dicom.series import read_series
 from osteoscreen.errors import InputError, RefusalCode
 from osteoscreen.findings import LeftOut, ReservationCode

@@ -16,14 +16,9 @@ from pydicom.dataset import Dataset
 
 from osteoscreen.dicom.discovery import find_series
 from osteoscreen.dicom.instance import SeriesHeader, write_ct_series
-from osteoscreen.dicom.segmentation import (
-    MarkedSlices,
-    body_segment,
-    lay_on,
-    read_segmentation,
-    rest_segment,
-    write_segmentation,
-)
+from osteoscreen.dicom.marked_slices import MarkedSlices, lay_on, read_segmentation
+from osteoscreen.dicom.segment import body_segment, rest_segment
+from osteoscreen.dicom.segmentation import write_segmentation
 from osteoscreen.dicom.series import read_series
 from osteoscreen.errors import InputError, RefusalCode
 from osteoscreen.volume import Affine, Volume

@@ -23,7 +23,7 @@ from pydicom.config import disable_value_validation
 from bundles import threshold_bundle
 from osteoscreen.bundle import Bundle, load_bundle
 from osteoscreen.dicom.instance import SeriesHeader, derived_uid, write_ct_series
-from osteoscreen.dicom.segmentation import read_segmentation
+from osteoscreen.dicom.marked_slices import read_segmentation
 from osteoscreen.findings import ReservationCode, ScreeningResult
 from osteoscreen.nifti import read_labels
 from osteoscreen.summary import SUMMARY, Row

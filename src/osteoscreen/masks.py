@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from osteoscreen.dicom.segmentation import lay_on, read_segmentation
+from osteoscreen.dicom.marked_slices import lay_on, read_segmentation
 from osteoscreen.dicom.series import CTSeries
 from osteoscreen.errors import InputError, RefusalCode
 from osteoscreen.nifti import LEVEL_NUMBERS, is_nifti, read_labels_on

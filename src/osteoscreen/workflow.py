@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from osteoscreen import __version__
 from osteoscreen.bundle import Bundle, load_bundle
-from osteoscreen.dicom.segmentation import number_segments, write_segmentation
+from osteoscreen.dicom.segment import number_segments
+from osteoscreen.dicom.segmentation import write_segmentation
 from osteoscreen.dicom.series import CTSeries, read_series
 from osteoscreen.errors import InputError, RefusalCode
 from osteoscreen.findings import (

@@ -26,7 +26,8 @@ from osteoscreen.dicom.instance import (
     derived_uid,
     write_ct_slices,
 )
-from osteoscreen.dicom.segmentation import body_segment, rest_segment, write_segmentation
+from osteoscreen.dicom.segment import body_segment, rest_segment
+from osteoscreen.dicom.segmentation import write_segmentation
 from osteoscreen.findings import CONDITIONS
 from osteoscreen.phantom import (
     Mode,

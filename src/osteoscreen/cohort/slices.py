@@ -14,7 +14,7 @@ from osteoscreen.cohort.manifest import Case, Manifest
 from osteoscreen.cohort.mask_labels import MaskLabel, Part
 from osteoscreen.dicom.choice import choose_series
 from osteoscreen.dicom.discovery import find_series
-from osteoscreen.dicom.segmentation import MarkedSlices, read_segmentation
+from osteoscreen.dicom.marked_slices import MarkedSlices, read_segmentation
 from osteoscreen.dicom.series import CTSeries, read_series
 from osteoscreen.dicom.structure_set import is_structure_set, read_structure_set
 from osteoscreen.errors import GeometryError, ManifestError
