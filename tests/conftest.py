@@ -12,7 +12,8 @@ from osteoscreen.cohort.manifest import Manifest, Split, read_manifest, write_ma
 from osteoscreen.cohort.plan import CohortPlan, Preset
 from osteoscreen.cohort.synthetic import write_cohort
 from osteoscreen.evaluation import metrics
-from osteoscreen.training.export import Provenance, export
+from osteoscreen.training.export import export
+from osteoscreen.training.provenance import Provenance
 from osteoscreen.training.recipe import AugmentationSection, ClassifierRecipe, SegmenterRecipe
 from osteoscreen.training.run import Run, train
 

@@ -24,7 +24,7 @@ from osteoscreen.networks import LevelNet, LevelNetConfig
 from osteoscreen.screening.level_view import coarse_slice, level_view
 from osteoscreen.screening.marking import mark_volume
 from osteoscreen.screening.naming import name_levels, place_probabilities
-from osteoscreen.training.export import add_levels
+from osteoscreen.training.draft import add_levels
 from osteoscreen.training.recipe import AugmentationSection, LevelRecipe
 from osteoscreen.training.run import Run, open_run, train
 from osteoscreen.volume import Volume

@@ -31,7 +31,7 @@ from osteoscreen.reproduce import (
     without,
     write_synthetic,
 )
-from osteoscreen.training.export import Provenance
+from osteoscreen.training.provenance import Provenance
 from osteoscreen.training.recipe import ClassifierRecipe, SegmenterRecipe
 
 PROVENANCE = Provenance(

@@ -10,7 +10,7 @@ import pytest
 
 from osteoscreen.cohort.views import Augmentation
 from osteoscreen.errors import RecipeError
-from osteoscreen.training.export import read_provenance
+from osteoscreen.training.provenance import read_provenance
 from osteoscreen.training.recipe import (
     AugmentationSection,
     ClassifierRecipe,

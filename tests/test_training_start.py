@@ -16,7 +16,7 @@ from osteoscreen.bundle import SETTINGS, load_bundle
 from osteoscreen.cohort.manifest import Manifest
 from osteoscreen.errors import RecipeError, RunError
 from osteoscreen.training.classifier import build_classifier
-from osteoscreen.training.export import PARITY
+from osteoscreen.training.onnx_file import PARITY
 from osteoscreen.training.recipe import (
     ClassifierRecipe,
     LevelRecipe,

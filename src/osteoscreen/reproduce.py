@@ -43,13 +43,10 @@ from osteoscreen.evaluation.patient_tables import scanners_table
 from osteoscreen.evaluation.pictures import pictures_of
 from osteoscreen.evaluation.publication import publish, shown_architecture
 from osteoscreen.evaluation.tables import siblings_table, tables_of
-from osteoscreen.training.export import (
-    Provenance,
-    calibrate,
-    check_runs,
-    draft_bundle,
-    finish_bundle,
-)
+from osteoscreen.training.calibration import calibrate
+from osteoscreen.training.draft import draft_bundle, finish_bundle
+from osteoscreen.training.export import check_runs
+from osteoscreen.training.provenance import Provenance
 from osteoscreen.training.recipe import ClassifierRecipe, SegmenterRecipe, read_recipe
 from osteoscreen.training.run import Run, is_finished, open_run, train
 

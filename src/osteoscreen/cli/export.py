@@ -32,7 +32,7 @@ def export(
     from osteoscreen.cohort.grids import mask_errors
     from osteoscreen.cohort.manifest import read_manifest
     from osteoscreen.training.export import export as export_bundle
-    from osteoscreen.training.export import read_provenance
+    from osteoscreen.training.provenance import read_provenance
     from osteoscreen.training.run import open_run
 
     try:

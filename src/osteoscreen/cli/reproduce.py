@@ -50,7 +50,7 @@ def reproduce(
     from osteoscreen.evaluation.publication import REPORT
     from osteoscreen.reproduce import own_cohort, read_recipes, write_synthetic
     from osteoscreen.reproduce import reproduce as run
-    from osteoscreen.training.export import read_provenance
+    from osteoscreen.training.provenance import read_provenance
 
     try:
         recipes = read_recipes(scale.value)

@@ -95,7 +95,7 @@ def _read_bundle(folder: Path, recipe: Startable) -> tuple[dict[str, Any], dict[
     is_segmenter = isinstance(recipe, SegmenterRecipe)
     settings = bundle.settings.segmenter if is_segmenter else bundle.settings.classifier
     seen = settings.model_dump()
-    # Initialisers keep the names that the tensors have in PyTorch (export.export_network).
+    # Initialisers keep the names that the tensors have in PyTorch (onnx_file.export_network).
     stored = onnx.load(folder / (SEGMENTER if is_segmenter else CLASSIFIER)).graph.initializer
     weights = {
         tensor.name.removesuffix(HALF): torch.from_numpy(numpy_helper.to_array(tensor).copy())
