@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from bundles import threshold_bundle
 from osteoscreen.bundle import PLACES, Bundle, LevelSettings, load_bundle
+from osteoscreen.cli import WRONG_USAGE, app
 from osteoscreen.cohort.level_views import LevelViews
 from osteoscreen.cohort.manifest import Manifest, Split, read_manifest, write_manifest
 from osteoscreen.cohort.plan import CohortPlan, Preset
@@ -20,13 +22,15 @@ from osteoscreen.cohort.slices import read_slices
 from osteoscreen.cohort.synthetic import write_cohort
 from osteoscreen.cohort.views import Augmentation
 from osteoscreen.errors import BundleError, RecipeError, RunError
+from osteoscreen.evaluation import metrics
 from osteoscreen.networks import LevelNet, LevelNetConfig
 from osteoscreen.screening.level_view import coarse_slice, level_view
 from osteoscreen.screening.marking import mark_volume
 from osteoscreen.screening.naming import name_levels, place_probabilities
 from osteoscreen.training.draft import add_levels
+from osteoscreen.training.onnx_file import PARITY, round_weights
 from osteoscreen.training.recipe import AugmentationSection, LevelRecipe
-from osteoscreen.training.run import Run, open_run, train
+from osteoscreen.training.run import Run, load_best, open_run, train
 from osteoscreen.volume import Volume
 
 SETTINGS = LevelSettings(size=32, spacing_mm=6.0)
@@ -170,6 +174,53 @@ def test_a_bundle_with_levels_names_them(level_run: Run, bundle: Bundle, tmp_pat
     np.testing.assert_allclose(chances.sum(axis=1), 1, rtol=1e-6)
     assert name_levels(volume, marks, named) is not None
     assert name_levels(volume, marks, bundle) is None
+
+
+def _exported(runs: dict[str, Run], manifest: Manifest, out: Path) -> list[str]:
+    """The command that exports some runs."""
+    card = Path(__file__).parents[1] / "recipes" / "phantom-v1.toml"
+    words = ["export", "--calibrate", str(manifest.folder / "splits.csv"), "--card", str(card)]
+    for name, run in runs.items():
+        words += [f"--{name}", str(run.folder)]
+    return [*words, "--out", str(out)]
+
+
+def test_the_command_exports_three_runs_to_a_bundle_that_names_levels(
+    level_run: Run,
+    segmenter_run: Run,
+    classifier_run: Run,
+    manifest: Manifest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(metrics, "RESAMPLES", 40)  # intervals of three patients mean nothing
+    runs = {"segmenter": segmenter_run, "classifier": classifier_run, "levels": level_run}
+    result = CliRunner().invoke(app, _exported(runs, manifest, tmp_path / "bundle"))
+    assert result.exit_code == 0, result.output
+    assert "phantom-v1" in result.output
+    exported = load_bundle(tmp_path / "bundle")
+    assert exported.settings.levels == LevelSettings(size=32, spacing_mm=6.0)
+    assert exported.settings.runs == {
+        name: open_run(run.folder).record for name, run in runs.items()
+    }
+    assert exported.settings.metrics["onnx_difference"].keys() == runs.keys()
+    assert "classification" in exported.settings.metrics
+    views = np.random.default_rng(1).uniform(0, 255, (3, 4, 32, 32)).astype(np.float32)
+    network = load_best(level_run)
+    round_weights(network)
+    with torch.no_grad():
+        expected = network(torch.from_numpy(views)).numpy()
+    np.testing.assert_allclose(exported.level_logits(views), expected, rtol=0, atol=PARITY)
+
+
+def test_the_command_takes_no_other_run_for_levels(
+    segmenter_run: Run, classifier_run: Run, manifest: Manifest, tmp_path: Path
+) -> None:
+    runs = {"segmenter": segmenter_run, "classifier": classifier_run, "levels": classifier_run}
+    result = CliRunner().invoke(app, _exported(runs, manifest, tmp_path / "bundle"))
+    assert result.exit_code == WRONG_USAGE
+    assert "a run of LevelNet is needed, got a classifier's" in result.stderr
+    assert not (tmp_path / "bundle").exists()
 
 
 def test_a_bundle_whose_levels_are_gone_is_refused(
