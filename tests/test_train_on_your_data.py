@@ -122,8 +122,9 @@ def test_from_the_manifest_to_a_screened_study(
         path.write_text(_toml(recipe.model_dump(mode="json", exclude_none=True)))
         _run(
             "train", kind, "--cohort", str(hospital), "--recipe", str(path),
-            "--out", str(tmp_path / kind),
+            "--out", str(tmp_path / kind), "--workers", "2",
         )  # fmt: skip
+        assert json.loads((tmp_path / kind / "run.json").read_text("utf-8"))["workers"] == 2
     (tmp_path / "card.toml").write_text(CARD)
     bundle = tmp_path / "our-bundle"
     _run(
