@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from osteoscreen import archive
+from osteoscreen import archive, inflation
 from osteoscreen.archive import unpacked
 from osteoscreen.errors import InputError, RefusalCode
 
@@ -62,7 +62,7 @@ def test_a_bomb_is_refused_by_what_really_comes_out(
 ) -> None:
     bomb = _zip(tmp_path / "a.zip", {"a": bytes(2**22)})
     monkeypatch.setattr(archive, "_check_size", lambda *_: None)
-    monkeypatch.setattr(archive, "RATIO_FROM_BYTES", 2**21)
+    monkeypatch.setattr(inflation, "RATIO_FROM_BYTES", 2**21)
     with pytest.raises(InputError, match=r"to \d{7} or more"), unpacked(bomb):
         pass
 

@@ -758,8 +758,8 @@ def test_too_many_voxels_are_refused_before_decoding(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_ct_series(_volume(), HEADER, tmp_path)
-    monkeypatch.setattr("osteoscreen.dicom.series.MAX_VOXELS", 599)
-    _refused(tmp_path, RefusalCode.TOO_LARGE, r"more than 599 voxels, got \(5, 12, 10\)")
+    monkeypatch.setattr("osteoscreen.volume.MAX_VOXELS", 599)
+    _refused(tmp_path, RefusalCode.TOO_LARGE, r"more than 599 voxels, got 5 x 12 x 10")
 
 
 def test_malformed_and_private_attributes_are_left_out(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 
 from osteoscreen.errors import GeometryError, InputError, RefusalCode
-from osteoscreen.nifti import read_labels, read_nifti, write_labels
+from osteoscreen.nifti import read_labels, read_labels_on, read_nifti, write_labels
 from osteoscreen.volume import stand
 
 REAL = Path(__file__).parents[2] / "shared" / "real"
@@ -180,6 +180,52 @@ def test_a_huge_axis_is_refused_before_reading(tmp_path: Path) -> None:
     _refused(path, RefusalCode.TOO_LARGE, "32767")
 
 
+def test_an_image_that_claims_too_much_for_its_size_is_refused(tmp_path: Path) -> None:
+    path = _write(tmp_path / "ct.nii.gz", _values())
+    content = bytearray(gzip.decompress(path.read_bytes()))
+    content[42:48] = np.array([512, 512, 200], dtype="<i2").tobytes()
+    path.write_bytes(gzip.compress(content))
+    _refused(path, RefusalCode.TOO_LARGE, "more than 100 times its size, .* 104857600 bytes")
+
+
+def test_extensions_of_a_header_are_never_inflated(tmp_path: Path) -> None:
+    path = _write(tmp_path / "ct.nii", _values())
+    content = bytearray(path.read_bytes())
+    content[348:] = b"\x01\0\0\0" + np.array([-8, 6], dtype="<i4").tobytes() + bytes(8)
+    content[108:112] = np.array([368], dtype="<f4").tobytes()  # vox_offset
+    content += _values().tobytes(order="F")
+    packed = path.with_suffix(".nii.gz")
+    packed.write_bytes(gzip.compress(content))
+    assert_array_equal(read_nifti(packed).hu, _values().transpose(2, 1, 0))
+
+
+@pytest.mark.parametrize(
+    ("offset", "code"),
+    [
+        (2.0**30, RefusalCode.TOO_LARGE),
+        (np.inf, RefusalCode.UNSUPPORTED_FORMAT),
+        (np.nan, RefusalCode.UNSUPPORTED_FORMAT),
+    ],
+)
+def test_voxels_that_begin_far_away_are_refused(
+    offset: float, code: RefusalCode, tmp_path: Path
+) -> None:
+    path = _write(tmp_path / "ct.nii", _values())
+    content = bytearray(path.read_bytes())
+    content[108:112] = np.array([offset], dtype="<f4").tobytes()
+    path.write_bytes(content)
+    _refused(path, code, "must be")
+
+
+def test_a_mask_that_is_larger_than_its_image_is_not_read(tmp_path: Path) -> None:
+    standing, _ = stand(read_nifti(_write(tmp_path / "ct.nii", _values())))
+    mask = _write(tmp_path / "mask.nii", np.zeros((9, 9, 9), np.uint8))
+    mask.write_bytes(mask.read_bytes()[:400])  # reading its labels would be TRUNCATED
+    with pytest.raises(GeometryError, match=r"got \(9, 9, 9\)") as caught:
+        read_labels_on(mask, standing)
+    assert caught.value.code is RefusalCode.MASK_MISMATCH
+
+
 @pytest.mark.parametrize("kept", [20, 100, 300])
 def test_a_truncated_archive_is_refused(kept: int, tmp_path: Path) -> None:
     path = _write(tmp_path / "ct.nii.gz", np.tile(_values(), (4, 4, 4)))
@@ -210,7 +256,7 @@ def test_another_format_that_nibabel_reads_is_refused(tmp_path: Path) -> None:
         nibabel.MGHImage(_values().astype(np.int32), RAS),
         path,
     )
-    _refused(path, RefusalCode.UNSUPPORTED_FORMAT, "got MGHImage")
+    _refused(path, RefusalCode.UNSUPPORTED_FORMAT, "must be NIfTI")
 
 
 @pytest.mark.skipif(not REAL.exists(), reason="the real CT data is not here")

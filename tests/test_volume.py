@@ -91,6 +91,15 @@ def test_a_stack_that_leans_too_far_is_refused() -> None:
     assert caught.value.code is RefusalCode.GANTRY_TILT
 
 
+@pytest.mark.parametrize("distance_mm", [2e5, 1e30])
+def test_a_leaning_stack_that_would_spread_too_far_is_refused(distance_mm: float) -> None:
+    affine = _axial()
+    affine[:3, 0] = distance_mm * np.array([0, np.sin(0.4), np.cos(0.4)])
+    with pytest.raises(InputError, match=r"1073741824 voxels, got 3 x \d+ x 4000$") as caught:
+        stand(Volume(np.zeros((3, 2, 4000), np.float32), affine))
+    assert caught.value.code is RefusalCode.TOO_LARGE
+
+
 def test_skewed_pixels_are_refused() -> None:
     affine = _axial()
     affine[0, 1] = 0.1

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from osteoscreen.errors import InputError, RefusalCode
+from osteoscreen.inflation import MAX_RATIO, is_bomb
 
 logger = logging.getLogger(__name__)
 
@@ -22,12 +23,6 @@ MAX_ENTRIES = 20_000
 
 MAX_BYTES = 8 * 2**30
 """What an archive may unpack to: 16,000 slices of 512 x 512."""
-
-MAX_RATIO = 100.0
-"""Unpacked against packed; CT shrinks two- to fourfold, an empty image a few hundredfold, but no
-study is made of empty images."""
-RATIO_FROM_BYTES = 64 * 2**20
-"""Below this an archive may be as dense as it likes."""
 
 CHUNK_BYTES = 2**20
 
@@ -98,8 +93,7 @@ def _check_size(archive: zipfile.ZipFile, path: Path) -> None:
 
 
 def _check_bytes(total: int, path: Path) -> None:
-    ratio = total / max(path.stat().st_size, 1)
-    if total > MAX_BYTES or (total > RATIO_FROM_BYTES and ratio > MAX_RATIO):
+    if total > MAX_BYTES or is_bomb(total, path.stat().st_size):
         raise InputError(
             RefusalCode.TOO_LARGE,
             f"an archive must not unpack to more than {MAX_BYTES} bytes or {MAX_RATIO:g} times its "

@@ -15,18 +15,20 @@ from typing import Any
 
 import nibabel
 import numpy as np
+from nibabel.arrayproxy import ArrayProxy
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from osteoscreen.errors import GeometryError, InputError, RefusalCode
-from osteoscreen.volume import Affine, Volume, check_hounsfield, stand
+from osteoscreen.inflation import MAX_RATIO, is_bomb
+from osteoscreen.volume import Affine, Volume, check_hounsfield, check_size, stand
 
 MAX_VOXELS_PER_AXIS = 4096
 """Twice the largest CT matrix; the longest series of thin slices stays below as well."""
 
-MAX_VOXELS = 2**30
-"""4 GiB as float32: a 512 x 512 series of 4096 slices."""
+MAX_OFFSET_BYTES = 16 * 2**20
+"""Where the voxels begin, at the latest: header extensions take kilobytes."""
 
 GRID_TOLERANCE_MM = 0.1
 """How far corners of a mask may lie from those of its image. Affines are stored as float32, or as
@@ -38,12 +40,14 @@ RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 SCANNER_SPACE = 1
 """NIFTI_XFORM_SCANNER_ANAT: the affine leads to the scanner's coordinates."""
 
-HEADER_BYTES = 348
-"""Size of the NIfTI-1 header (nifti1.h, sizeof_hdr)."""
+HEADERS: tuple[Any, ...] = (nibabel.Nifti1Header, nibabel.Nifti2Header)
+HEADER_BYTES = tuple(kind.sizeof_hdr for kind in HEADERS)
+"""348 and 540: what tells the two versions apart (nifti1.h, nifti2.h, sizeof_hdr)."""
 
-UNREADABLE = (ImageFileError, HeaderDataError, EOFError, OSError, ValueError, zlib.error)
-"""What nibabel raises on files that are no NIfTI or end too early."""
-
+UNREADABLE = (
+    ImageFileError, HeaderDataError, EOFError, OSError, OverflowError, ValueError, zlib.error
+)  # fmt: skip
+"""What gzip and nibabel raise on files that are no NIfTI or end too early."""
 
 LEVEL_NUMBERS = {
     "T10": 17, "T11": 18, "T12": 19, "L1": 20, "L2": 21, "L3": 22, "L4": 23, "L5": 24, "L6": 25,
@@ -73,10 +77,12 @@ def read_nifti(path: Path) -> Volume:
         GeometryError: NO_GEOMETRY if neither the sform nor the qform is set, NO_SPACING if the
             units are not millimetres.
     """
-    stored, affine = _read(path)
+    header = _read_header(path)
+    _check_inflation(header, path)
+    stored, affine = _read_voxels(header, path), _affine_of(header)
     try:
         check_hounsfield(stored)
-        return Volume(stored.transpose(2, 1, 0), RAS_TO_LPS @ affine[:, [2, 1, 0, 3]])
+        return Volume(stored.transpose(2, 1, 0), affine)
     except InputError as error:
         raise type(error)(error.code, error.reason, path) from None
 
@@ -91,7 +97,7 @@ def read_labels(path: Path) -> NDArray[np.uint8]:
         InputError: As ``read_nifti``; UNSUPPORTED_FORMAT if a value is no whole number from 0 to
             255.
     """
-    stored, _ = _read(path)
+    stored = _read_voxels(_read_header(path), path)
     if not np.array_equal(stored, np.clip(np.rint(stored), 0, 255)):
         raise InputError(
             RefusalCode.UNSUPPORTED_FORMAT,
@@ -111,11 +117,15 @@ def read_labels_on(path: Path, standing: Volume) -> NDArray[np.uint8]:
     Raises:
         InputError: As ``read_labels``; MASK_MISMATCH if it lies on another grid.
     """
-    own, _ = stand(Volume(read_labels(path).astype(np.float32), read_affine(path)))
-    if own.hu.shape != standing.hu.shape:
+    shape = read_shape(path)
+    is_larger = np.prod(shape, dtype=np.int64) > standing.hu.size  # not worth any memory
+    if not is_larger:
+        own, _ = stand(Volume(read_labels(path).astype(np.float32), read_affine(path)))
+        shape = own.hu.shape
+    if shape != standing.hu.shape:
         raise GeometryError(
             RefusalCode.MASK_MISMATCH,
-            f"the mask must have the image's shape {standing.hu.shape}, got {own.hu.shape}",
+            f"the mask must have the image's shape {standing.hu.shape}, got {shape}",
             path,
         )
     # Equal shapes are not enough: the mask may lie elsewhere in the patient.
@@ -137,9 +147,7 @@ def read_affine(path: Path) -> Affine:
     Raises:
         InputError: As ``read_labels``.
     """
-    image = _open(path)
-    _check_header(image, path)
-    return np.asarray(RAS_TO_LPS @ image.affine[:, [2, 1, 0, 3]], dtype=np.float64)
+    return _affine_of(_read_header(path))
 
 
 def read_shape(path: Path) -> tuple[int, ...]:
@@ -148,18 +156,17 @@ def read_shape(path: Path) -> tuple[int, ...]:
     Raises:
         InputError: As ``read_labels``.
     """
-    image = _open(path)
-    _check_header(image, path)
-    return tuple(int(length) for length in image.shape[::-1])
+    return tuple(int(length) for length in _read_header(path).get_data_shape()[::-1])
 
 
-def _read(path: Path) -> tuple[NDArray[np.float32], Affine]:
-    if not path.is_file():
-        raise InputError(RefusalCode.NO_INPUT, "the file must exist, it does not", path)
-    image = _open(path)
-    _check_header(image, path)
+def _affine_of(header: nibabel.Nifti1Header) -> Affine:
+    return np.asarray(RAS_TO_LPS @ header.get_best_affine()[:, [2, 1, 0, 3]], dtype=np.float64)
+
+
+def _read_voxels(header: nibabel.Nifti1Header, path: Path) -> NDArray[np.float32]:
+    """Read the voxels that a header tells of, axes (i, j, k), and no byte more."""
     try:
-        return np.asarray(image.dataobj, dtype=np.float32), np.asarray(image.affine)
+        return np.asarray(ArrayProxy(path, header), dtype=np.float32)
     except UNREADABLE as error:
         raise InputError(
             RefusalCode.TRUNCATED,
@@ -194,38 +201,39 @@ def to_ras(affine: Affine) -> Affine:
     return np.asarray(RAS_TO_LPS @ affine[:, [2, 1, 0, 3]], dtype=np.float64)
 
 
-def _open(path: Path) -> nibabel.Nifti1Pair:
+def _read_header(path: Path) -> nibabel.Nifti1Header:
+    """Read the header alone, and refuse what is no CT volume of known geometry.
+
+    What follows a header, its extensions, may inflate to anything and is never read.
+    """
+    if not path.is_file():
+        raise InputError(RefusalCode.NO_INPUT, "the file must exist, it does not", path)
     try:
-        image = nibabel.load(path)
+        with path.open("rb") as file:
+            plain = gzip.GzipFile(fileobj=file) if _is_packed(path) else file
+            content = plain.read(max(HEADER_BYTES))
+        if len(content) < min(HEADER_BYTES):
+            raise EOFError
+        kind = next((kind for kind in HEADERS if kind.may_contain_header(content)), None)
+        if kind is None:
+            raise ImageFileError
+        header: nibabel.Nifti1Header = kind(content[: kind.sizeof_hdr])
+        offset = header.get_data_offset()
     except UNREADABLE as error:
-        code = RefusalCode.TRUNCATED if _ends_early(path) else RefusalCode.UNSUPPORTED_FORMAT
+        is_cut = isinstance(error, EOFError | zlib.error)
+        code = RefusalCode.TRUNCATED if is_cut else RefusalCode.UNSUPPORTED_FORMAT
         raise InputError(
             code, f"the file must be NIfTI, opening it ended in {type(error).__name__}", path
         ) from None
-    if not isinstance(image, nibabel.Nifti1Pair):
-        raise InputError(
-            RefusalCode.UNSUPPORTED_FORMAT,
-            f"the file must be NIfTI, got {type(image).__name__}",
-            path,
-        )
-    return image
+    _check_header(header, offset, path)
+    return header
 
 
-def _ends_early(path: Path) -> bool:
-    """Whether a file ends before a NIfTI header would."""
-    try:
-        with path.open("rb") as file:
-            inflated = gzip.GzipFile(fileobj=file) if path.suffix == ".gz" else file
-            return len(inflated.read(HEADER_BYTES)) < HEADER_BYTES
-    except (EOFError, zlib.error):
-        return True
-    except OSError:  # no gzip archive at all
-        return False
+def _is_packed(path: Path) -> bool:
+    return path.suffix.lower() == ".gz"
 
 
-def _check_header(image: nibabel.Nifti1Pair, path: Path) -> None:
-    """Refuse, before any voxel is read, what is no CT volume of known geometry."""
-    header: Any = image.header
+def _check_header(header: nibabel.Nifti1Header, offset: int, path: Path) -> None:
     shape = header.get_data_shape()
     kind = header.get_data_dtype().kind
     unit = header.get_xyzt_units()[0]
@@ -235,11 +243,18 @@ def _check_header(image: nibabel.Nifti1Pair, path: Path) -> None:
             f"the image must have three axes of plain numbers, got shape {shape}, kind {kind}",
             path,
         )
-    if max(shape) > MAX_VOXELS_PER_AXIS or np.prod(shape, dtype=np.int64) > MAX_VOXELS:
+    if max(shape) > MAX_VOXELS_PER_AXIS:
         raise InputError(
             RefusalCode.TOO_LARGE,
-            f"the image must not have more than {MAX_VOXELS_PER_AXIS} voxels along an axis "
-            f"and {MAX_VOXELS} in all, got {shape}",
+            f"the image must not have more than {MAX_VOXELS_PER_AXIS} voxels along an axis, "
+            f"got {shape}",
+            path,
+        )
+    check_size(shape, path)
+    if offset > MAX_OFFSET_BYTES:
+        raise InputError(
+            RefusalCode.TOO_LARGE,
+            f"the voxels must begin within {MAX_OFFSET_BYTES} bytes, they do at {offset}",
             path,
         )
     if not header["sform_code"] and not header["qform_code"]:
@@ -249,4 +264,17 @@ def _check_header(image: nibabel.Nifti1Pair, path: Path) -> None:
     if unit not in ("mm", "unknown"):
         raise GeometryError(
             RefusalCode.NO_SPACING, f"spatial units must be millimetres, got {unit}", path
+        )
+
+
+def _check_inflation(header: nibabel.Nifti1Header, path: Path) -> None:
+    """Refuse an image that claims more than a CT of its size can hold; labels may be dense."""
+    claimed = int(np.prod(header.get_data_shape(), dtype=np.int64))
+    claimed *= header.get_data_dtype().itemsize
+    if _is_packed(path) and is_bomb(claimed, path.stat().st_size):
+        raise InputError(
+            RefusalCode.TOO_LARGE,
+            f"an image must not inflate to more than {MAX_RATIO:g} times its size, this one does "
+            f"to {claimed} bytes",
+            path,
         )

@@ -6,7 +6,9 @@ millimetres, LPS (x to the left, y to the back, z to the head), as DICOM PS3.3 C
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -22,6 +24,9 @@ AXIAL_TOLERANCE_DEG = 30.0
 """Largest angle between the slice normal and the patient's long axis that still counts as axial.
 The disc planes of a lordotic spine reach about this angle to the table; beyond it the stack is
 closer to a coronal or sagittal one."""
+
+MAX_VOXELS = 2**30
+"""4 GiB as float32: a 512 x 512 series of 4096 slices."""
 
 FAT_BELOW_HU, TISSUE_ABOVE_HU = -30.0, -200.0
 """Every CT of a body holds fat or air, below -30 HU, and tissue above -200 HU. A field of view
@@ -97,6 +102,24 @@ def tilt_deg(affine: Affine) -> float:
     normal = np.cross(affine[:3, 2], affine[:3, 1])
     cosine = abs(normal[2]) / np.linalg.norm(normal)
     return float(np.degrees(np.arccos(min(cosine, 1.0))))
+
+
+def check_size(shape: tuple[float, ...], source: Path | None = None) -> None:
+    """Refuse, before any is held, more voxels than this version reads.
+
+    Args:
+        shape: Length of each axis, as a float where it may be beyond any integer.
+        source: File or folder that the error names.
+    Raises:
+        InputError: TOO_LARGE.
+    """
+    if math.prod(map(float, shape)) > MAX_VOXELS:
+        lengths = " x ".join(f"{length:.0f}" for length in shape)
+        raise InputError(
+            RefusalCode.TOO_LARGE,
+            f"a volume must not have more than {MAX_VOXELS} voxels, got {lengths}",
+            source,
+        )
 
 
 def check_hounsfield(hu: NDArray[np.floating]) -> None:
@@ -193,6 +216,7 @@ def stand(volume: Volume) -> tuple[Volume, Reorientation]:
         GeometryError: NEED_AXIAL if the axes cannot be matched to the body's, or the slices of the
             standing volume are more than 30 degrees away from axial; GANTRY_TILT if rows and
             columns are not square, or the stack leans by more than 30 degrees.
+        InputError: TOO_LARGE if straightening would spread the stack over too many voxels.
     """
     directions = volume.affine[:3, :3] / np.linalg.norm(volume.affine[:3, :3], axis=0)
     nearest = np.abs(directions).argmax(axis=0)
@@ -213,12 +237,14 @@ def stand(volume: Volume) -> tuple[Volume, Reorientation]:
     shear_deg = _shear_deg(affine)
     moves: tuple[tuple[int, int], ...] = ()
     if shear_deg > SQUARE_TOLERANCE_DEG:
-        affine, moves = _straighten(affine, volume.hu.shape[axes[0]])
+        slices, rows, columns = (volume.hu.shape[axis] for axis in axes)
+        affine, moves = _straighten(affine, (slices, rows, columns))
     reorientation = Reorientation(
         (axes[0], axes[1], axes[2]), (flips[0], flips[1], flips[2]), moves, shear_deg
     )
     hu = reorientation.apply(volume.hu, outside=OUTSIDE_HU)
-    return Volume(np.asarray(hu, dtype=np.float32), affine), reorientation
+    hu.flags.writeable = False  # so that Volume takes it without a copy
+    return Volume(hu, affine), reorientation
 
 
 def _check_axial(affine: Affine) -> None:
@@ -252,14 +278,17 @@ def _shear_deg(affine: Affine) -> float:
     return shear
 
 
-def _straighten(affine: Affine, slices: int) -> tuple[Affine, tuple[tuple[int, int], ...]]:
+def _straighten(
+    affine: Affine, shape: tuple[int, int, int]
+) -> tuple[Affine, tuple[tuple[int, int], ...]]:
     """Find the whole-pixel moves that let a stack rise along its normal, and its new affine."""
     rise, down, right = affine[:3, 0], affine[:3, 1], affine[:3, 2]
     # How many rows and columns each slice lies further on than the one below.
     drift = np.array([rise @ down / (down @ down), rise @ right / (right @ right)])
-    moves = np.rint(np.arange(slices)[:, None] * drift).astype(int)
-    lowest = moves.min(axis=0)
-    moves -= lowest
+    spread = np.rint(np.arange(shape[0])[:, None] * drift)
+    check_size((shape[0], *(np.ptp(spread, axis=0) + shape[1:])))
+    lowest = spread.min(axis=0)
+    moves = (spread - lowest).astype(int)
     straight = affine.copy()
     straight[:3, 0] = rise - drift[0] * down - drift[1] * right
     straight[:3, 3] += lowest[0] * down + lowest[1] * right

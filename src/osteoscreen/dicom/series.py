@@ -37,15 +37,12 @@ from osteoscreen.dicom.header import read_header
 from osteoscreen.dicom.pixels import is_lossy, lossy_error_hu, read_hu
 from osteoscreen.errors import InputError, RefusalCode
 from osteoscreen.findings import Acquisition, Reservation, ReservationCode, Subject
-from osteoscreen.volume import Volume, check_hounsfield
+from osteoscreen.volume import Volume, check_hounsfield, check_size
 
 logger = logging.getLogger(__name__)
 
 MAX_SLICES = 5000
 """A whole body in 0.4 mm slices; more files than this are no one series."""
-
-MAX_VOXELS = 2**30
-"""4 GiB as float32: a 512 x 512 series of 4096 slices."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,12 +151,7 @@ def _left_out(copies: int, gap: str) -> Iterator[Reservation]:
 
 def _read_stack(planes: Sequence[Plane]) -> NDArray[np.float32]:
     shape = (len(planes), *planes[0].shape)
-    if np.prod(shape, dtype=np.int64) > MAX_VOXELS:
-        raise InputError(
-            RefusalCode.TOO_LARGE,
-            f"a series must not have more than {MAX_VOXELS} voxels, got {shape}",
-            planes[0].source.parent,
-        )
+    check_size(shape, planes[0].source.parent)
     hu = np.empty(shape, dtype=np.float32)
     for index, plane in enumerate(planes):
         hu[index] = read_hu(plane.source)
