@@ -332,6 +332,26 @@ def test_inspect_refuses_what_screen_would(tmp_path: Path) -> None:
     assert "must exist" in result.output
 
 
+@pytest.mark.parametrize("command", ["screen", "inspect"])
+def test_an_error_of_our_own_while_looking_is_one_line_and_status_three(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "DOE^JANE"
+
+    def fail(_path: Path) -> None:
+        raise AssertionError(name)
+
+    monkeypatch.setattr("osteoscreen.intake.find_series", fail)
+    (tmp_path / "in").mkdir()
+    options = ["--out", str(tmp_path / "out")] if command == "screen" else []
+    result = runner.invoke(app, [command, str(tmp_path / "in"), *options])
+    assert result.exit_code == REFUSED
+    (line,) = (one for one in result.output.splitlines() if "internal error" in one)
+    assert "AssertionError" in line
+    assert name not in result.output
+    assert "Traceback" not in result.output
+
+
 def test_a_mask_goes_with_one_input(tmp_path: Path) -> None:
     words = ["screen", "a.nii", "b.nii", "--mask", "m.nii", "--out", str(tmp_path)]
     result = runner.invoke(app, words)

@@ -10,6 +10,8 @@ import shutil
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +26,20 @@ from bundles import threshold_bundle
 from osteoscreen.bundle import Bundle, load_bundle
 from osteoscreen.dicom.instance import SeriesHeader, derived_uid, write_ct_series
 from osteoscreen.dicom.marked_slices import read_segmentation
+from osteoscreen.errors import InputError, RefusalCode
 from osteoscreen.findings import ReservationCode, ScreeningResult
 from osteoscreen.nifti import read_labels
 from osteoscreen.summary import SUMMARY, Row
 from osteoscreen.volume import Affine, Volume
-from osteoscreen.workflow import screen_inputs
+from osteoscreen.workflow import screen_inputs, screen_path
 
 REAL = Path(__file__).parents[2] / "shared" / "real"
 
 SIZE = 72
 SLICES = 4
+
+NAME = "DOE^JANE"
+"""What no line may tell."""
 
 
 class Silent:
@@ -407,6 +413,64 @@ def test_a_failure_of_our_own_is_a_row_and_the_others_go_on(
     assert "broken" not in caplog.text, "a message may quote a header"
 
 
+def _fail_on(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let pydicom raise, on files of a name, what nobody foresaw."""
+
+    def read(path: Path) -> pydicom.dataset.FileMetaDataset:
+        if path.name == name:
+            raise AssertionError(NAME)
+        return pydicom.filereader.read_file_meta_info(path)
+
+    monkeypatch.setattr("osteoscreen.dicom.header.read_file_meta_info", read)
+
+
+def test_a_file_that_breaks_the_reader_is_a_row_and_nothing_else_is_lost(
+    tmp_path: Path,
+    bundle: Bundle,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    _series(tmp_path / "in" / "a", "A")
+    shutil.copy(_series(tmp_path / "b", "B") / "0000.dcm", tmp_path / "in" / "odd.dcm")
+    _fail_on("odd.dcm", monkeypatch)
+    rows = _run([tmp_path / "in", tmp_path / "in" / "odd.dcm"], tmp_path / "out", bundle)
+    assert [row["status"] for row in rows] == ["failed", "screened", "failed"]
+    assert {row["reason"] for row in rows if row["code"] == "FAILED"} == {
+        f"{tmp_path}/in/odd.dcm: internal error (AssertionError), see the log"
+    }
+    assert NAME not in caplog.text
+
+
+@pytest.mark.parametrize("broken", ["intake.choose_series", "dicom.discovery._stacks"])
+def test_a_study_that_breaks_the_choice_is_a_row_and_the_others_go_on(
+    broken: str, tmp_path: Path, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, name = broken.rsplit(".", 1)
+    working = getattr(import_module(f"osteoscreen.{module}"), name)
+    calls = count()
+
+    def fail_once(found: object) -> object:
+        if next(calls) == 0:
+            raise AssertionError(NAME)
+        return working(found)
+
+    _series(tmp_path / "in" / "a", "A")
+    _series(tmp_path / "in" / "b", "B")
+    monkeypatch.setattr(f"osteoscreen.{broken}", fail_once)
+    rows = _run([tmp_path / "in"], tmp_path / "out", bundle)
+    assert [row["status"] for row in rows] == ["failed", "screened"]
+    assert rows[0]["code"] == "FAILED"
+
+
+def test_the_package_tells_of_a_failure_of_our_own(
+    tmp_path: Path, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _fail_on("0000.dcm", monkeypatch)
+    with pytest.raises(InputError, match="internal error") as caught:
+        screen_path(_series(tmp_path / "ct") / "0000.dcm", bundle=bundle)
+    assert caught.value.code is RefusalCode.FAILED
+
+
 def test_progress_counts_every_slice(tmp_path: Path, bundle: Bundle) -> None:
     watcher = Silent()
     screen_inputs([_series(tmp_path / "ct")], tmp_path / "out", bundle, watcher)
@@ -504,7 +568,7 @@ def test_a_header_that_was_anonymised_or_mistyped_is_screened_all_the_same(
     assert row["status"] == "screened", row
     has_frame = keyword != "FrameOfReferenceUID"
     assert (tmp_path / "out" / row["folder"] / "segmentation.dcm").is_file() is has_frame
-    assert "DOE" not in caplog.text.upper()
+    assert NAME not in caplog.text.upper()
 
 
 def test_a_second_screening_leaves_nothing_of_the_first(tmp_path: Path, bundle: Bundle) -> None:

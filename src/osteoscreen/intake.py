@@ -11,6 +11,7 @@ from pathlib import Path
 from osteoscreen.archive import is_archive, unpacked
 from osteoscreen.dicom.choice import choose_series, describe
 from osteoscreen.dicom.discovery import SeriesFiles, find_series
+from osteoscreen.door import door
 from osteoscreen.errors import InputError, RefusalCode
 from osteoscreen.nifti import is_nifti
 from osteoscreen.summary import Row, refused_row, shown
@@ -63,6 +64,15 @@ def find_units(source: Path, series_uid: str | None = None) -> Iterator[Unit | R
         series_uid: Screen this series instead of the chosen one.
     """
     try:
+        with door(source):
+            yield from _open(source, series_uid)
+    except InputError as error:
+        yield refused_row(source, "", error)
+
+
+def _open(source: Path, series_uid: str | None) -> Iterator[Unit | Row]:
+    """Unpack an archive; find what to screen in it, or in a file or folder."""
+    try:
         if source.is_file() and is_archive(source):
             with unpacked(source) as archive:
                 for problem in archive.problems:
@@ -70,11 +80,9 @@ def find_units(source: Path, series_uid: str | None = None) -> Iterator[Unit | R
                 yield from _find(source, archive.folder, series_uid)
         else:
             yield from _find(source, None, series_uid)
-    except InputError as error:
-        yield refused_row(source, "", error)
     except OSError as error:
         reason = f"the path must be readable, it is not ({type(error).__name__})"
-        yield refused_row(source, "", InputError(RefusalCode.NO_INPUT, reason, source))
+        raise InputError(RefusalCode.NO_INPUT, reason, source) from None
 
 
 def _find(source: Path, folder: Path | None, series_uid: str | None) -> Iterator[Unit | Row]:
@@ -100,7 +108,12 @@ def _find(source: Path, folder: Path | None, series_uid: str | None) -> Iterator
     for series in discovery.series:
         studies.setdefault(series.study_uid or series.key, []).append(series)
     for study in studies.values():
-        yield from _choose(source, folder, study, series_uid)
+        try:
+            with door(source):
+                rows = [*_choose(source, folder, study, series_uid)]
+        except InputError as error:  # the other studies are screened all the same
+            rows = [refused_row(source, study[0].key, error)]
+        yield from rows
 
 
 def _choose(

@@ -56,7 +56,7 @@ class ScreenBar:
     def end(self, row: Row) -> None:
         """Tell a refusal in a line."""
         self._progress.reset(self._task, description="Reading", total=None)
-        if row.status in ("refused", "failed"):
+        if row.is_without_result:
             self._progress.console.print(
                 f"{row.status}: {row.code}: {row.reason}",
                 markup=False,

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Literal
 
-from osteoscreen.errors import InputError
+from osteoscreen.errors import InputError, RefusalCode
 
 SUMMARY = "summary.csv"
 
@@ -31,6 +31,11 @@ class Row:
     reason: str = ""
     folder: str = ""
 
+    @property
+    def is_without_result(self) -> bool:
+        """Whether this should have been screened and was not."""
+        return self.status in ("refused", "failed")
+
 
 def write_summary(rows: Iterable[Row], path: Path) -> None:
     """Write the rows as CSV; the file is whole at any time."""
@@ -48,7 +53,7 @@ def shown(path: Path) -> str:
 
 
 def refused_row(source: Path, series: str, error: InputError) -> Row:
-    """Return the row of an input, or of one series of it, that cannot be screened.
+    """Return the row of an input, or of one series of it, that cannot be or was not screened.
 
     Args:
         source: What the user gave.
@@ -57,4 +62,7 @@ def refused_row(source: Path, series: str, error: InputError) -> Row:
     """
     at = error.source if error.source is not None else source
     reason = f"{shown(at)}: {error.reason}"
-    return Row(shown(source), series, "refused", code=error.code, reason=reason)
+    status: Literal["refused", "failed"] = (
+        "failed" if error.code is RefusalCode.FAILED else "refused"
+    )
+    return Row(shown(source), series, status, code=error.code, reason=reason)

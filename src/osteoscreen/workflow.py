@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import secrets
 import time
-import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
@@ -20,6 +18,7 @@ from osteoscreen.bundle import Bundle, load_bundle
 from osteoscreen.dicom.segment import number_segments
 from osteoscreen.dicom.segmentation import write_segmentation
 from osteoscreen.dicom.series import CTSeries, read_series
+from osteoscreen.door import door
 from osteoscreen.errors import InputError, RefusalCode
 from osteoscreen.findings import (
     Acquisition,
@@ -37,8 +36,6 @@ from osteoscreen.screening.level_map import level_map
 from osteoscreen.screening.screen import Scanned, Screening, screen_volume
 from osteoscreen.summary import SUMMARY, Row, shown, write_summary
 from osteoscreen.volume import Reorientation, Volume, stand
-
-logger = logging.getLogger(__name__)
 
 REFUSED_PANELS = 3
 """Slices shown where no vertebra was marked: enough to see what the scan is of."""
@@ -112,7 +109,7 @@ def screen_path(
     refused: Row | None = None
     for found in find_units(path):
         if isinstance(found, Row):
-            refused = refused or (found if found.status == "refused" else None)
+            refused = refused or (found if found.is_without_result else None)
         elif result is not None:
             raise InputError(RefusalCode.SEVERAL_STUDIES, "one study is screened at a time", path)
         else:
@@ -132,16 +129,11 @@ def _screen_job(
     unit: Unit, out: Path, bundle: Bundle, watcher: Watcher, salt: bytes, mask: Path | None
 ) -> Row:
     try:
-        screening = screen_unit(unit, out / unit.name, bundle, watcher, salt=salt, mask=mask)
+        with door(unit.source):
+            screening = screen_unit(unit, out / unit.name, bundle, watcher, salt=salt, mask=mask)
+            return _row(unit, screening.result)
     except InputError as error:
         return unit.refused(error)
-    except Exception as error:  # noqa: BLE001 - the door of a job: the others must go on
-        # The message may quote a header: only the kind of error and the place are logged.
-        frames = "".join(traceback.format_tb(error.__traceback__))
-        logger.error("%s failed with %s at\n%s", unit.name, type(error).__name__, frames)
-        reason = f"{shown(unit.source)}: internal error ({type(error).__name__}), see the log"
-        return Row(shown(unit.source), unit.key, "failed", code=RefusalCode.FAILED, reason=reason)
-    return _row(unit, screening.result)
 
 
 def _row(unit: Unit, result: ScreeningResult) -> Row:

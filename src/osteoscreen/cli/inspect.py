@@ -21,7 +21,7 @@ def inspect(
     for source in inputs:
         for found in find_units(source):
             if isinstance(found, Row):
-                is_refused |= found.status == "refused"
+                is_refused |= found.is_without_result
                 typer.echo(
                     f"{found.status:8} {found.series or source}: {found.reason or found.code}"
                 )

@@ -70,4 +70,4 @@ def conclude(rows: list[Row], out: Path) -> NoReturn:
             typer.echo(f"  report: {out / row.folder / 'report.html'}")
     typer.echo(f"Summary: {out / 'summary.csv'}")
     typer.echo("Research use only. Not a medical device.")
-    raise typer.Exit(REFUSED if any(row.status in ("refused", "failed") for row in rows) else 0)
+    raise typer.Exit(REFUSED if any(row.is_without_result for row in rows) else 0)

@@ -22,6 +22,7 @@ from osteoscreen.dicom.acquisition import contrast_of
 from osteoscreen.dicom.eligibility import projection_words
 from osteoscreen.dicom.geometry import SAME_POSITION_MM
 from osteoscreen.dicom.header import is_dicom, number, numbers, read_header, text, words
+from osteoscreen.door import door
 from osteoscreen.errors import InputError, RefusalCode
 from osteoscreen.volume import AXIAL_TOLERANCE_DEG
 
@@ -116,7 +117,8 @@ def find_series(path: Path) -> Discovery:
         path: A file, or a folder that is searched with all its subfolders. Files without a DICOM
             preamble are ignored unless they end in ``.dcm``. A DICOMDIR stands for the folder it
             lies in; what it lists is never followed.
-    Returns: The stacks, sorted by their first file, and a problem for each unreadable file.
+    Returns: The stacks, sorted by their first file, and a problem for each file that is unreadable
+        and each series that met an error of ours.
     Raises:
         InputError: NO_INPUT if the path does not exist or holds nothing DICOM, NOT_DICOM if it is
             one file without the DICOM preamble; what ``read_header`` raises for one file.
@@ -133,16 +135,24 @@ def find_series(path: Path) -> Discovery:
             found.append((path, header))
     for file in sorted(one for one in path.rglob("*") if one.is_file()):
         try:
-            if is_dicom(file) or file.suffix.lower() == ".dcm":
-                found.append((file, _grouping_header(file)))
-            else:
-                logger.debug("ignored %s: no DICOM preamble", file)
+            with door(file):
+                if is_dicom(file) or file.suffix.lower() == ".dcm":
+                    found.append((file, _grouping_header(file)))
+                else:
+                    logger.debug("ignored %s: no DICOM preamble", file)
         except InputError as problem:
             problems.append(problem)
-    series = _group(found)
+    series: list[SeriesFiles] = []
+    for key, group in _by_series(found).items():
+        try:
+            with door(group[0][0].parent):
+                series += _parts_of(key, group)
+        except InputError as problem:
+            problems.append(problem)
     if not series and not problems:
         raise InputError(RefusalCode.NO_INPUT, "the path must hold DICOM images, got none", path)
-    return Discovery(series, tuple(problems))
+    series.sort(key=lambda one: one.files[0])
+    return Discovery(tuple(series), tuple(problems))
 
 
 def _grouping_header(path: Path) -> Dataset:
@@ -160,7 +170,7 @@ def _is_directory(header: Dataset) -> bool:
     return bool(header.file_meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage)
 
 
-def _group(found: Iterable[Found]) -> tuple[SeriesFiles, ...]:
+def _by_series(found: Iterable[Found]) -> dict[tuple[str, ...], list[Found]]:
     """Group by study and series; files without these also by folder and frame of reference."""
     groups: dict[tuple[str, ...], list[Found]] = {}
     for path, header in found:
@@ -172,12 +182,15 @@ def _group(found: Iterable[Found]) -> tuple[SeriesFiles, ...]:
         if not study or not series:
             key += (str(path.parent), text(header, "FrameOfReferenceUID") or "")
         groups.setdefault(key, []).append((path, header))
-    stacks = [
+    return groups
+
+
+def _parts_of(key: tuple[str, ...], group: list[Found]) -> list[SeriesFiles]:
+    """Describe each stack of a series."""
+    return [
         replace(_series_files(key[0], key[1], stack), part=part)
-        for key, group in groups.items()
         for part, stack in enumerate(_stacks(group))
     ]
-    return tuple(sorted(stacks, key=lambda one: one.files[0]))
 
 
 def _stacks(group: list[Found]) -> list[list[Found]]:

@@ -1,0 +1,36 @@
+"""The door of a job: an error of our own ends there, and the other jobs go on."""
+
+from __future__ import annotations
+
+import logging
+import os
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from osteoscreen.errors import InputError, RefusalCode
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def door(source: Path) -> Iterator[None]:
+    """Turn what only a bug of ours could raise into a refusal; the log tells where it was raised.
+
+    The message of such an error may quote a header: only its kind and its place are logged.
+
+    Args:
+        source: File or folder that the job is about.
+    Raises:
+        InputError: FAILED for any other exception; an InputError passes as it is.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # noqa: BLE001 - this is the door
+        kind, frames = type(error).__name__, "".join(traceback.format_tb(error.__traceback__))
+        logger.error("%r failed with %s at\n%s", os.fspath(source), kind, frames)
+        reason = f"internal error ({kind}), see the log"
+        raise InputError(RefusalCode.FAILED, reason, source) from None
