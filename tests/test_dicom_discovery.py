@@ -11,6 +11,7 @@ from pydicom.uid import MediaStorageDirectoryStorage, SecondaryCaptureImageStora
 
 from osteoscreen.dicom.choice import choose_series
 from osteoscreen.dicom.discovery import find_series
+from osteoscreen.dicom.header import is_dicom
 from osteoscreen.dicom.instance import SeriesHeader, write_ct_series
 from osteoscreen.errors import InputError, RefusalCode
 from osteoscreen.volume import Affine, Volume
@@ -155,15 +156,13 @@ def test_a_header_that_breaks_off_is_a_problem(tag: bytes, tmp_path: Path) -> No
     assert [one.code for one in found.problems] == [RefusalCode.TRUNCATED]
 
 
-def test_a_file_that_cannot_be_opened_is_a_problem(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_opened_is_refused() -> None:
     memory = Path("/proc/self/mem")
     if not memory.exists():
         pytest.skip("needs a file whose start cannot be read")
-    _write(tmp_path)
-    (tmp_path / "unreadable").symlink_to(memory)
-    (problem,) = find_series(tmp_path).problems
-    assert problem.code is RefusalCode.NO_INPUT
-    assert "must be readable" in problem.reason
+    with pytest.raises(InputError, match="must be readable") as caught:
+        is_dicom(memory)
+    assert caught.value.code is RefusalCode.NO_INPUT
 
 
 def test_a_dicomdir_stands_for_its_folder(tmp_path: Path) -> None:
@@ -293,3 +292,29 @@ def test_without_an_orientation_a_series_is_not_axial(tmp_path: Path) -> None:
         del instance.ImageOrientationPatient
         instance.save_as(file)
     assert not find_series(tmp_path).series[0].is_axial
+
+
+def test_links_are_followed_within_the_folder_and_never_out_of_it(tmp_path: Path) -> None:
+    inside, outside = tmp_path / "in", tmp_path / "out"
+    (inside / "links").mkdir(parents=True)
+    files = _write(inside / "store")
+    _write(outside, series="2.25.99")
+    (inside / "links" / "slice.dcm").symlink_to(files[0])
+    (inside / "links" / "loop").symlink_to(inside / "links" / "loop")
+    (inside / "links" / "nowhere").symlink_to(inside / "nothing")
+    leaks = [inside / "links" / name for name in ("other", "slice_of_others.dcm")]
+    leaks[0].symlink_to(outside)
+    leaks[1].symlink_to(outside / "0000.dcm")
+    found = find_series(inside)
+    (one,) = found.series
+    assert len(one.files) == len(files) + 1
+    assert [problem.source for problem in found.problems] == leaks
+    assert {problem.code for problem in found.problems} == {RefusalCode.UNSAFE_NAME}
+
+
+def test_a_folder_that_is_a_link_is_followed(tmp_path: Path) -> None:
+    files = _write(tmp_path / "ct")
+    (tmp_path / "link").symlink_to(tmp_path / "ct")
+    found = find_series(tmp_path / "link")
+    assert len(found.series[0].files) == len(files)
+    assert found.problems == ()

@@ -28,7 +28,7 @@ class RefusalCode(StrEnum):
     UNSUPPORTED_FORMAT = "UNSUPPORTED_FORMAT"
     """A picture or another format that carries no Hounsfield units."""
     UNSAFE_NAME = "UNSAFE_NAME"
-    """An entry of an archive that is a link, or whose name points outside the archive."""
+    """A link out of a folder; an entry of an archive that is a link or points outside."""
     UNSUPPORTED_SYNTAX = "UNSUPPORTED_SYNTAX"
     """A DICOM transfer syntax that cannot be decoded here."""
     TRUNCATED = "TRUNCATED"

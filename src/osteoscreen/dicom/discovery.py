@@ -114,8 +114,9 @@ def find_series(path: Path) -> Discovery:
     """Group the DICOM files of a path into series and their stacks, from headers only.
 
     Args:
-        path: A file, or a folder that is searched with all its subfolders. Files without a DICOM
-            preamble are ignored unless they end in ``.dcm``. A DICOMDIR stands for the folder it
+        path: A file, or a folder that is searched with all its subfolders. Links are followed
+            within it and never out of it. Files without a DICOM preamble are ignored unless they
+            end in ``.dcm``. A DICOMDIR stands for the folder it
             lies in; what it lists is never followed.
     Returns: The stacks, sorted by their first file, and a problem for each file that is unreadable
         and each series that met an error of ours.
@@ -125,23 +126,11 @@ def find_series(path: Path) -> Discovery:
     """
     if not path.exists():
         raise InputError(RefusalCode.NO_INPUT, "the path must exist, it does not", path)
-    found: list[Found] = []
-    problems: list[InputError] = []
-    if path.is_file():
-        header = _grouping_header(path)
-        if _is_directory(header):
-            path = path.parent
-        else:
-            found.append((path, header))
-    for file in sorted(one for one in path.rglob("*") if one.is_file()):
-        try:
-            with door(file):
-                if is_dicom(file) or file.suffix.lower() == ".dcm":
-                    found.append((file, _grouping_header(file)))
-                else:
-                    logger.debug("ignored %s: no DICOM preamble", file)
-        except InputError as problem:
-            problems.append(problem)
+    header = _grouping_header(path) if path.is_file() else None
+    if header is not None and not _is_directory(header):
+        found, problems = [(path, header)], list[InputError]()
+    else:
+        found, problems = _read_folder(path if header is None else path.parent)
     series: list[SeriesFiles] = []
     for key, group in _by_series(found).items():
         try:
@@ -153,6 +142,35 @@ def find_series(path: Path) -> Discovery:
         raise InputError(RefusalCode.NO_INPUT, "the path must hold DICOM images, got none", path)
     series.sort(key=lambda one: one.files[0])
     return Discovery(tuple(series), tuple(problems))
+
+
+def _read_folder(folder: Path) -> tuple[list[Found], list[InputError]]:
+    """Read the headers of all files in a folder; what is wrong with one is told and not raised."""
+    found: list[Found] = []
+    problems: list[InputError] = []
+    for file in sorted(one for one in folder.rglob("*") if one.is_file() or one.is_symlink()):
+        try:
+            with door(file):
+                _check_link(file, folder)
+                if file.is_file() and (is_dicom(file) or file.suffix.lower() == ".dcm"):
+                    found.append((file, _grouping_header(file)))
+                else:
+                    logger.debug("ignored %s: no DICOM preamble", file)
+        except InputError as problem:
+            problems.append(problem)
+    return found, problems
+
+
+def _check_link(file: Path, folder: Path) -> None:
+    """Refuse a link that leads out of the folder: what it points to was not given."""
+    if file.is_symlink():
+        target = Path(os.path.realpath(file))
+        if not target.is_relative_to(os.path.realpath(folder)):
+            raise InputError(
+                RefusalCode.UNSAFE_NAME,
+                "a link must not lead out of the folder that was given, this one does",
+                file,
+            )
 
 
 def _grouping_header(path: Path) -> Dataset:
