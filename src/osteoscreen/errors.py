@@ -62,7 +62,7 @@ class RefusalCode(StrEnum):
     TOO_LARGE = "TOO_LARGE"
     """The image is larger than any CT study that this version reads."""
     OUT_OF_POPULATION = "OUT_OF_POPULATION"
-    """The patient is under 18 years old."""
+    """The patient is under 18 years old, an animal, or a phantom."""
     NO_LUMBAR = "NO_LUMBAR"
     """No lumbar vertebra was marked."""
     SEVERAL_STUDIES = "SEVERAL_STUDIES"

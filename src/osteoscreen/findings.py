@@ -78,6 +78,8 @@ class ReservationCode(StrEnum):
     """The slice thickness lies outside what the networks were trained on."""
     KERNEL = "KERNEL"
     """The kernel sharpens, as those for bone and lung do: attenuation and noise change."""
+    LOW_DOSE = "LOW_DOSE"
+    """The headers tell of a low-dose or attenuation-correction CT: noise is higher."""
     SATURATED = "SATURATED"
     """Values in a marked vertebra reach the end of the 12-bit scale: metal, most likely."""
     LOSSY = "LOSSY"

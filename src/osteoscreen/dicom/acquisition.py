@@ -10,6 +10,7 @@ from datetime import date
 from pydicom.dataset import Dataset
 from pydicom.uid import RE_VALID_UID
 
+from osteoscreen.dicom.dose import low_dose_sign
 from osteoscreen.dicom.header import number, text
 from osteoscreen.dicom.kernel import Kernel, kernel_of
 from osteoscreen.dicom.pixels import is_lossy
@@ -107,6 +108,14 @@ def reservations_of(
             (
                 ReservationCode.KERNEL,
                 f"The kernel {acquisition.kernel} sharpens; it changes noise and attenuation.",
+            )
+        )
+    low_dose = low_dose_sign(headers)
+    if low_dose:
+        found.append(
+            (
+                ReservationCode.LOW_DOSE,
+                f"A low-dose scan, {low_dose}: noise blurs marks and attenuation.",
             )
         )
     if not has_identifiers(headers):

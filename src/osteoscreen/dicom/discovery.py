@@ -126,9 +126,10 @@ def find_series(path: Path) -> Discovery:
     """
     if not path.exists():
         raise InputError(RefusalCode.NO_INPUT, "the path must exist, it does not", path)
+    problems: list[InputError] = []
     header = _grouping_header(path) if path.is_file() else None
     if header is not None and not _is_directory(header):
-        found, problems = [(path, header)], list[InputError]()
+        found = [(path, header)]
     else:
         found, problems = _read_folder(path if header is None else path.parent)
     series: list[SeriesFiles] = []

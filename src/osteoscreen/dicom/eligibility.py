@@ -99,6 +99,12 @@ def check_slice(header: Dataset, source: Path) -> None:
         raise InputError(
             RefusalCode.DERIVED, f"the file must be a CT image, got {UID(sop_class).name}", source
         )
+    if text(header, "BurnedInAnnotation") == "YES":
+        raise InputError(
+            RefusalCode.NOT_HU,
+            "the pixels must hold HU alone, burned-in annotation is recorded",
+            source,
+        )
     check_pixels(header, source)
 
 
@@ -152,7 +158,13 @@ HUMAN = "337915000"
 
 
 def check_human(header: Dataset, source: Path) -> None:
-    """Refuse an animal, where the species is told (PS3.3 section C.7.1.1)."""
+    """Refuse an animal or a phantom, where it is told (PS3.3 sections C.7.1.1 and C.7.6.1)."""
+    if text(header, "QualityControlImage") == "YES":
+        raise InputError(
+            RefusalCode.OUT_OF_POPULATION,
+            "the image must be of a patient, it is recorded as one of quality control",
+            source.parent,
+        )
     species = text(header, "PatientSpeciesDescription")
     codes = [text(item, "CodeValue") for item in header.get("PatientSpeciesCodeSequence", [])]
     named = (species or "").lower()
