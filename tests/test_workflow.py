@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import logging
 import os
@@ -460,6 +461,20 @@ def test_a_study_that_breaks_the_choice_is_a_row_and_the_others_go_on(
     rows = _run([tmp_path / "in"], tmp_path / "out", bundle)
     assert [row["status"] for row in rows] == ["failed", "screened"]
     assert rows[0]["code"] == "FAILED"
+
+
+def test_a_full_disk_is_told_as_one(
+    tmp_path: Path, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(_entry: zipfile.ZipExtFile, _count: int) -> bytes:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as made:
+        made.writestr("0000.dcm", b"x")
+    monkeypatch.setattr(zipfile.ZipExtFile, "read", read)
+    (row,) = _run([tmp_path / "a.zip"], tmp_path / "out", bundle)
+    assert (row["status"], row["code"]) == ("refused", "NO_INPUT")
+    assert row["reason"].endswith("got: No space left on device")
 
 
 def test_the_package_tells_of_a_failure_of_our_own(

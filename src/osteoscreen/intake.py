@@ -81,7 +81,8 @@ def _open(source: Path, series_uid: str | None) -> Iterator[Unit | Row]:
         else:
             yield from _find(source, None, series_uid)
     except OSError as error:
-        reason = f"the path must be readable, it is not ({type(error).__name__})"
+        cause = error.strerror or type(error).__name__
+        reason = f"the input must be readable, and fit on the disk once unpacked, got: {cause}"
         raise InputError(RefusalCode.NO_INPUT, reason, source) from None
 
 
