@@ -430,11 +430,12 @@ def _shuffled(folder: Path) -> Path:
     return folder
 
 
-def _tilted(deg: float) -> Callable[[Path], Path]:
+def _tilted(deg: float, *, step_mm: float = 4) -> Callable[[Path], Path]:
     def make(folder: Path) -> Path:
         tilt = np.radians(deg)
         affine = AFFINE.copy()
         affine[:3, 1] = (0, 1.5 * np.cos(tilt), 1.5 * np.sin(tilt))
+        affine[2, 0] = step_mm
         series(folder, affine=affine)
         return folder
 
@@ -614,6 +615,7 @@ BAD = (
     Bad("16", "tar archive", _tar, ("NOT_DICOM",)),
     Bad("17", "3,000 nested sequences", _nested, ("TRUNCATED", "screened")),
     Bad("18", "path traversal in patient ID and study UID", _changed(put(PatientID="../../x", StudyInstanceUID="../../../etc/x")), ("screened",), told("NO_IDENTIFIERS")),
+    Bad("18", "path traversal in an instance UID", _changed(put(SOPInstanceUID="../../x"), at=slice(1)), ("screened",), told("NO_IDENTIFIERS")),
     Bad("19", "UIDs of letters", _changed(raw("StudyInstanceUID", "UI", b"1.2.abc!"), raw("SeriesInstanceUID", "UI", b"x" * 80)), ("screened",), told("NO_IDENTIFIERS")),
     Bad("19", "empty study UID", _changed(put(StudyInstanceUID="")), ("screened",), told("NO_IDENTIFIERS")),
     Bad("20", "terminal codes, line breaks and HTML in a name", _changed(raw("PatientName", "PN", FOREIGN), raw("Manufacturer", "LO", FOREIGN))),
@@ -659,6 +661,7 @@ BAD = (
     Bad("47", "equal positions", _equal_positions, ("DUPLICATE_SLICES",)),
     Bad("48", "shuffled, repeated and huge instance numbers", _shuffled, is_same=True),
     Bad("49", "gantry tilted by 12 degrees", _tilted(12), ("screened",), told("GANTRY_TILT")),
+    Bad("49", "gantry tilted by 12 degrees, slices 4 km apart", _tilted(12, step_mm=4e6), ("TOO_LARGE",)),
     Bad("49", "stack that leans by 35 degrees", _tilted(35), ("NEED_AXIAL",)),
     Bad("50", "prone", _turned(1, -1, -1)),
     Bad("50", "feet first", _turned(-1, 1, -1)),

@@ -268,7 +268,7 @@ def _check_header(header: nibabel.Nifti1Header, offset: int, path: Path) -> None
 
 
 def _check_inflation(header: nibabel.Nifti1Header, path: Path) -> None:
-    """Refuse an image that claims more than a CT of its size can hold; labels may be dense."""
+    """Refuse an image that claims more than a CT can; labels may shrink more than a hundredfold."""
     claimed = int(np.prod(header.get_data_shape(), dtype=np.int64))
     claimed *= header.get_data_dtype().itemsize
     if _is_packed(path) and is_bomb(claimed, path.stat().st_size):
