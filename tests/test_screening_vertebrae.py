@@ -55,6 +55,13 @@ def test_bodies_are_parted_along_tilted_discs(tilt: float) -> None:
     assert (labels[body] == owner[body] + 1).mean() > 0.999
 
 
+def test_a_border_lies_in_the_disc_beside_a_body_that_is_hardly_marked() -> None:
+    body, owner = _column(1.0)
+    body &= (owner > 0) | (np.arange(36)[:, None, None] >= 7)  # the upper end of the lowest one
+    labels = part_bodies(body, SPANS, SPACING_MM)
+    assert (labels[body] == owner[body] + 1).mean() > 0.995
+
+
 def test_what_is_marked_beyond_the_named_vertebrae_is_left_out() -> None:
     body, _ = _column()
     spans = (Span(PLACES.index("below"), 0, 12), *SPANS[1:])

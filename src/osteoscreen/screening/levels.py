@@ -40,10 +40,15 @@ REACH_MM = 12.0
 """Slices nearer than this tell much the same: a slice weighs its distance from the next over it."""
 DISC_WEIGHT = 3.0
 """How much a disc speaks for a boundary, and a body without one against it, in the units of log
-probability. The sacrum is not marked, so its upper end says nothing."""
+probability."""
+DISC_SHARE = 0.2
+"""A mark that is smaller by this share speaks neither for a disc nor against it, one smaller by
+twice as much for it: as often as such gaps were found in discs and in bodies (docs/levels.md)."""
+END_MM = 8.0
+"""Nearer to the end of a vertebra than this, a gap in its mark is that of the disc there."""
 DISC_WINDOW_MM = 22.0
 """A mark is small against the largest one within this distance."""
-ODD_COUNT = 5.0
+ODD_COUNT = 7.0
 """Price of a lumbar vertebra more or less: four or six are found in 4 to 8 % of adults."""
 LEAST_LOG = -8.0
 """A single answer never weighs more: networks are surest where they are wrong."""
@@ -99,7 +104,7 @@ def label_levels(
     """
     answers = np.maximum(log_probabilities, LEAST_LOG) * step_mm / REACH_MM
     total = np.vstack([np.zeros(answers.shape[1]), np.cumsum(answers, axis=0)])
-    discs = DISC_WEIGHT * (2 * disc_shares(body_mm2, step_mm) - 1)
+    discs = disc_scores(body_mm2, step_mm)
     found = [_best_spans(total, discs, step_mm, scale) for scale in SCALES]
     spans, _ = max(found, key=lambda one: one[1])
     names, is_odd = _names(spans)
@@ -114,24 +119,27 @@ def label_levels(
     )
 
 
-def disc_shares(body_mm2: NDArray[np.float64], step_mm: float) -> NDArray[np.float64]:
-    """How much a disc lies between two slices: 1 for no body between two that are marked.
+def disc_scores(body_mm2: NDArray[np.float64], step_mm: float) -> NDArray[np.float64]:
+    """How much speaks for a disc between two slices.
 
     Args:
-        body_mm2: Area of the body's mark in each slice.
+        body_mm2: Area of the bodies across the spine at each slice.
         step_mm: Distance of the slices.
-    Returns: Shape (slices + 1,): before each slice and behind the last one. It is the smaller of
-        the shares by which the mark shrinks from the largest one above, and below, within reach.
+    Returns: Shape (slices + 1,), before each slice and behind the last one, from -DISC_WEIGHT to
+        DISC_WEIGHT: by the smaller of the shares by which the area shrinks from the largest one
+        above, and below, within reach. Nothing, where nothing is marked on one side: the sacrum
+        seldom is.
     """
     reach = max(1, round(DISC_WINDOW_MM / step_mm))
     count = len(body_mm2)
-    between = np.zeros(count + 1)
+    scores = np.zeros(count + 1)
     for at in range(1, count):
-        least = (body_mm2[at - 1] + body_mm2[at]) / 2
+        least = body_mm2[at - 1 : at + 1].min()
         below, above = body_mm2[max(0, at - reach) : at].max(), body_mm2[at : at + reach].max()
         if min(below, above) > 0:
-            between[at] = max(0.0, 1 - least / min(below, above))
-    return between
+            share = 1 - least / min(below, above)
+            scores[at] = DISC_WEIGHT * min(1.0, share / DISC_SHARE - 1)
+    return scores
 
 
 def _best_spans(
@@ -141,7 +149,7 @@ def _best_spans(
 
     Args:
         total: Sums of the answers up to each slice.
-        disc: What speaks for a boundary before each slice.
+        disc: What speaks for a disc before each slice.
         step_mm: Distance of the slices.
         scale: Size of the person.
     """
@@ -150,6 +158,7 @@ def _best_spans(
     came = np.full((count + 1, places, 2), -1)
     reach = int(LONGEST_MM / step_mm) + 1
     for stop in range(1, count + 1):
+        inside = _discs_inside(disc, stop, step_mm)
         for place in range(places):
             is_beyond = place in (ABOVE, BELOW)
             starts = np.arange(0 if is_beyond else max(0, stop - reach), stop)
@@ -157,11 +166,11 @@ def _best_spans(
             if not is_beyond:
                 lengths_mm = (stop - starts) * step_mm
                 is_cut = (starts == 0) | (stop == count)
-                own = own + _length_scores(place, lengths_mm, is_cut, scale)
+                own = own + _length_scores(place, lengths_mm, is_cut, scale) - inside[starts]
             before = np.where(starts == 0, 0.0, -np.inf)
             below = np.full(len(starts), -1)
             for lower, price in _lower_neighbours(place):
-                told = disc[starts] if place != ABOVE and lower < SACRUM else 0.0
+                told = disc[starts] if ABOVE < place and lower < BELOW else 0.0
                 score = best[starts, lower] - price + told
                 below = np.where(score > before, lower, below)
                 before = np.maximum(before, score)
@@ -176,6 +185,17 @@ def _best_spans(
         spans.append(Span(place, start, stop))
         stop, place = start, lower
     return tuple(reversed(spans)), rating
+
+
+def _discs_inside(disc: NDArray[np.float64], stop: int, step_mm: float) -> NDArray[np.float64]:
+    """Return the price of a disc inside a vertebra that ends at a slice, by where it starts."""
+    margin = max(1, round(END_MM / step_mm))
+    found = np.zeros(stop)
+    largest = np.maximum.accumulate(
+        np.maximum(disc[margin : max(margin, stop - margin + 1)], 0)[::-1]
+    )[::-1]
+    found[: len(largest)] = largest
+    return found
 
 
 def _length_scores(

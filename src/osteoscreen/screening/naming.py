@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from osteoscreen.bundle import Bundle
+from osteoscreen.screening.centreline import areas_across
 from osteoscreen.screening.decision import softmax
 from osteoscreen.screening.level_view import coarse_slice, level_view
 from osteoscreen.screening.levels import Levels, label_levels
 from osteoscreen.screening.marking import CHUNK, Marks
-from osteoscreen.screening.slices import body_areas_mm2
 from osteoscreen.volume import Volume
 
 
@@ -26,7 +26,8 @@ def name_levels(volume: Volume, marks: Marks, bundle: Bundle) -> Levels | None:
     if bundle.settings.levels is None:
         return None
     answers = np.log(place_probabilities(volume, marks, bundle))
-    return label_levels(answers, body_areas_mm2(volume, marks), volume.spacing_mm[0])
+    areas = areas_across(marks.body_or_vertebra, volume.spacing_mm)
+    return label_levels(answers, areas, volume.spacing_mm[0])
 
 
 def place_probabilities(volume: Volume, marks: Marks, bundle: Bundle) -> NDArray[np.float64]:
