@@ -30,7 +30,6 @@ from pydicom.uid import (
     JPEG2000,
     UID,
     DeflatedExplicitVRLittleEndian,
-    EnhancedCTImageStorage,
     ExplicitVRBigEndian,
     JPEGLSNearLossless,
     MediaStorageDirectoryStorage,
@@ -38,6 +37,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from multi_frame import enhanced
 from osteoscreen.dicom.discovery import find_series
 from osteoscreen.dicom.instance import SeriesHeader, derived_uid, write_ct_series
 from osteoscreen.dicom.segmentation import write_segmentation
@@ -529,13 +529,17 @@ def _two_patients(folder: Path) -> Path:
     return folder
 
 
-def _enhanced(folder: Path) -> Path:
-    file = series(folder)[0]
-    for other in folder.glob("*"):
-        if other != file:
-            other.unlink()
-    edit([file], put(SOPClassUID=EnhancedCTImageStorage, NumberOfFrames=6))
-    return folder
+def _enhanced(*changes: Callable[[Dataset], object]) -> Callable[[Path], Path]:
+    def make(folder: Path) -> Path:
+        files = series(folder)
+        image = enhanced(files, folder / "enhanced.dcm")
+        for file in files:
+            file.unlink()
+        for change in changes:
+            edit([image], change)
+        return folder
+
+    return make
 
 
 def _eight_bit(instance: Dataset) -> None:
@@ -681,7 +685,8 @@ BAD = (
     Bad("60", "contrast agent", _changed(put(ContrastBolusAgent="IOHEXOL")), ("screened",), told("CONTRAST")),
     Bad("63", "table behind the body and a wire on it", _table),
     Bad("64", "bone kernel", _changed(put(ConvolutionKernel="B70f")), ("screened",), told("KERNEL")),
-    Bad("65", "Enhanced CT, several frames in a file", _enhanced, ("UNSUPPORTED_FORMAT",)),
+    Bad("65", "Enhanced CT, several frames in a file", _enhanced(), is_same=True),
+    Bad("65", "Enhanced CT without functional groups", _enhanced(put(PerFrameFunctionalGroupsSequence=None)), ("TRUNCATED",)),
     Bad("66", "child", _changed(put(PatientAge="012Y")), ("OUT_OF_POPULATION",)),
     Bad("66", "no age, birth date 00000000", _changed(put(PatientAge=None), raw("PatientBirthDate", "DA", b"00000000"))),
     Bad("67", "sex O", _changed(put(PatientSex="O"))),

@@ -10,6 +10,7 @@ import pytest
 
 from osteoscreen.dicom.choice import choose_series
 from osteoscreen.dicom.discovery import SeriesFiles
+from osteoscreen.dicom.frame import Frame
 from osteoscreen.dicom.kernel import Kernel, kernel_of
 
 
@@ -19,7 +20,7 @@ def _series(uid: str, count: int = 60, **changes: object) -> SeriesFiles:
         study_uid="2.25.1",
         modality="CT",
         description="",
-        files=tuple(Path(f"{uid}-{index}") for index in range(count)),
+        frames=tuple(Frame(Path(f"{uid}-{index}")) for index in range(count)),
         image_types=(("ORIGINAL", "PRIMARY", "AXIAL"),),
         kernel="B30f",
         thickness_mm=3.0,

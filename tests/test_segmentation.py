@@ -64,7 +64,7 @@ def test_marks_are_read_back_on_their_slices(tmp_path: Path) -> None:
     marks = read_segmentation(tmp_path / "seg.dcm")
     assert_array_equal(lay_on(marks, headers), _labels())
     positions = {header.SOPInstanceUID: header.ImagePositionPatient for header in headers}
-    for uid, position in zip(marks.sop_instance_uids, marks.positions):
+    for uid, position in zip(marks.sources, marks.positions):
         assert_allclose(position, [float(value) for value in positions[uid]], atol=1e-9)
 
 
@@ -271,7 +271,7 @@ def test_frames_without_a_source_keep_their_position(tmp_path: Path) -> None:
         del frame.DerivationImageSequence
     instance.save_as(path)
     marks = read_segmentation(path)
-    assert set(marks.sop_instance_uids) == {""}
+    assert set(marks.sources) == {""}
     assert sorted(marks.positions[:, 2]) == pytest.approx([35.5, 38, 40.5, 43])
 
 

@@ -139,7 +139,7 @@ def test_a_dicom_series_gives_every_output(tmp_path: Path, bundle: Bundle) -> No
 def test_the_segmentation_lies_on_the_source_slices(tmp_path: Path, bundle: Bundle) -> None:
     (row,) = _run([_series(tmp_path / "ct")], tmp_path / "out", bundle)
     marks = read_segmentation(tmp_path / "out" / row["folder"] / "segmentation.dcm")
-    for uid, label in zip(marks.sop_instance_uids, marks.labels):
+    for uid, label in zip(marks.sources, marks.labels):
         source = next(
             file for file in (tmp_path / "ct").iterdir()
             if pydicom.dcmread(file).SOPInstanceUID == uid

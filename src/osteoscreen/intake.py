@@ -131,7 +131,7 @@ def _choose(
     choice = choose_series(wanted) if wanted else choose_series(study)
     skipped = {one.key: "another series was asked for" for one in study if one not in wanted}
     # Nothing fits: the largest series is read all the same, so that its own refusal is told.
-    fallback = max(wanted, key=lambda one: len(one.files)) if wanted else None
+    fallback = max(wanted, key=lambda one: len(one.frames)) if wanted else None
     chosen = (choice.chosen or fallback) if wanted else None
     skipped |= {key: reason for key, reason in choice.skipped.items() if key not in skipped}
     for series in study:

@@ -14,6 +14,7 @@ from osteoscreen.cohort.manifest import Case, Manifest
 from osteoscreen.cohort.mask_labels import MaskLabel, Part
 from osteoscreen.dicom.choice import choose_series
 from osteoscreen.dicom.discovery import find_series
+from osteoscreen.dicom.frame import slice_name
 from osteoscreen.dicom.marked_slices import MarkedSlices, read_segmentation
 from osteoscreen.dicom.series import CTSeries, read_series
 from osteoscreen.dicom.structure_set import is_structure_set, read_structure_set
@@ -129,8 +130,8 @@ def _series_labels(series: CTSeries, mask: Path | None, case_id: str) -> NDArray
         return None
     if is_structure_set(mask):
         return read_structure_set(mask, series)
-    uids = [str(header.SOPInstanceUID) for header in series.headers]
-    return _lay(_read_marks(mask), uids, series.volume.hu.shape, case_id)
+    names = [slice_name(header) for header in series.headers]
+    return _lay(_read_marks(mask), names, series.volume.hu.shape, case_id)
 
 
 @lru_cache(maxsize=2)
@@ -140,7 +141,7 @@ def _read_marks(path: Path) -> MarkedSlices:
 
 
 def _lay(
-    marks: MarkedSlices, uids: list[str], shape: tuple[int, ...], case_id: str
+    marks: MarkedSlices, names: list[str], shape: tuple[int, ...], case_id: str
 ) -> NDArray[np.uint8]:
     """Lay the marks of the wanted images on their slices; the others are of other cases.
 
@@ -151,14 +152,14 @@ def _lay(
             f"case_id {case_id}: the mask must have the image's shape {shape[1:]}, "
             f"got {marks.labels.shape[1:]}"
         )
-    known = {uid: index for index, uid in enumerate(marks.sop_instance_uids)}
-    if "" in known or (len(uids) > 1 and known.keys().isdisjoint(uids)):
+    known = {name: index for index, name in enumerate(marks.sources)}
+    if "" in known or (len(names) > 1 and known.keys().isdisjoint(names)):
         raise ManifestError(
             f"case_id {case_id}: every frame of the mask must name its CT image, and some of them "
             "images of this case"
         )
     labels = np.zeros(shape, np.uint8)
-    for index, uid in enumerate(uids):
-        if uid in known:
-            labels[index] = marks.labels[known[uid]]
+    for index, name in enumerate(names):
+        if name in known:
+            labels[index] = marks.labels[known[name]]
     return labels

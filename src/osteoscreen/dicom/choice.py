@@ -112,7 +112,7 @@ def fitness(series: SeriesFiles) -> Fitness:
         kernel=kernel_of(series.kernel),
         is_plain=not series.has_contrast,
         length_mm=round(series.length_mm, 1),
-        slices=len(series.files),
+        slices=len(series.frames),
         key=series.key,
     )
 

@@ -1,7 +1,8 @@
 """What lies on disk: DICOM files grouped into stacks, known by their headers only.
 
 A series is one stack of parallel slices in most studies. Some hold more: a localizer, a reformat,
-two reconstructions or two passes over the same place. Such a series is parted into its stacks.
+two reconstructions or two passes over the same place. Such a series is parted into its stacks, and
+so are the frames of a multi-frame image.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pydicom.uid import MediaStorageDirectoryStorage
 
 from osteoscreen.dicom.acquisition import contrast_of
 from osteoscreen.dicom.eligibility import projection_words
+from osteoscreen.dicom.frame import PER_FRAME, SHARED, Frame, frames_of
 from osteoscreen.dicom.geometry import SAME_POSITION_MM
 from osteoscreen.dicom.header import is_dicom, number, numbers, read_header, text, words
 from osteoscreen.door import door
@@ -49,6 +51,9 @@ GROUPING_KEYWORDS = (
     "SliceThickness",
     "Rows",
     "Columns",
+    "NumberOfFrames",
+    SHARED,
+    PER_FRAME,
 )
 
 
@@ -61,7 +66,7 @@ class SeriesFiles:
         study_uid: Study Instance UID; empty where the files have none.
         modality: Modality of the first file, such as "CT".
         description: Series description; may be empty.
-        files: Its files, sorted by path.
+        frames: Its slices, sorted by file and frame.
         part: Number of the stack within its series, the largest one being 0.
         patients: The different Patient IDs.
         image_types: The different values of ImageType, in upper case.
@@ -78,7 +83,7 @@ class SeriesFiles:
     study_uid: str
     modality: str
     description: str
-    files: tuple[Path, ...]
+    frames: tuple[Frame, ...]
     part: int = 0
     patients: tuple[str, ...] = ()
     image_types: tuple[tuple[str, ...], ...] = ()
@@ -89,6 +94,11 @@ class SeriesFiles:
     thickness_mm: float | None = None
     has_contrast: bool = False
     length_mm: float = 0.0
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that its slices lie in."""
+        return tuple(dict.fromkeys(frame.file for frame in self.frames))
 
     @property
     def key(self) -> str:
@@ -107,7 +117,7 @@ class Discovery:
     problems: tuple[InputError, ...]
 
 
-Found = tuple[Path, Dataset]
+Found = tuple[Frame, Dataset]
 
 
 def find_series(path: Path) -> Discovery:
@@ -129,19 +139,19 @@ def find_series(path: Path) -> Discovery:
     problems: list[InputError] = []
     header = _grouping_header(path) if path.is_file() else None
     if header is not None and not _is_directory(header):
-        found = [(path, header)]
+        found = list(frames_of(path, header))
     else:
         found, problems = _read_folder(path if header is None else path.parent)
     series: list[SeriesFiles] = []
     for key, group in _by_series(found).items():
         try:
-            with door(group[0][0].parent):
+            with door(group[0][0].file.parent):
                 series += _parts_of(key, group)
         except InputError as problem:
             problems.append(problem)
     if not series and not problems:
         raise InputError(RefusalCode.NO_INPUT, "the path must hold DICOM images, got none", path)
-    series.sort(key=lambda one: one.files[0])
+    series.sort(key=lambda one: one.frames[0])
     return Discovery(tuple(series), tuple(problems))
 
 
@@ -154,7 +164,7 @@ def _read_folder(folder: Path) -> tuple[list[Found], list[InputError]]:
             with door(file):
                 _check_link(file, folder)
                 if file.is_file() and (is_dicom(file) or file.suffix.lower() == ".dcm"):
-                    found.append((file, _grouping_header(file)))
+                    found += list(frames_of(file, _grouping_header(file)))
                 else:
                     logger.debug("ignored %s: no DICOM preamble", file)
         except InputError as problem:
@@ -192,15 +202,15 @@ def _is_directory(header: Dataset) -> bool:
 def _by_series(found: Iterable[Found]) -> dict[tuple[str, ...], list[Found]]:
     """Group by study and series; files without these also by folder and frame of reference."""
     groups: dict[tuple[str, ...], list[Found]] = {}
-    for path, header in found:
+    for frame, header in found:
         if _is_directory(header):
-            logger.debug("ignored %s: a DICOMDIR", path)
+            logger.debug("ignored %s: a DICOMDIR", frame.file)
             continue
         study, series = text(header, "StudyInstanceUID"), text(header, "SeriesInstanceUID")
         key: tuple[str, ...] = (study or "", series or "")
         if not study or not series:
-            key += (str(path.parent), text(header, "FrameOfReferenceUID") or "")
-        groups.setdefault(key, []).append((path, header))
+            key += (str(frame.file.parent), text(header, "FrameOfReferenceUID") or "")
+        groups.setdefault(key, []).append((frame, header))
     return groups
 
 
@@ -227,8 +237,8 @@ def _stacks(group: list[Found]) -> list[list[Found]]:
 
 def _parted(group: Iterable[Found], of: Callable[[Dataset], Hashable]) -> list[list[Found]]:
     parts: dict[Hashable, list[Found]] = {}
-    for path, header in group:
-        parts.setdefault(of(header), []).append((path, header))
+    for frame, header in group:
+        parts.setdefault(of(header), []).append((frame, header))
     return list(parts.values())
 
 
@@ -249,15 +259,15 @@ stack that does not agree with itself, and is refused as such when it is read.""
 
 def _parted_by_direction(group: list[Found]) -> list[list[Found]]:
     parts: list[tuple[NDArray[np.float64] | None, list[Found]]] = []
-    for path, header in group:
+    for frame, header in group:
         found = numbers(header, "ImageOrientationPatient", 6)
         cosines = None if found is None else np.array(found)
         for known, part in parts:
             if _is_near(known, cosines):
-                part.append((path, header))
+                part.append((frame, header))
                 break
         else:
-            parts.append((cosines, [(path, header)]))
+            parts.append((cosines, [(frame, header)]))
     return [part for _, part in parts]
 
 
@@ -270,6 +280,8 @@ def _is_near(one: NDArray[np.float64] | None, other: NDArray[np.float64] | None)
 TELLING_APART: tuple[Callable[[Dataset], Hashable], ...] = (
     lambda header: text(header, "ConvolutionKernel"),
     lambda header: number(header, "AcquisitionNumber"),
+    lambda header: number(header, "TemporalPositionIndex"),
+    lambda header: text(header, "StackID"),
     lambda header: words(header, "ImageType"),
     lambda header: number(header, "SliceThickness"),
     lambda header: number(header, "KVP"),
@@ -290,7 +302,10 @@ def _parted_where_slices_collide(group: list[Found]) -> list[list[Found]]:
 
 def _collides(group: Sequence[Found]) -> bool:
     """Whether two different slices lie at one place; copies of one do not count."""
-    unique = {text(header, "SOPInstanceUID") or path: header for path, header in group}
+    unique = {
+        (text(header, "SOPInstanceUID") or frame.file, frame.number): header
+        for frame, header in group
+    }
     heights = _heights(list(unique.values()))
     return bool((np.diff(np.sort(heights)) < SAME_POSITION_MM).any())
 
@@ -321,7 +336,7 @@ def _series_files(study: str, series: str, group: list[Found]) -> SeriesFiles:
         study_uid=study,
         modality=text(first, "Modality") or "",
         description=text(first, "SeriesDescription") or "",
-        files=tuple(path for path, _ in group),
+        frames=tuple(frame for frame, _ in group),
         patients=tuple(sorted({text(header, "PatientID") or "" for header in headers})),
         image_types=tuple(sorted({words(header, "ImageType") for header in headers})),
         sop_classes=tuple(sorted({text(header, "SOPClassUID") or "" for header in headers})),

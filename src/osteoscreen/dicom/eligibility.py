@@ -7,15 +7,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pydicom.dataset import Dataset
-from pydicom.uid import (
-    UID,
-    CTImageStorage,
-    EnhancedCTImageStorage,
-    LegacyConvertedEnhancedCTImageStorage,
-)
+from pydicom.uid import UID, CTImageStorage
 
 from osteoscreen.dicom.acquisition import ADULT_YEARS, age_years
-from osteoscreen.dicom.header import number, text, words
+from osteoscreen.dicom.frame import slice_name
+from osteoscreen.dicom.header import MULTI_FRAME_CLASSES, number, text, words
 from osteoscreen.dicom.pixels import check_pixels
 from osteoscreen.errors import GeometryError, InputError, RefusalCode
 
@@ -23,6 +19,7 @@ NOT_A_SLICE = frozenset(
     {
         "AVERAGE",
         "CPR",
+        "IP",
         "LOCALIZER",
         "MAXIP",
         "MINIP",
@@ -30,6 +27,7 @@ NOT_A_SLICE = frozenset(
         "MPR",
         "PROJECTION",
         "REFORMATTED",
+        "RENDER",
         "RENDERING",
         "SCANOGRAM",
         "SCOUT",
@@ -40,8 +38,9 @@ NOT_A_SLICE = frozenset(
         "VRT",
     }
 )
-"""Words of ImageType (PS3.3 section C.8.2.1.1.1 and vendors' values) that name a projection, a
-reformat or a picture. DERIVED alone names none: anonymised and compressed slices carry it."""
+"""Words of ImageType (PS3.3 sections C.8.2.1.1.1 and C.8.16.1, where MAX_IP is one, and vendors'
+values) that name a projection, a reformat or a picture. DERIVED alone names none: anonymised and
+compressed slices carry it."""
 
 NOT_CONVENTIONAL = frozenset(
     {
@@ -66,12 +65,11 @@ NOT_CONVENTIONAL = frozenset(
 from several energies: its values are no attenuation at a tube voltage. A blend like that of a
 conventional scan carries none of them."""
 
-MULTI_FRAME_CLASSES = (EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
 CT_CLASSES = (CTImageStorage, *MULTI_FRAME_CLASSES)
 
 
 def check_slice(header: Dataset, source: Path) -> None:
-    """Refuse a file that is no single CT slice in HU, before anything is decoded."""
+    """Refuse what is no CT slice in HU, a file or a frame, before anything is decoded."""
     modality = text(header, "Modality")
     if modality != "CT":
         raise InputError(RefusalCode.NOT_CT, f"the modality must be CT, got {modality}", source)
@@ -88,14 +86,14 @@ def check_slice(header: Dataset, source: Path) -> None:
             source,
         )
     sop_class = text(header, "SOPClassUID") or ""
-    if sop_class in MULTI_FRAME_CLASSES or (number(header, "NumberOfFrames") or 1) > 1:
+    if (number(header, "NumberOfFrames") or 1) > 1:
         raise InputError(
             RefusalCode.UNSUPPORTED_FORMAT,
-            "a CT file must hold one slice, got a multi-frame (Enhanced CT) image, "
-            "which this version does not read",
+            "a file of several frames must be an Enhanced CT image with functional groups, got "
+            f"{UID(sop_class).name or 'no class'}",
             source,
         )
-    if sop_class not in ("", CTImageStorage):
+    if sop_class not in ("", *CT_CLASSES):
         raise InputError(
             RefusalCode.DERIVED, f"the file must be a CT image, got {UID(sop_class).name}", source
         )
@@ -119,7 +117,7 @@ def derived_words(image_type: Iterable[str]) -> list[str]:
 
 
 def check_one_source(headers: Mapping[Path, Dataset]) -> None:
-    """Refuse files of different patients or frames of reference; ``headers`` by file."""
+    """Refuse slices of different patients or frames of reference; ``headers`` by source."""
     folder = next(iter(headers)).parent
     patients = {text(header, "PatientID") for header in headers.values()}
     if len(patients) > 1:
@@ -138,10 +136,10 @@ def check_one_source(headers: Mapping[Path, Dataset]) -> None:
 
 
 def check_unique(headers: Mapping[Path, Dataset]) -> None:
-    """Refuse two different files under one SOP Instance UID; ``headers`` by file."""
+    """Refuse two different slices under one SOP Instance UID and frame; ``headers`` by source."""
     seen: dict[str, Path] = {}
     for path, header in headers.items():
-        identifier = text(header, "SOPInstanceUID")
+        identifier = None if text(header, "SOPInstanceUID") is None else slice_name(header)
         if identifier is not None and identifier in seen:
             raise GeometryError(
                 RefusalCode.DUPLICATE_SLICES,

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
+from osteoscreen.dicom.frame import Frame
 from osteoscreen.dicom.header import number, numbers
 from osteoscreen.errors import GeometryError, RefusalCode
 from osteoscreen.volume import Affine
@@ -54,7 +55,7 @@ class Plane:
         column_axis: Step from one column to the next, in mm.
         normal: Unit normal, from the column direction to the row direction.
         shape: Rows and columns.
-        source: File that it comes from.
+        frame: Where it is stored.
     """
 
     position: NDArray[np.float64]
@@ -62,7 +63,12 @@ class Plane:
     column_axis: NDArray[np.float64]
     normal: NDArray[np.float64]
     shape: tuple[int, int]
-    source: Path
+    frame: Frame
+
+    @property
+    def source(self) -> Path:
+        """Name for messages."""
+        return self.frame.source
 
     @property
     def height_mm(self) -> float:
@@ -70,13 +76,14 @@ class Plane:
         return float(self.position @ self.normal)
 
 
-def plane_of(header: Dataset, source: Path) -> Plane:
+def plane_of(header: Dataset, frame: Frame) -> Plane:
     """Read the plane of one slice.
 
     Raises:
         GeometryError: NO_GEOMETRY if position or orientation is missing or malformed,
             NO_SPACING if the pixel spacing is.
     """
+    source = frame.source
     position = numbers(header, "ImagePositionPatient", 3)
     cosines = numbers(header, "ImageOrientationPatient", 6)
     if position is None or cosines is None:
@@ -107,7 +114,7 @@ def plane_of(header: Dataset, source: Path) -> Plane:
         column_axis=along_row * spacing[1],
         normal=normal / np.linalg.norm(normal),
         shape=(int(header.Rows), int(header.Columns)),
-        source=source,
+        frame=frame,
     )
 
 

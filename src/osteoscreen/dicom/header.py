@@ -24,7 +24,11 @@ from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_dataset, read_file_meta_info
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag
-from pydicom.uid import DeflatedExplicitVRLittleEndian
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    EnhancedCTImageStorage,
+    LegacyConvertedEnhancedCTImageStorage,
+)
 
 from osteoscreen.errors import InputError, RefusalCode
 
@@ -33,6 +37,10 @@ logger = logging.getLogger(__name__)
 MAX_FILE_BYTES = 256 * 2**20
 """One CT slice of 4096 x 4096 pixels takes 32 MiB, a segmentation of a whole body a few times as
 much."""
+
+MULTI_FRAME_CLASSES = (EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
+MAX_MULTI_FRAME_BYTES = 2**31
+"""A whole CT series in one file: 4096 frames of 512 x 512 pixels."""
 
 MAX_INFLATED_BYTES = 64 * 2**20
 """What a deflated slice may inflate to: twice the largest one. A file of 1.5 MB can ask for 1.6 GB;
@@ -106,7 +114,7 @@ def read_header(path: Path, *, keywords: Sequence[str] | None = None) -> Dataset
     Returns: The dataset with its ``file_meta``; attributes with malformed bytes are left out.
     Raises:
         InputError: If the file is not DICOM (NOT_DICOM), cannot be parsed (TRUNCATED), or is
-            larger than 256 MiB, or 64 MiB inflated (TOO_LARGE).
+            larger than 256 MiB, 2 GiB where it is a multi-frame CT, or 64 MiB inflated (TOO_LARGE).
     """
     return _parse(path, keywords, has_pixels=False)
 
@@ -156,17 +164,13 @@ def _printable(value: object) -> str:
 
 
 def _parse(path: Path, keywords: Sequence[str] | None, *, has_pixels: bool) -> Dataset:
-    size = path.stat().st_size
-    if size > MAX_FILE_BYTES:
-        raise InputError(
-            RefusalCode.TOO_LARGE,
-            f"a file must not be larger than {MAX_FILE_BYTES} bytes, got {size}",
-            path,
-        )
+    _check_bytes(path, MAX_MULTI_FRAME_BYTES)
     try:
         with _PARSING, disable_value_validation(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", _CHARACTER_SET, UserWarning)
             meta = read_file_meta_info(path)
+            if meta.get("MediaStorageSOPClassUID") not in MULTI_FRAME_CLASSES:
+                _check_bytes(path, MAX_FILE_BYTES)
             if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
                 dataset = _read_deflated(path, has_pixels=has_pixels)
                 dataset.file_meta = meta
@@ -191,6 +195,13 @@ def _parse(path: Path, keywords: Sequence[str] | None, *, has_pixels: bool) -> D
     return dataset
 
 
+def _check_bytes(path: Path, most: int) -> None:
+    size = path.stat().st_size
+    if size > most:
+        reason = f"a file must not be larger than {most} bytes, got {size}"
+        raise InputError(RefusalCode.TOO_LARGE, reason, path)
+
+
 def _check_length(dataset: Dataset) -> None:
     """Refuse pixel data that ends before the length it says: pydicom takes what there is."""
     found = dataset.get_item(PIXEL_DATA) if PIXEL_DATA in dataset else None
@@ -210,7 +221,9 @@ def _settle(dataset: Dataset) -> None:
             del dataset[tag]
             continue
         try:
-            dataset[tag]
+            element = dataset[tag]
+            for item in element.value if element.VR == "SQ" else ():
+                _settle(item)
         except UNREADABLE:
             logger.debug("attribute %s is malformed and was left out", tag)
             dataset.pop(tag)

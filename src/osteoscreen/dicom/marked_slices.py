@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.uid import SegmentationStorage
 
+from osteoscreen.dicom.frame import referenced_slice, slice_name
 from osteoscreen.dicom.header import numbers, read_instance, text
 from osteoscreen.dicom.pixels import DECODER_ERRORS
 from osteoscreen.dicom.segment import Meaning, read_meaning
@@ -27,14 +28,15 @@ class MarkedSlices:
     Args:
         labels: Segment number of each pixel, 0 for none; axes (slice, row, column).
         positions: LPS millimetres of the first pixel of each slice; shape (slices, 3).
-        sop_instance_uids: Source image of each slice; empty where the object names none.
+        sources: Name of the source of each slice, as ``slice_name`` gives it; empty where the
+            object names none.
         meanings: What each segment number stands for.
         grid: Direction cosines and pixel spacing that all frames share; ``None`` if they do not.
     """
 
     labels: NDArray[np.uint8]
     positions: NDArray[np.float64]
-    sop_instance_uids: tuple[str, ...]
+    sources: tuple[str, ...]
     meanings: Mapping[int, Meaning] = field(default_factory=dict)
     grid: tuple[float, ...] | None = None
 
@@ -96,12 +98,14 @@ def lay_on(
     """
     shape = (len(headers), int(headers[0].Rows), int(headers[0].Columns))
     labels = np.zeros(shape, dtype=np.uint8)
-    slices = {text(header, "SOPInstanceUID"): at for at, header in enumerate(headers)}
+    slices = {
+        slice_name(header): at for at, header in enumerate(headers) if "SOPInstanceUID" in header
+    }
     found = 0
-    for identifier, mark, position in zip(
-        marks.sop_instance_uids, marks.labels, marks.positions, strict=True
+    for source_name, mark, position in zip(
+        marks.sources, marks.labels, marks.positions, strict=True
     ):
-        at = slices.get(identifier) if identifier else None
+        at = slices.get(source_name) if source_name else None
         if at is None:
             continue
         if mark.shape != shape[1:] or not _lies_on(headers[at], position, marks.grid):
@@ -139,10 +143,10 @@ def _lies_on(
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a frame belongs: its segment, its source image and its position."""
+    """Where a frame belongs: its segment, its source and its position."""
 
     segment: int
-    sop_instance_uid: str
+    source: str
     position: tuple[float, float, float]
     grid: tuple[float, ...]
 
@@ -158,10 +162,10 @@ def _place(frame: Dataset, shared: Dataset) -> _Place:
     source = ""
     for derivation in frame.get("DerivationImageSequence", []):
         for image in derivation.get("SourceImageSequence", []):
-            source = source or str(image.ReferencedSOPInstanceUID)
+            source = source or referenced_slice(image)
     return _Place(
         segment=int(group("SegmentIdentificationSequence").ReferencedSegmentNumber),
-        sop_instance_uid=source,
+        source=source,
         position=(float(x), float(y), float(z)),
         grid=tuple(
             float(value)
@@ -176,7 +180,7 @@ def _place(frame: Dataset, shared: Dataset) -> _Place:
 def _join(places: Sequence[_Place], masks: NDArray[np.bool_], path: Path) -> MarkedSlices:
     slices: dict[tuple[str, tuple[float, float, float]], NDArray[np.uint8]] = {}
     for place, mask in zip(places, masks, strict=True):
-        key = (place.sop_instance_uid, place.position)
+        key = (place.source, place.position)
         labels = slices.setdefault(key, np.zeros(mask.shape, dtype=np.uint8))
         if labels[mask].any():
             raise InputError(
@@ -188,5 +192,5 @@ def _join(places: Sequence[_Place], masks: NDArray[np.bool_], path: Path) -> Mar
     return MarkedSlices(
         labels=np.stack(list(slices.values())),
         positions=np.array([position for _, position in slices]),
-        sop_instance_uids=tuple(identifier for identifier, _ in slices),
+        sources=tuple(source for source, _ in slices),
     )

@@ -1,4 +1,4 @@
-"""Pixel data of one CT slice: what is accepted, which library decodes it, and the way to HU."""
+"""Pixel data of CT slices: what is accepted, which library decodes it, and the way to HU."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
+from pydicom.encaps import get_frame, parse_basic_offsets
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import (
     JPEG2000,
@@ -25,6 +26,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from osteoscreen.dicom.frame import Frame
 from osteoscreen.dicom.header import UNREADABLE, number, read_instance, text, words
 from osteoscreen.errors import InputError, RefusalCode
 
@@ -98,37 +100,69 @@ def is_lossy(header: Dataset) -> bool:
     )
 
 
-def lossy_error_hu(path: Path) -> float | None:
+def lossy_error_hu(instance: Dataset, header: Dataset, frame: Frame) -> float | None:
     """Largest error that near-lossless compression made, HU; ``None`` where it is not told.
 
     JPEG-LS writes into the scan by how much a stored value may be off (ISO/IEC 14495-1, C.2.3:
     parameter NEAR). Other lossy syntaxes tell nothing of the kind.
+
+    Args:
+        instance: File with its pixels.
+        header: Of the slice.
+        frame: Where the slice is stored in it.
     """
-    instance = read_instance(path)
     if transfer_syntax(instance) != JPEGLSNearLossless:
         return None
-    scan = instance.PixelData.find(START_OF_SCAN)
-    components = instance.PixelData[scan + 4] if 0 <= scan < len(instance.PixelData) - 4 else 0
+    data = get_frame(instance.PixelData, frame.index, number_of_frames=_frames(instance))
+    scan = data.find(START_OF_SCAN)
+    components = data[scan + 4] if 0 <= scan < len(data) - 4 else 0
     near_at = scan + 5 + 2 * components
-    if components != 1 or near_at >= len(instance.PixelData):
+    if components != 1 or near_at >= len(data):
         return None
-    slope, _ = _rescale(instance, path)
-    return float(instance.PixelData[near_at] * abs(slope))
+    slope, _ = _rescale(header, frame.source)
+    return float(data[near_at] * abs(slope))
 
 
-def read_hu(path: Path) -> NDArray[np.float32]:
-    """Decode one slice that passed ``check_pixels`` and convert it to HU.
+def read_pixels(path: Path) -> Dataset:
+    """Read a file with the pixels of all its slices, which passed ``check_pixels``.
 
-    The file's own rescale slope and intercept apply. Padding pixels become -1024 HU; nothing else
-    is clipped.
-
-    Returns: HU, axes (row, column).
     Raises:
-        InputError: If the pixel data is missing, too short or cannot be decoded (TRUNCATED).
+        InputError: TRUNCATED if there are fewer pixels than the frames need, or more frames.
     """
     instance = read_instance(path)
-    stored = _decode(instance, path)
-    slope, intercept = _rescale(instance, path)
+    frames = _frames(instance)
+    one = int(instance.Rows) * int(instance.Columns) * BYTES_PER_PIXEL
+    data = instance.get("PixelData") or b""
+    if not transfer_syntax(instance).is_encapsulated:
+        if len(data) < one * frames:
+            reason = f"the pixel data must hold {one * frames} bytes, got {len(data)}"
+            raise InputError(RefusalCode.TRUNCATED, reason, path)
+        found = len(data) // one
+        instance.PixelData = data[: one * frames]
+    else:
+        found = _offsets(data) or frames
+    if frames > 1 and found != frames:
+        reason = f"the pixel data must hold {frames} frames, got {found}"
+        raise InputError(RefusalCode.TRUNCATED, reason, path)
+    return instance
+
+
+def read_hu(instance: Dataset, header: Dataset, frame: Frame) -> NDArray[np.float32]:
+    """Decode one slice and convert it to HU.
+
+    Its own rescale slope and intercept apply. Padding pixels become -1024 HU; nothing else is
+    clipped.
+
+    Args:
+        instance: What ``read_pixels`` gave.
+        header: Of the slice.
+        frame: Where the slice is stored.
+    Returns: HU, axes (row, column).
+    Raises:
+        InputError: If the pixel data cannot be decoded (TRUNCATED).
+    """
+    stored = _decode(instance, frame)
+    slope, intercept = _rescale(header, frame.source)
     hu = (stored * slope + intercept).astype(np.float32)
     padding = _padding(instance)
     if padding is not None:
@@ -136,27 +170,30 @@ def read_hu(path: Path) -> NDArray[np.float32]:
     return hu
 
 
-def _decode(instance: Dataset, path: Path) -> NDArray[np.float64]:
-    syntax = transfer_syntax(instance)
-    needed = int(instance.Rows) * int(instance.Columns) * BYTES_PER_PIXEL
+def _frames(instance: Dataset) -> int:
+    """Number of frames that a file has."""
+    return int(number(instance, "NumberOfFrames") or 1)
+
+
+def _offsets(data: bytes) -> int:
+    """Number of frames in the offset table of encapsulated pixel data; 0 if it is left empty."""
     try:
-        data = instance.PixelData
-        if not syntax.is_encapsulated:
-            if len(data) < needed:
-                raise InputError(
-                    RefusalCode.TRUNCATED,
-                    f"the pixel data must hold {needed} bytes, got {len(data)}",
-                    path,
-                )
-            instance.PixelData = data[:needed]
+        return len(parse_basic_offsets(data))
+    except DECODER_ERRORS:
+        return 0  # decoding tells what is wrong
+
+
+def _decode(instance: Dataset, frame: Frame) -> NDArray[np.float64]:
+    syntax = transfer_syntax(instance)
+    try:
         stored, _ = get_decoder(syntax).as_array(
-            instance, raw=True, index=0, decoding_plugin=DECODERS[syntax]
+            instance, raw=True, index=frame.index, decoding_plugin=DECODERS[syntax]
         )
     except DECODER_ERRORS as error:
         raise InputError(
             RefusalCode.TRUNCATED,
             f"the pixel data must be complete, decoding it ended in {type(error).__name__}",
-            path,
+            frame.source,
         ) from None
     return np.asarray(stored, dtype=np.float64)
 

@@ -6,7 +6,6 @@ use today.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from osteoscreen.dicom.codes import ANATOMICAL_STRUCTURE, ARTIFICIAL_INTELLIGENC
 from osteoscreen.dicom.header import text
 from osteoscreen.dicom.instance import derived_uid
 from osteoscreen.dicom.segment import SEGMENTS, Segment
+from osteoscreen.dicom.source_image import name_frames, source_images
 
 SERIES_NUMBER = 9001
 """Above the numbers that scanners give."""
@@ -62,7 +62,7 @@ def write_segmentation(  # noqa: PLR0913 - one argument a fact of the object, si
     method = SegmentAlgorithmTypeValues.MANUAL if manual else SegmentAlgorithmTypeValues.AUTOMATIC
     identification = AlgorithmIdentificationSequence(algorithm, ARTIFICIAL_INTELLIGENCE, version)
     segmentation = Segmentation(
-        source_images=[_source(header) for header in headers],
+        source_images=source_images(headers),
         pixel_array=labels,
         segmentation_type=SegmentationTypeValues.BINARY,
         segment_descriptions=[
@@ -88,6 +88,7 @@ def write_segmentation(  # noqa: PLR0913 - one argument a fact of the object, si
         content_label="VERTEBRA",
         content_description="Vertebra marks",
     )
+    name_frames(segmentation, headers)
     segmentation.SeriesDescription = "Vertebra marks"
     if "PatientName" in headers[0]:
         segmentation.PatientName = headers[0].PatientName
@@ -96,42 +97,6 @@ def write_segmentation(  # noqa: PLR0913 - one argument a fact of the object, si
         _fix_times(segmentation)
     segmentation.save_as(path)
     return True
-
-
-DATE = r"(?!0000)\d{4}(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])"
-UNICODE = "ISO_IR 192"
-"""Every name can be written in it; pydicom has decoded them from what they were written in."""
-
-COPIED: tuple[tuple[str, str], ...] = (
-    ("PatientName", r"(?!)"),
-    ("PatientID", r".{1,64}"),
-    ("PatientBirthDate", DATE),
-    ("PatientSex", r"[MFO]"),
-    ("AccessionNumber", r".{1,16}"),
-    ("StudyID", r".{1,16}"),
-    ("StudyDate", DATE),
-    ("StudyTime", r"\d{2,6}(\.\d{1,6})?"),
-    ("ReferringPhysicianName", r"(?!)"),
-)
-"""Attributes that a segmentation takes from its images (type 2: may be empty, PS3.3 C.7.1.1 and
-C.7.2.1), with the form of a valid value. Names are left to the end: highdicom would quote an
-unusual one in a warning."""
-
-
-def _source(header: Dataset) -> Dataset:
-    """Copy a header for highdicom: what is missing or malformed becomes empty."""
-    source = Dataset()
-    source.update(header)
-    source.file_meta = header.file_meta
-    source.pop("SpecificCharacterSet", None)
-    source.SpecificCharacterSet = UNICODE
-    for keyword, form in COPIED:
-        value = str(source.get(keyword) or "")
-        if not re.fullmatch(form, value):
-            # The header shares its elements with the copy: a new one, or it would lose its value.
-            source.pop(keyword, None)
-            setattr(source, keyword, "")
-    return source
 
 
 def _fix_dimension_uid(segmentation: Segmentation, uid: str) -> None:
