@@ -172,11 +172,12 @@ from osteoscreen.nifti import read_nifti
 pages = int(Path("/proc/self/statm").read_text().split()[0])
 limit = pages * resource.getpagesize() + {more}
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-for found in find_units(Path(sys.argv[1])):
-    try:
-        print(read_nifti(found.source).hu.shape if isinstance(found, Unit) else found.code)
-    except InputError as error:
-        print(error.code)
+with find_units(Path(sys.argv[1])) as units:
+    for found in units:
+        try:
+            print(read_nifti(found.source).hu.shape if isinstance(found, Unit) else found.code)
+        except InputError as error:
+            print(error.code)
 """
 """Looks at a file with little more memory than its imports took."""
 

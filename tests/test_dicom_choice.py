@@ -54,7 +54,9 @@ def test_each_question_decides_and_is_the_reason(name: str) -> None:
     choice = choose_series([worse, BEST])
     assert choice.chosen is BEST
     assert reason in choice.skipped[worse.key]
-    assert choice.reason.startswith("the best of 2 CT series: axial, original, 60 slices over 300")
+    assert choice.reason(BEST).startswith(
+        "the best of 2 CT series: axial, original, 60 slices over 300"
+    )
 
 
 def test_an_earlier_question_weighs_more_than_all_later_ones() -> None:
@@ -81,7 +83,7 @@ def test_only_ct_slices_are_chosen() -> None:
     ]
     choice = choose_series(found)
     assert choice.chosen is None
-    assert choice.reason == ""
+    assert choice.ranked == ()
     assert choice.skipped == {
         "1": "modality MR, not CT",
         "2": "modality unknown, not CT",
@@ -94,7 +96,7 @@ def test_only_ct_slices_are_chosen() -> None:
 
 
 def test_one_series_alone_is_the_only_one() -> None:
-    assert choose_series([BEST]).reason.startswith("the only CT: axial")
+    assert choose_series([BEST]).reason(BEST).startswith("the only CT: axial")
 
 
 @pytest.mark.parametrize(

@@ -633,3 +633,112 @@ def test_a_nifti_that_leans_too_far_is_refused(tmp_path: Path, bundle: Bundle) -
     nibabel.save(nibabel.Nifti1Image(_hu().transpose(2, 1, 0), affine), file)
     (row,) = _run([file], tmp_path / "out", bundle)
     assert row["code"] == "GANTRY_TILT"
+
+
+def _study(folder: Path, *series: tuple[str, np.ndarray, float]) -> Path:
+    """Write series of one study: name, HU and thickness."""
+    for name, hu, thickness in series:
+        header = replace(_header("A"), series_uid=derived_uid(f"A/{name}"), thickness_mm=thickness)
+        write_ct_series(Volume(hu, _affine()), header, folder / name)
+    return folder
+
+
+def _chest() -> np.ndarray:
+    """A body without bone: nothing is marked in it."""
+    hu = _hu()
+    hu[hu > 40] = 40
+    return hu
+
+
+def _tall(hu: np.ndarray) -> np.ndarray:
+    """Twice as many slices: the first choice of its study."""
+    return np.concatenate([hu, hu])
+
+
+def test_where_the_best_series_shows_no_lumbar_spine_the_next_is_screened(
+    tmp_path: Path, bundle: Bundle
+) -> None:
+    study = _study(
+        tmp_path / "study", ("abdomen", _hu(), 6), ("chest", _chest(), 2), ("other", _hu()[:3], 6)
+    )
+    rows = screen_inputs([study], tmp_path / "out", bundle, Silent())
+    chest, abdomen, other = rows
+    assert [row.series for row in rows] == [
+        derived_uid("A/chest"), derived_uid("A/abdomen"), derived_uid("A/other")
+    ]  # fmt: skip
+    assert [row.status for row in rows] == ["skipped", "screened", "skipped"]
+    assert chest.code == "NO_LUMBAR"
+    assert chest.reason.startswith("left after it was tried, another series was screened: ")
+    assert (tmp_path / "out" / chest.folder / "overlay.png").is_file()
+    assert other.reason.startswith("another series was chosen: ")
+    result = ScreeningResult.model_validate_json(
+        (tmp_path / "out" / abdomen.folder / "result.json").read_text()
+    )
+    assert result.series_choice == (
+        "number 2 of 3 CT series: axial, derived, 4 slices over 12 mm, thickness 6 mm, kernel "
+        "soft, no contrast agent recorded; tried before and left: axial, derived, 4 slices over "
+        "12 mm, thickness 2 mm, kernel soft, no contrast agent recorded (NO_LUMBAR)"
+    )
+    alone = screen_path(study, bundle=bundle)
+    assert (alone.series_choice, alone.slices) == (result.series_choice, result.slices)
+
+
+def test_a_study_without_a_lumbar_spine_is_refused_after_three_series(
+    tmp_path: Path, bundle: Bundle
+) -> None:
+    names = ("one", "two", "three", "four")
+    study = _study(tmp_path / "study", *((name, _chest(), 2) for name in names))
+    rows = screen_inputs([study], tmp_path / "out", bundle, Silent())
+    assert [(row.status, row.code) for row in rows] == [
+        ("skipped", ""), *[("refused", "NO_LUMBAR")] * 3
+    ]  # fmt: skip
+    result = screen_path(study, bundle=bundle)
+    assert result.refusal is not None
+    assert result.refusal.code is RefusalCode.NO_LUMBAR
+    assert (result.series_choice or "").count("(NO_LUMBAR)") == 2
+
+
+def test_a_next_best_series_that_cannot_be_read_is_passed_over(
+    tmp_path: Path, bundle: Bundle
+) -> None:
+    study = _study(
+        tmp_path / "study", ("chest", _tall(_chest()), 2), ("broken", _hu(), 3), ("spine", _hu(), 6)
+    )
+    for file in (study / "broken").iterdir():
+        _edit(file, lambda one: delattr(one, "RescaleSlope"))
+    rows = screen_inputs([study], tmp_path / "out", bundle, Silent())
+    assert [(row.status, row.code) for row in rows] == [
+        ("skipped", "NO_LUMBAR"), ("skipped", "NO_HU"), ("screened", "")
+    ]  # fmt: skip
+    choice = screen_path(study, bundle=bundle).series_choice or ""
+    assert choice.startswith("number 3 of 3 CT series")
+    assert choice.endswith("(NO_HU)")
+
+
+def test_a_best_series_that_cannot_be_read_is_refused_as_such(
+    tmp_path: Path, bundle: Bundle
+) -> None:
+    study = _study(tmp_path / "study", ("broken", _tall(_hu()), 2), ("spine", _hu(), 5))
+    for file in (study / "broken").iterdir():
+        _edit(file, lambda one: delattr(one, "RescaleSlope"))
+    rows = screen_inputs([study], tmp_path / "out", bundle, Silent())
+    assert [(row.status, row.code) for row in rows] == [("refused", "NO_HU"), ("skipped", "")]
+    with pytest.raises(InputError, match="rescale"):
+        screen_path(study, bundle=bundle)
+
+
+def test_two_studies_are_refused_before_anything_is_read(
+    tmp_path: Path, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _series(tmp_path / "all" / "a", "A")
+    _series(tmp_path / "all" / "b", "B")
+    shutil.make_archive(str(tmp_path / "all"), "zip", tmp_path / "all")
+
+    def fail(*_args: object, **_kwargs: object) -> None:
+        raise AssertionError("a series was read")
+
+    monkeypatch.setattr("osteoscreen.workflow.read_series", fail)
+    for path in (tmp_path / "all", tmp_path / "all.zip"):
+        with pytest.raises(InputError, match="one study is screened at a time, got 2") as caught:
+            screen_path(path, bundle=bundle)
+        assert caught.value.code is RefusalCode.SEVERAL_STUDIES

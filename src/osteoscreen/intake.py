@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from osteoscreen.archive import is_archive, unpacked
@@ -26,6 +27,11 @@ UNREADABLE_SUFFIXES = {
 }
 
 
+MAX_TRIES = 3
+"""Series of a study that are marked in search of a lumbar spine; a study rarely has more that
+differ in what they cover."""
+
+
 @dataclass(frozen=True)
 class Unit:
     """One series, or one volume file, to screen.
@@ -36,6 +42,9 @@ class Unit:
         series: The DICOM series; ``None`` for a volume file.
         choice: Why this series of its study; empty for a volume file.
         folder: Where an archive was unpacked; ``None`` without one.
+        reason: Why it is skipped where another series of its study is screened.
+        following: The next best series of the study, to be tried where this one shows no lumbar
+            spine.
     """
 
     source: Path
@@ -43,6 +52,8 @@ class Unit:
     series: SeriesFiles | None = None
     choice: str = ""
     folder: Path | None = None
+    reason: str = ""
+    following: tuple[Unit, ...] = ()
 
     @property
     def key(self) -> str:
@@ -53,33 +64,62 @@ class Unit:
         """Return the row that says why this unit was not screened."""
         return refused_row(self.source, self.key, _outside(error, self.folder, self.source))
 
+    def skipped(self) -> Row:
+        """Return the row that says why another series of the study was screened."""
+        return Row(shown(self.source), self.key, "skipped", reason=self.reason)
 
-def find_units(source: Path, series_uid: str | None = None) -> Iterator[Unit | Row]:
-    """Find what to screen in one input; what cannot be is a row already.
+    def next_after(self, codes: Sequence[str]) -> Unit | None:
+        """Return the series of the study to try next, with what was tried before in its choice.
 
-    An unpacked archive is there as long as the iterator is.
+        Args:
+            codes: What came of each series tried so far, this one first: the code of a refusal, or
+                empty where it was screened.
+        Returns: ``None`` where nothing is left to try, or this series was refused for another
+            reason than that it shows no lumbar spine.
+        """
+        units = (self, *self.following)
+        if not codes:
+            return self
+        if codes[0] != RefusalCode.NO_LUMBAR or not codes[-1] or len(codes) == len(units):
+            return None
+        tried = [
+            f"{describe(unit.series)} ({code})"
+            for unit, code in zip(units, codes)
+            if unit.series is not None
+        ]
+        unit = units[len(codes)]
+        return replace(unit, choice=f"{unit.choice}; tried before and left: {'; '.join(tried)}")
+
+
+@contextmanager
+def find_units(source: Path, series_uid: str | None = None) -> Iterator[list[Unit | Row]]:
+    """Find what to screen in one input, a unit a study; what cannot be is a row already.
+
+    An unpacked archive is there as long as the context is.
 
     Args:
         source: DICOM file, folder, DICOMDIR or zip archive; or a volume file.
         series_uid: Screen this series instead of the chosen one.
     """
-    try:
-        with door(source):
-            yield from _open(source, series_uid)
-    except InputError as error:
-        yield refused_row(source, "", error)
+    found: list[Unit | Row] = []
+    with ExitStack() as opened:
+        try:
+            with door(source):
+                found.extend(_open(source, series_uid, opened))  # up to an error, if there is one
+        except InputError as error:
+            found.append(refused_row(source, "", error))
+        yield found
 
 
-def _open(source: Path, series_uid: str | None) -> Iterator[Unit | Row]:
-    """Unpack an archive; find what to screen in it, or in a file or folder."""
+def _open(source: Path, series_uid: str | None, opened: ExitStack) -> Iterator[Unit | Row]:
+    """Unpack an archive, until ``opened`` closes; find what to screen in it, or in the input."""
+    folder = None
     try:
         if source.is_file() and is_archive(source):
-            with unpacked(source) as archive:
-                for problem in archive.problems:
-                    yield refused_row(source, "", problem)
-                yield from _find(source, archive.folder, series_uid)
-        else:
-            yield from _find(source, None, series_uid)
+            archive = opened.enter_context(unpacked(source))
+            folder = archive.folder
+            yield from (refused_row(source, "", problem) for problem in archive.problems)
+        yield from _find(source, folder, series_uid)
     except OSError as error:
         cause = error.strerror or type(error).__name__
         reason = f"the input must be readable, and fit on the disk once unpacked, got: {cause}"
@@ -120,7 +160,7 @@ def _find(source: Path, folder: Path | None, series_uid: str | None) -> Iterator
 def _choose(
     source: Path, folder: Path | None, study: list[SeriesFiles], series_uid: str | None
 ) -> Iterator[Unit | Row]:
-    """Take one series of a study; the others are rows with their reason."""
+    """Take one series of a study and the next best; the others are rows with their reason."""
     patients = {name for one in study for name in one.patients if name}
     if len(patients) > 1:
         reason = f"the series of a study must name one patient, got {len(patients)}"
@@ -131,16 +171,21 @@ def _choose(
     choice = choose_series(wanted) if wanted else choose_series(study)
     skipped = {one.key: "another series was asked for" for one in study if one not in wanted}
     # Nothing fits: the largest series is read all the same, so that its own refusal is told.
-    fallback = max(wanted, key=lambda one: len(one.frames)) if wanted else None
-    chosen = (choice.chosen or fallback) if wanted else None
+    largest = sorted(wanted, key=lambda one: len(one.frames))[-1:]
+    tried = (choice.ranked[:MAX_TRIES] or largest) if wanted else ()
     skipped |= {key: reason for key, reason in choice.skipped.items() if key not in skipped}
     for series in study:
-        if series is not chosen:
+        if series not in tried:
             yield Row(shown(source), series.key, "skipped", reason=skipped[series.key])
-    if chosen is not None:
-        why = f"asked for: {describe(chosen)}" if series_uid else choice.reason
-        name = _safe_name(source, f"{chosen.study_uid}/{chosen.key}")
-        yield Unit(source, name, chosen, why, folder)
+    units = []
+    for series in tried:
+        if series_uid:
+            why = f"asked for: {describe(series)}"
+        else:
+            why = choice.reason(series) if series in choice.ranked else ""
+        name = _safe_name(source, f"{series.study_uid}/{series.key}")
+        units.append(Unit(source, name, series, why, folder, skipped.get(series.key, "")))
+    yield from (replace(first, following=tuple(units[1:])) for first in units[:1])
 
 
 def _safe_name(source: Path, key: str) -> str:

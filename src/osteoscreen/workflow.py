@@ -78,15 +78,17 @@ def screen_inputs(
     salt = secrets.token_bytes(16)
     rows: list[Row] = []
     for source in inputs:
-        for found in find_units(source, series_uid):
-            row = (
-                found
-                if isinstance(found, Row)
-                else _screen_job(found, out, bundle, watcher, salt, mask)
-            )
-            rows.append(row)
-            watcher.end(row)
-            write_summary(rows, out / SUMMARY)
+        with find_units(source, series_uid) as units:
+            for found in units:
+                told = (
+                    [found]
+                    if isinstance(found, Row)
+                    else _screen_study(found, out, bundle, watcher, salt, mask)
+                )
+                for row in told:
+                    rows.append(row)
+                    watcher.end(row)
+                    write_summary(rows, out / SUMMARY)
     return rows
 
 
@@ -94,6 +96,8 @@ def screen_path(
     path: Path, *, bundle: Bundle | None = None, mask: Path | None = None
 ) -> ScreeningResult:
     """Screen one study or image and return the result; nothing is written.
+
+    Where the chosen series shows no lumbar spine, the next best ones are tried.
 
     Args:
         path: DICOM file, folder, DICOMDIR or zip archive of one study, or a volume file.
@@ -104,25 +108,57 @@ def screen_path(
         InputError: If there is no image that can be screened, or more than one study.
         BundleError: If the bundle in the package is damaged.
     """
-    loaded = load_bundle() if bundle is None else bundle
+    with find_units(path) as found:
+        units = [one for one in found if isinstance(one, Unit)]
+        if len(units) > 1:
+            reason = f"one study is screened at a time, got {len(units)}"
+            raise InputError(RefusalCode.SEVERAL_STUDIES, reason, path)
+        if not units:
+            refused = next(one for one in found if isinstance(one, Row) and one.is_without_result)
+            raise InputError(RefusalCode(refused.code), refused.reason)
+        loaded = load_bundle() if bundle is None else bundle
+        return _screen_in_turn(_alone(units[0], mask), loaded, mask)
+
+
+def _alone(unit: Unit, mask: Path | None) -> Unit:
+    """Leave out the next best series where marks are given: they belong to one series."""
+    return unit if mask is None else replace(unit, following=())
+
+
+def _screen_in_turn(first: Unit, bundle: Bundle, mask: Path | None) -> ScreeningResult:
+    """Screen the best series of a study that shows a lumbar spine, or say that none does."""
+    codes: list[str] = []
     result: ScreeningResult | None = None
-    refused: Row | None = None
-    for found in find_units(path):
-        if isinstance(found, Row):
-            refused = refused or (found if found.is_without_result else None)
-        elif result is not None:
-            raise InputError(RefusalCode.SEVERAL_STUDIES, "one study is screened at a time", path)
-        else:
-            try:
-                _, _, _, screening = _screen(found, loaded, secrets.token_bytes(16), mask)
-            except InputError as error:  # told of the entry, where the series was in an archive
-                row = found.refused(error)
-                raise InputError(error.code, row.reason) from None
-            result = screening.result
-    if result is None:
-        assert refused is not None
-        raise InputError(RefusalCode(refused.code), refused.reason)
+    while (unit := first.next_after(codes)) is not None:
+        try:
+            _, _, _, screening = _screen(unit, bundle, secrets.token_bytes(16), mask)
+        except InputError as error:
+            if result is None:  # told of the entry, where the series was in an archive
+                raise InputError(error.code, unit.refused(error).reason) from None
+            codes.append(error.code)
+            continue
+        result = screening.result
+        codes.append("" if result.refusal is None else result.refusal.code)
+    assert result is not None
     return result
+
+
+def _screen_study(
+    first: Unit, out: Path, bundle: Bundle, watcher: Watcher, salt: bytes, mask: Path | None
+) -> Iterator[Row]:
+    """Screen the best series of a study that shows a lumbar spine; a row a series."""
+    alone = _alone(first, mask)
+    rows: list[Row] = []
+    while (unit := alone.next_after([row.code for row in rows])) is not None:
+        rows.append(_screen_job(unit, out, bundle, watcher, salt, mask))
+    is_found = rows[-1].status == "screened"
+    for row in rows:
+        if is_found and row.status == "refused":
+            reason = f"left after it was tried, another series was screened: {row.reason}"
+            yield replace(row, status="skipped", reason=reason)
+        else:
+            yield row
+    yield from (unit.skipped() for unit in first.following[len(rows) - 1 :])
 
 
 def _screen_job(

@@ -19,12 +19,14 @@ def inspect(
 
     is_refused = False
     for source in inputs:
-        for found in find_units(source):
-            if isinstance(found, Row):
-                is_refused |= found.is_without_result
-                typer.echo(
-                    f"{found.status:8} {found.series or source}: {found.reason or found.code}"
-                )
-            else:
-                typer.echo(f"chosen   {found.key or source}: {found.choice or 'a volume file'}")
+        with find_units(source) as units:
+            for found in units:
+                if isinstance(found, Row):
+                    rows = [found]
+                else:
+                    typer.echo(f"chosen   {found.key or source}: {found.choice or 'a volume file'}")
+                    rows = [unit.skipped() for unit in found.following]
+                for row in rows:
+                    is_refused |= row.is_without_result
+                    typer.echo(f"{row.status:8} {row.series or source}: {row.reason or row.code}")
     raise typer.Exit(REFUSED if is_refused else 0)

@@ -2,7 +2,7 @@
 
 The order of the questions is the choice: a series wins by the first one in which it is better. Body
 part and slice count come from headers; whether lumbar vertebrae are there is known only once they
-are marked.
+are marked, so the series are ranked, and the next one is there where the best shows none.
 """
 
 from __future__ import annotations
@@ -64,14 +64,25 @@ class Choice:
     """The series to screen.
 
     Args:
-        chosen: It; ``None`` where no series can be screened.
-        reason: Why it and no other, one sentence; empty without one.
-        skipped: For each other series, by ``key``, why it was left.
+        ranked: What can be screened, the best first.
+        skipped: For each series but the first of these, by ``key``, why it was left.
     """
 
-    chosen: SeriesFiles | None
-    reason: str
+    ranked: tuple[SeriesFiles, ...]
     skipped: dict[str, str]
+
+    @property
+    def chosen(self) -> SeriesFiles | None:
+        """The best series; ``None`` where none can be screened."""
+        return self.ranked[0] if self.ranked else None
+
+    def reason(self, series: SeriesFiles) -> str:
+        """Say how one of the ranked series fits among them."""
+        if len(self.ranked) == 1:
+            return f"the only CT: {describe(series)}"
+        place = self.ranked.index(series)
+        rank = f"number {place + 1}" if place else "the best"
+        return f"{rank} of {len(self.ranked)} CT series: {describe(series)}"
 
 
 def choose_series(found: Sequence[SeriesFiles]) -> Choice:
@@ -88,17 +99,13 @@ def choose_series(found: Sequence[SeriesFiles]) -> Choice:
             candidates.append(series)
         else:
             skipped[series.key] = reason
-    if not candidates:
-        return Choice(None, "", skipped)
-    chosen = max(candidates, key=fitness)
-    for series in candidates:
-        if series is not chosen:
-            skipped[series.key] = (
-                f"another series was chosen: {_difference(series, chosen)} "
-                f"({describe(series)}; chosen: {describe(chosen)})"
-            )
-    many = f"the best of {len(candidates)} CT series" if len(candidates) > 1 else "the only CT"
-    return Choice(chosen, f"{many}: {describe(chosen)}", skipped)
+    ranked = tuple(sorted(candidates, key=fitness, reverse=True))
+    for series in ranked[1:]:
+        skipped[series.key] = (
+            f"another series was chosen: {_difference(series, ranked[0])} "
+            f"({describe(series)}; chosen: {describe(ranked[0])})"
+        )
+    return Choice(ranked, skipped)
 
 
 def fitness(series: SeriesFiles) -> Fitness:
