@@ -27,7 +27,7 @@ from osteoscreen.dicom.marked_slices import lay_on, read_segmentation
 from osteoscreen.dicom.segmentation import write_segmentation
 from osteoscreen.dicom.series import CTSeries, read_series
 from osteoscreen.errors import InputError, RefusalCode
-from osteoscreen.findings import ReservationCode, ScreeningResult
+from osteoscreen.findings import ContrastPhase, ReservationCode, ScreeningResult
 from osteoscreen.nifti import LEVEL_NUMBERS
 from osteoscreen.summary import Row
 from osteoscreen.workflow import screen_inputs
@@ -187,6 +187,9 @@ APART = {
     "acquisition": lambda frame: put(FrameAcquisitionNumber=2)(frame.FrameContentSequence[0]),
     "time": lambda frame: put(TemporalPositionIndex=2)(frame.FrameContentSequence[0]),
     "stack": lambda frame: put(StackID="2")(frame.FrameContentSequence[0]),
+    "phase": lambda frame: put(
+        ContrastBolusUsageSequence=group(ContrastBolusAgentPhase="PORTAL_VENOUS")
+    )(frame),
     "kernel": lambda frame: put(ConvolutionKernel="B70f")(frame.CTReconstructionSequence[0]),
 }
 
@@ -202,6 +205,12 @@ def test_two_passes_in_one_image_are_two_stacks(name: str, tmp_path: Path) -> No
     assert_array_equal(read_series(second).volume.hu, spine() + 50)
     marks = _marked(read_series(second), tmp_path / "seg.dcm")
     assert {frame for _, frame, _ in _sources(marks)} == {8, 9, 10}
+
+
+def test_each_stack_of_an_image_has_its_own_phase(tmp_path: Path) -> None:
+    first, second = find_series(_two_passes(tmp_path, APART["phase"])).series
+    assert read_series(first).acquisition.phase is None
+    assert read_series(second).acquisition.phase is ContrastPhase.VENOUS
 
 
 def test_two_passes_that_nothing_tells_apart_are_refused(tmp_path: Path) -> None:
@@ -382,6 +391,32 @@ def test_compressed_pixels_of_fewer_frames_are_refused(tmp_path: Path) -> None:
         image.PerFrameFunctionalGroupsSequence = _frames(image)[: SLICES - 1]
 
     _refused(_image(tmp_path, compress), RefusalCode.TRUNCATED, "must hold 5 frames, got 6")
+
+
+def test_damaged_compressed_frames_are_refused(tmp_path: Path) -> None:
+    image = _image(tmp_path, lambda one: one.compress(RLELossless, generate_instance_uid=False))
+    content = image.read_bytes()
+    at = content.index(b"\xfe\xff\x00\xe0", content.index(b"\xe0\x7f\x10\x00"))
+    image.write_bytes(content[:at] + bytes(4) + content[at + 4 :])
+    _refused(image, RefusalCode.TRUNCATED, "complete")
+
+
+def test_what_only_describes_frames_may_be_missing(tmp_path: Path) -> None:
+    def bare(image: Dataset) -> None:
+        for keyword in (
+            "CTImageFrameTypeSequence", "FrameContentSequence", "CTReconstructionSequence",
+            "CTXRayDetailsSequence",
+        ):  # fmt: skip
+            _drop(keyword)(image)
+        for frame in _frames(image):
+            frame.FrameAnatomySequence = group(AnatomicRegionSequence=group(CodeMeaning="Head"))
+
+    image = _image(tmp_path, bare)
+    (found,) = find_series(image).series
+    assert found.image_types == (("ORIGINAL", "PRIMARY", "VOLUME", "NONE"),)
+    assert found.body_part == "LSPINE"
+    acquisition = read_series(found).acquisition
+    assert (acquisition.kvp, acquisition.kernel) == (None, None)
 
 
 def test_an_image_that_cannot_be_split_stands_beside_the_others(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from osteoscreen.findings import (
     BoneCondition,
     BundleReference,
     Certainty,
+    ContrastPhase,
     LevelFinding,
     Probabilities,
     Refusal,
@@ -401,3 +402,13 @@ def test_numbers_have_a_true_minus_and_no_negative_zero() -> None:
 def test_the_page_is_the_same_for_the_same_result() -> None:
     assert page(screened()) == page(screened())
     assert html.unescape(page(screened())).count(NOTICE) == 2
+
+
+def test_the_contrast_phase_stands_with_what_says_so() -> None:
+    named = Acquisition(
+        phase=ContrastPhase.VENOUS, phase_evidence='the series description says "portal"'
+    )
+    reading = Reading(page(screened(acquisition=named)))
+    assert 'venous (the series description says "portal")' in reading.text
+    assert texts.PHASE in reading.text
+    assert texts.PHASE not in Reading(page(screened())).text

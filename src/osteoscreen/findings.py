@@ -246,6 +246,17 @@ class Subject(_Frozen):
     study_date: str | None = Field(default=None, description="YYYYMMDD")
 
 
+class ContrastPhase(StrEnum):
+    """When, after a contrast agent was given, a series was acquired."""
+
+    NATIVE = "native"
+    ARTERIAL = "arterial"
+    VENOUS = "venous"
+    """Venous or portal venous."""
+    NEPHROGRAPHIC = "nephrographic"
+    DELAYED = "delayed"
+
+
 class Acquisition(_Frozen):
     """How the scan was made; ``None`` where the header does not say."""
 
@@ -253,6 +264,13 @@ class Acquisition(_Frozen):
     kernel: str | None = None
     thickness_mm: float | None = Field(default=None, gt=0)
     contrast: bool | None = Field(default=None, description="True if an agent is recorded")
+    phase: ContrastPhase | None = Field(
+        default=None,
+        description="contrast phase as the header or the series' name calls it: a hint",
+    )
+    phase_evidence: str | None = Field(
+        default=None, description="what the header says of the phase"
+    )
     manufacturer: str | None = None
     model: str | None = None
 

@@ -10,6 +10,7 @@ from datetime import date
 from pydicom.dataset import Dataset
 from pydicom.uid import RE_VALID_UID
 
+from osteoscreen.dicom.contrast import contrast_of, phase_of
 from osteoscreen.dicom.dose import low_dose_sign
 from osteoscreen.dicom.header import number, text
 from osteoscreen.dicom.kernel import Kernel, kernel_of
@@ -71,12 +72,15 @@ def age_years(header: Dataset) -> float | None:
 def acquisition_of(headers: Sequence[Dataset]) -> Acquisition:
     """Describe the scan; an agent recorded on any slice counts for all."""
     first = headers[0]
+    phase, evidence = phase_of(headers)
     kvp, thickness = number(first, "KVP"), number(first, "SliceThickness")
     return Acquisition(
         kvp=kvp if kvp and kvp > 0 else None,
         kernel=text(first, "ConvolutionKernel"),
         thickness_mm=thickness if thickness and thickness > 0 else None,
         contrast=contrast_of(headers),
+        phase=phase,
+        phase_evidence=evidence,
         manufacturer=text(first, "Manufacturer"),
         model=text(first, "ManufacturerModelName"),
     )
@@ -148,19 +152,6 @@ def has_identifiers(headers: Sequence[Dataset]) -> bool:
 def _is_uid(value: str) -> bool:
     """Whether a text is a UID (PS3.5 section 9.1); pydicom's own check quotes it in a warning."""
     return len(value) <= MAX_UID_LETTERS and re.fullmatch(RE_VALID_UID, value) is not None
-
-
-def contrast_of(headers: Sequence[Dataset]) -> bool | None:
-    """True if an agent is recorded, False if its tag is empty or "NONE", None without the tag."""
-    agents = [
-        (text(header, "ContrastBolusAgent") or "").upper()
-        for header in headers
-        if "ContrastBolusAgent" in header
-    ]
-    coded = any(header.get("ContrastBolusAgentSequence") for header in headers)
-    if coded or any(agent not in ("", "NONE") for agent in agents):
-        return True
-    return False if agents else None
 
 
 def _date(header: Dataset, keyword: str) -> date | None:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.uid import MediaStorageDirectoryStorage
 
-from osteoscreen.dicom.acquisition import contrast_of
+from osteoscreen.dicom.contrast import contrast_of
 from osteoscreen.dicom.eligibility import projection_words
 from osteoscreen.dicom.frame import PER_FRAME, SHARED, Frame, frames_of
 from osteoscreen.dicom.geometry import SAME_POSITION_MM
@@ -282,6 +282,7 @@ TELLING_APART: tuple[Callable[[Dataset], Hashable], ...] = (
     lambda header: number(header, "AcquisitionNumber"),
     lambda header: number(header, "TemporalPositionIndex"),
     lambda header: text(header, "StackID"),
+    lambda header: text(header, "ContrastBolusAgentPhase"),
     lambda header: words(header, "ImageType"),
     lambda header: number(header, "SliceThickness"),
     lambda header: number(header, "KVP"),

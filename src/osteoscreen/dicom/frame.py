@@ -33,8 +33,8 @@ GROUPS = (
     "CTExposureSequence",
     "CTReconstructionSequence",
 )
-"""Functional groups whose attributes a CT slice has in its header (PS3.3 sections A.38.1.4 and
-A.70.4); a later one wins."""
+"""Functional groups whose attributes a CT slice has in its header (PS3.3 sections A.38 and A.70);
+a later one wins."""
 
 SAID_BY_GROUPS = (
     "ImagePositionPatient",
@@ -141,7 +141,7 @@ def _frame_header(root: Dataset, groups: Sequence[Dataset], index: int) -> Datas
             for item in list(group.get(keyword) or [])[:1]:
                 header.update(item)
     if "FrameType" in header:
-        # A projection through the volume is told beside the frame type (C.8.16.2.1).
+        # A projection through the volume is told beside the frame type (C.8.16.2).
         computed = [
             one for one in words(header, "VolumeBasedCalculationTechnique") if one != "NONE"
         ]
@@ -159,10 +159,13 @@ def _frame_header(root: Dataset, groups: Sequence[Dataset], index: int) -> Datas
 def _settle_contrast(header: Dataset, groups: Sequence[Dataset]) -> None:
     """Say of one frame whether an agent was given, as far as the image tells."""
     usage = [item for group in groups for item in group.get("ContrastBolusUsageSequence") or []]
+    phases = {text(item, "ContrastBolusAgentPhase") for item in usage} - {None}
+    if len(phases) == 1:
+        header.ContrastBolusAgentPhase = phases.pop()
     if usage and all(text(item, "ContrastBolusAgentAdministered") == "NO" for item in usage):
         header.pop("ContrastBolusAgentSequence", None)
         header.ContrastBolusAgent = "NONE"
     is_converted = header.SOPClassUID == LegacyConvertedEnhancedCTImageStorage
     if is_converted and text(header, "ContrastBolusAgent") is None:
-        # A conversion writes the attribute, empty, where the slices had none (type 2, C.7.6.4b).
+        # A conversion writes the attribute, empty, where the slices had none (type 2, C.7.6.4).
         header.pop("ContrastBolusAgent", None)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from osteoscreen.findings import (
     CONDITIONS,
+    Acquisition,
     Certainty,
     LeftOut,
     LevelFinding,
@@ -102,6 +103,7 @@ KVP = "Tube voltage"
 KERNEL = "Kernel"
 THICKNESS = "Slice thickness"
 CONTRAST = "Contrast agent"
+PHASE = "Contrast phase, by name"
 CONTRASTS = {True: "recorded", False: "none recorded", None: NOT_RECORDED}
 MANUFACTURER = "Manufacturer"
 MODEL = "Scanner model"
@@ -159,6 +161,11 @@ def date(study_date: str | None) -> str:
     if len(study_date) == 8 and study_date.isdecimal():
         return f"{study_date[:4]}-{study_date[4:6]}-{study_date[6:]}"
     return study_date
+
+
+def phase(acquisition: Acquisition) -> str:
+    """Say which contrast phase the header names, and its words."""
+    return f"{acquisition.phase or NOT_LABELLED} ({acquisition.phase_evidence})"
 
 
 def subject(who: Subject) -> str:
