@@ -35,7 +35,9 @@ def areas_across(
     spacing = (spacing_mm[0], spacing_mm[1] * strides[0], spacing_mm[2] * strides[1])
     index = slices_across(np.argwhere(seen), len(body), spacing)
     inside = index[(index >= 0) & (index < len(body))]
-    return np.bincount(inside, minlength=len(body)) * spacing[1] * spacing[2]
+    return np.asarray(
+        np.bincount(inside, minlength=len(body)) * spacing[1] * spacing[2], np.float64
+    )
 
 
 def slices_across(
@@ -51,15 +53,15 @@ def slices_across(
     """
     if not len(places):
         return np.zeros(0, np.int64)
-    points = places * np.array(spacing_mm)
-    height = np.arange(count) * spacing_mm[0]
+    points = places.astype(np.float64) * np.array(spacing_mm)
+    height = np.arange(count, dtype=np.float64) * spacing_mm[0]
     middle, tilt = _line(points, height, spacing_mm[0])
     met = points[:, 0].copy()
     for _ in range(ROUNDS):  # the plane of a voxel hangs on where it meets the line
         at = [np.interp(met, height, values) for values in (*middle.T, *tilt.T)]
         there = points[:, 0] + at[2] * (points[:, 1] - at[0]) + at[3] * (points[:, 2] - at[1])
         met = (met + there) / 2
-    return np.rint(met / spacing_mm[0]).astype(np.int64)
+    return np.asarray(np.rint(met / spacing_mm[0]), np.int64)
 
 
 def _line(

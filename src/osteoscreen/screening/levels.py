@@ -170,7 +170,7 @@ def _best_spans(
             before = np.where(starts == 0, 0.0, -np.inf)
             below = np.full(len(starts), -1)
             for lower, price in _lower_neighbours(place):
-                told = disc[starts] if ABOVE < place and lower < BELOW else 0.0
+                told = disc[starts] if place > ABOVE and lower < BELOW else 0.0
                 score = best[starts, lower] - price + told
                 below = np.where(score > before, lower, below)
                 before = np.maximum(before, score)
