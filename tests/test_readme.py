@@ -195,6 +195,29 @@ def test_what_came_out_of_the_experiment_is_what_was_measured() -> None:
         assert f"p {found['classifiers'][name]['delong']['p_value']:.3f}" in page
 
 
+def test_what_came_out_of_the_papers_sizes_is_what_was_measured() -> None:
+    page = (ROOT / "docs" / "reproduce.md").read_text(encoding="utf-8").replace("\n", " ")
+    page = page[page.index("## The paper's sizes") :]
+    folder = ROOT / "results" / "paper_size"
+    marks = json.loads((folder / "segmenter_test.json").read_text(encoding="utf-8"))
+    run = json.loads((folder / "segmenter_run.json").read_text(encoding="utf-8"))
+    found = json.loads((folder / "classifier_test.json").read_text(encoding="utf-8"))
+    assert f"had time for {run['epochs']} of 150 epochs" in page
+    scores = {name: one["dice_score"]["mean"] for name, one in marks["vertebra"].items()}
+    assert f"mean DI is {scores['slices']:.3f}" in page
+    assert f"{scores['augmented_images']:.3f} on the" in page
+    assert f"{scores['whole_series']:.3f} over all" in page
+    for name, one in found["classifiers"].items():
+        low, high = one["accuracy_interval"]
+        assert f"| {name} |" in page
+        assert f"| {one['accuracy']:.3f} ({low:.3f} to {high:.3f}) | " in page
+        assert f"| {one['macro_auc']:.3f} (" in page
+        images = found["protocol"][name]
+        assert f"| {images['accuracy']:.3f} / {images['macro_auc']:.3f} |" in page
+    p_value = found["classifiers"]["DenseNet-121"]["delong"]["p_value"]
+    assert f"p {p_value:.3f} for osteoporosis" in page
+
+
 def test_the_names_that_came_out_right_are_those_that_were_counted() -> None:
     page = (ROOT / "docs" / "levels.md").read_text(encoding="utf-8")
     found = json.loads((ROOT / "results" / "levels.json").read_text(encoding="utf-8"))
