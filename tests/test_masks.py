@@ -22,6 +22,7 @@ from osteoscreen.dicom.segmentation import write_segmentation
 from osteoscreen.dicom.series import read_series
 from osteoscreen.errors import InputError, RefusalCode
 from osteoscreen.findings import LeftOut, ReservationCode
+from osteoscreen.screening.given import has_odd_count
 from osteoscreen.volume import Volume
 from osteoscreen.workflow import screen_path
 
@@ -225,3 +226,19 @@ def test_what_is_wrong_in_an_archive_is_told_of_its_entry(
         screen_path(tmp_path / "study.zip", bundle=bundle)
     assert caught.value.code is RefusalCode.TRUNCATED
     assert f"{tmp_path}/study.zip/{cut.name}: " in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("names", "is_odd"),
+    [
+        (("S1", "L5", "L4", "L3"), False),
+        (("L5", "L4"), False),
+        (("S1", "L6", "L5", "L4"), True),
+        (("S1", "L4", "L3", "L2"), True),
+        (("L3", "L2", "L1", "T12"), False),
+    ],
+)
+def test_given_names_tell_how_many_lumbar_vertebrae_there_are(
+    names: tuple[str, ...], is_odd: bool
+) -> None:
+    assert has_odd_count(names) is is_odd

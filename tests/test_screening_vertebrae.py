@@ -220,14 +220,21 @@ def test_shifted_names_count_the_neighbours() -> None:
 
 
 PLAIN = Acquisition(kvp=120, contrast=False)
+SURE = 0.8
 
 
-def _l1(hu: float | None, why: LeftOut | None = None) -> tuple[LevelFinding, ...]:
-    return (
-        LevelFinding(
-            level="L1", confidence=1, slices=(), attenuation_hu=hu, left_out=why, probabilities=None
-        ),
+def _l1(
+    hu: float | None, why: LeftOut | None = None, confidence: float | None = 1
+) -> tuple[LevelFinding, ...]:
+    one = LevelFinding(
+        level="L1",
+        confidence=confidence,
+        slices=(),
+        attenuation_hu=hu,
+        left_out=why,
+        probabilities=None,
     )
+    return (one,)
 
 
 @pytest.mark.parametrize(
@@ -242,7 +249,7 @@ def _l1(hu: float | None, why: LeftOut | None = None) -> tuple[LevelFinding, ...
 def test_l1_lies_in_its_band(
     hu: float, above: float | None, up_to: float | None, suggests: BoneCondition | None
 ) -> None:
-    band, note = reference_band(_l1(hu), PLAIN)
+    band, note = reference_band(_l1(hu), PLAIN, SURE)
     assert note is None
     assert band is not None
     assert (band.above_hu, band.up_to_hu, band.suggests) == (above, up_to, suggests)
@@ -256,6 +263,7 @@ def test_l1_lies_in_its_band(
         ((), PLAIN, "L1 was not measured"),
         (_l1(None), PLAIN, "L1 was not measured"),
         (_l1(120, LeftOut.DENSE), PLAIN, "does not count"),
+        (_l1(120, confidence=0.79), PLAIN, "not sure that L1 is L1"),
         (_l1(120), Acquisition(kvp=None, contrast=False), "kVp unknown"),
         (_l1(120), Acquisition(kvp=100, contrast=False), "not 100"),
         (_l1(120), Acquisition(kvp=120, contrast=None), "contrast agent unknown"),
@@ -265,11 +273,16 @@ def test_l1_lies_in_its_band(
 def test_without_its_acquisition_there_is_no_band(
     levels: tuple[LevelFinding, ...], acquisition: Acquisition, note: str
 ) -> None:
-    band, why = reference_band(levels, acquisition)
+    band, why = reference_band(levels, acquisition, SURE)
     assert band is None
     assert why is not None
     assert why.startswith("not computed: ")
     assert note in why
+
+
+def test_names_that_were_given_are_sure() -> None:
+    band, _ = reference_band(_l1(120, confidence=None), PLAIN, SURE)
+    assert band is not None
 
 
 def test_without_a_class_nothing_hangs_on_the_names() -> None:

@@ -23,13 +23,14 @@ MEANINGS: tuple[tuple[str, BoneCondition | None], ...] = (
 
 
 def reference_band(
-    levels: tuple[LevelFinding, ...], acquisition: Acquisition
+    levels: tuple[LevelFinding, ...], acquisition: Acquisition, least_confidence: float
 ) -> tuple[ReferenceBand | None, str | None]:
     """Place the attenuation of L1 among the published limits, or say why not.
 
     Args:
         levels: As found.
         acquisition: How the scan was made.
+        least_confidence: Names that are less sure than this may be another vertebra's.
     Returns: The band and no note, or no band and the reason.
     """
     measured = next((one for one in levels if one.level == LEVEL), None)
@@ -37,6 +38,8 @@ def reference_band(
         return None, f"not computed: {LEVEL} was not measured"
     if measured.left_out is not None:
         return None, f"not computed: {LEVEL} does not count ({measured.left_out})"
+    if measured.confidence is not None and measured.confidence < least_confidence:
+        return None, f"not computed: it is not sure that {LEVEL} is {LEVEL}"
     if acquisition.kvp is None:
         return None, "not computed: kVp unknown"
     if acquisition.kvp != KVP:

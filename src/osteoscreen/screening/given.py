@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -59,3 +59,8 @@ def given_bodies(given: GivenMarks, marks: Marks) -> tuple[NDArray[np.uint8], tu
     for number, name in enumerate(names, start=1):
         labels[given.levels[name] & bodies] = number
     return labels, names
+
+
+def has_odd_count(names: Sequence[str]) -> bool:
+    """Whether names that were given tell of four or six lumbar vertebrae."""
+    return "L6" in names or ("S1" in names and "L4" in names and "L5" not in names)

@@ -28,7 +28,7 @@ from osteoscreen.screening.attenuation import trabecular_hu
 from osteoscreen.screening.bands import reference_band
 from osteoscreen.screening.bodies import part_bodies
 from osteoscreen.screening.decision import Evidence, aggregate, decide, softmax, to_probabilities
-from osteoscreen.screening.given import GivenMarks, given_bodies
+from osteoscreen.screening.given import GivenMarks, given_bodies, has_odd_count
 from osteoscreen.screening.level_findings import (
     left_out,
     level_findings,
@@ -163,7 +163,7 @@ def _named(volume: Volume, marks: Marks, bundle: Bundle, given: GivenMarks | Non
     if given is not None and given.levels:
         bodies, names = given_bodies(given, marks)
         vertebrae = find_vertebrae(bodies, names, volume.spacing_mm)
-        return _Named(bodies, vertebrae, is_odd="L6" in names)
+        return _Named(bodies, vertebrae, is_odd=has_odd_count(names))
     levels = name_levels(volume, marks, bundle) if len(volume.hu) > 1 else None
     if levels is None:
         return None
@@ -248,7 +248,8 @@ class _Series:
         findings = level_findings(seen, reasons, named.confidence, index_of)
         if probabilities is None:
             return self.refuse("no vertebra of L1 to L4 could be classified")
-        band, note = reference_band(findings, self.scanned.acquisition)
+        points = self.bundle.settings.operating_points
+        band, note = reference_band(findings, self.scanned.acquisition, points.level_confidence)
         counted = [at for one, reason in zip(seen, reasons) if reason is None for at in one.chances]
         score = self._unlike({at: logits[at] for at in counted}) if counted else None
         evidence = Evidence(
