@@ -21,8 +21,8 @@ from osteoscreen.findings import Acquisition, Subject
 from osteoscreen.masks import TOTALSEGMENTATOR, VERSE
 from osteoscreen.nifti import read_labels_on, read_nifti
 from osteoscreen.screening.attenuation import measure_vertebra
+from osteoscreen.screening.centreline import areas_across
 from osteoscreen.screening.screen import Scanned, Screening, screen_volume
-from osteoscreen.screening.slices import body_areas_mm2
 from osteoscreen.summary import Row
 from osteoscreen.volume import Volume, stand
 from osteoscreen.workflow import screen_inputs
@@ -74,13 +74,14 @@ def measure(name: str, folder: str) -> dict[str, Any]:
         if screening.bodies is not None
     ]
     heights = standing.slice_positions_mm
+    areas = areas_across(screening.marks.body_or_vertebra, standing.spacing_mm)
     return {
         "status": "screened" if result.refusal is None else result.refusal.code,
         "reason": "" if result.refusal is None else result.refusal.text,
         "confidence": result.levels[0].confidence if result.levels else None,
         "levels": rows,
         "z_mm": [round(float(z), 1) for z in heights],
-        "body_mm2": [round(float(a)) for a in body_areas_mm2(standing, screening.marks)],
+        "body_mm2": [round(float(area)) for area in areas],
         "reference": {
             level: [round(float(heights[at]), 1) for at in (shown[0], shown[-1])]
             for value, level in scheme.items()
@@ -101,14 +102,15 @@ def _level(  # noqa: PLR0913 - what is compared with what
     assert screening.bodies is not None
     mine = screening.bodies == number
     counts = {scheme[v]: int((labels[mine] == v).sum()) for v in scheme}
-    true = max(counts, key=lambda key: counts[key]) if any(counts.values()) else None
+    true = max(counts, key=lambda key: counts[key])
+    is_labelled = counts[true] > mine.sum() / 2  # VerSe leaves out what the series cuts off
     own = measure_vertebra(standing.hu, mine, standing.spacing_mm)
     value = next((v for v, name in scheme.items() if name == level), -1)
     other = measure_vertebra(standing.hu, (labels == value) & body, standing.spacing_mm)
     heights, shown = standing.slice_positions_mm, np.flatnonzero(mine.any(axis=(1, 2)))
     return {
         "level": level,
-        "reference_level": true,
+        "reference_level": true if is_labelled else None,
         "attenuation_hu": None if own is None else round(own.mean_hu, 1),
         "reference_hu": None if other is None or true != level else round(other.mean_hu, 1),
         "z_mm": [round(float(heights[at]), 1) for at in (shown[0], shown[-1])],

@@ -16,7 +16,9 @@ LIMIT_HU = 10.0
 
 WORDS = {
     "ts_lumbar": "abdomen and pelvis, 3 mm voxels, whole lumbar spine; machine labels",
-    "verse014": "lumbar spine, sagittal 2×1×1 mm, narrow field, low density; labels by hand",
+    "verse014": "lumbar spine, sagittal 2×1×1 mm, narrow field, low density; labels by hand. L5 lies "
+    "steep before the sacrum: MS-Net marks it in stripes and with its end plate, so its attenuation "
+    "is too high; it does not count for the patient, which L1 to L4 do",
     "ts_dicom": "T11 and T12 only, 20 slices, contrast; machine labels",
     "tptbox": "a crop around L3, 1.5 mm",
 }
@@ -38,9 +40,9 @@ within it is taken.
 | set | outcome | level | named right | HU | HU, reference | difference |
 |---|---|---|---|---|---|---|
 """
-MIDDLE = """![Area of the body's mark along each scan](figures/real_levels.png)
+MIDDLE = """![Area of the bodies along each scan](figures/real_levels.png)
 
-*Area of MS-Net's body mark along each scan (black), the names given to its parts (below) and those
+*Area of the bodies that MS-Net marks, across the spine, along each scan (black), the names given to its parts (below) and those
 of the reference (above). No pixel of the scans is shown here: they are not this project's.*
 
 ## Odd files
@@ -73,7 +75,8 @@ def _row(name: str, outcome: str, row: dict[str, Any]) -> str:
     if not row:
         return f"| `{name}` | {outcome} | | | | | |"
     own, other = row["attenuation_hu"], row["reference_hu"]
-    right = "yes" if row["reference_level"] == row["level"] else f"no: {row['reference_level']}"
+    true = row["reference_level"]
+    right = "yes" if true == row["level"] else "not labelled" if true is None else f"no: {true}"
     apart = "" if own is None or other is None else f"{own - other:+.1f}"
     if apart and abs(own - other) > LIMIT_HU:
         apart = f"**{apart}**"

@@ -111,6 +111,18 @@ def test_confidence_falls_where_the_next_name_fits_as_well() -> None:
     assert sure.no_lumbar_probability < 0.05
 
 
+def test_slices_in_no_order_of_a_spine_fit_no_names() -> None:
+    answers, areas = _spine(["T12", *LUMBAR, "S1"])
+    assert label_levels(answers, areas, STEP_MM).fit > 0.99
+    assert label_levels(answers[::-1], areas, STEP_MM).fit < 0.2
+    # Half of one vertebra's slices say another place, nine times as likely as its own.
+    torn = np.where(np.arange(len(PLACES)) == PLACES.index("L2"), 0.9, 0.01)
+    torn[PLACES.index("L3")] = 0.1
+    answers[33:39] = np.log(torn)
+    found = label_levels(answers, areas, STEP_MM)
+    assert found.fit == pytest.approx(9 ** (-6 / 77))
+
+
 def test_a_lone_vertebra_between_chest_and_loin_may_hold_no_lumbar_one() -> None:
     answers, areas = _spine(["L1"])
     answers = np.log((np.exp(answers) + np.roll(np.exp(answers), -1, axis=1)) / 2)

@@ -82,6 +82,8 @@ class Levels:
         confidence: Probability that no name is off by one, or more, as far as LevelNet can tell.
         no_lumbar_probability: Probability that the names are off so far that none is lumbar.
         is_odd: Whether there is a lumbar vertebra more or less than five.
+        fit: How well the names fit the answers, 0 to 1: the probability of a slice's name over that
+            of its likeliest place, the geometric mean over the slices.
     """
 
     spans: tuple[Span, ...]
@@ -89,6 +91,7 @@ class Levels:
     confidence: float
     no_lumbar_probability: float
     is_odd: bool
+    fit: float
 
 
 def label_levels(
@@ -116,7 +119,13 @@ def label_levels(
         confidence=float(weights[SHIFTS.index(0)]),
         no_lumbar_probability=float(weights[~np.array(has_lumbar)].sum()),
         is_odd=is_odd,
+        fit=_fit(spans, np.maximum(log_probabilities, LEAST_LOG)),
     )
+
+
+def _fit(spans: Sequence[Span], answers: NDArray[np.float64]) -> float:
+    own = np.repeat([one.place for one in spans], [one.stop - one.start for one in spans])
+    return float(np.exp((answers[np.arange(len(own)), own] - answers.max(axis=1)).mean()))
 
 
 def disc_scores(body_mm2: NDArray[np.float64], step_mm: float) -> NDArray[np.float64]:

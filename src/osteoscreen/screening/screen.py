@@ -65,6 +65,9 @@ NOT_LUMBAR = 0.5
 SACRUM_MARKS = {"S1": "below"}
 DOUBTFUL_REGION = 0.2
 """From this probability on that none of the vertebrae is lumbar, nothing is said of them."""
+LEAST_FIT = 0.3
+"""Where the names fit the slices less, these are in no order that a spine has: a head phantom has
+0.14, spines 0.45 and more (docs/levels.md)."""
 
 
 @dataclass(frozen=True)
@@ -156,6 +159,7 @@ class _Named:
     confidence: float | None = None
     no_lumbar_probability: float = 0.0
     is_odd: bool = False
+    fit: float = 1.0
 
 
 def _named(volume: Volume, marks: Marks, bundle: Bundle, given: GivenMarks | None) -> _Named | None:
@@ -175,6 +179,7 @@ def _named(volume: Volume, marks: Marks, bundle: Bundle, given: GivenMarks | Non
         levels.confidence,
         levels.no_lumbar_probability,
         levels.is_odd,
+        levels.fit,
     )
 
 
@@ -237,6 +242,10 @@ class _Series:
             return self.refuse(
                 f"the vertebrae may all lie above or below the lumbar spine (probability "
                 f"{named.no_lumbar_probability:.0%})"
+            )
+        if named.fit < LEAST_FIT:
+            return self.refuse(
+                f"the slices do not follow each other as those of a spine do (fit {named.fit:.2f})"
             )
         chosen = tuple(sorted(usable & {at for one in vertebrae for at in one.middle}))
         logits, chances = self._classify(chosen)
