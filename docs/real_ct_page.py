@@ -16,9 +16,9 @@ LIMIT_HU = 10.0
 
 WORDS = {
     "ts_lumbar": "abdomen and pelvis, 3 mm voxels, whole lumbar spine; machine labels",
-    "verse014": "lumbar spine, sagittal 2×1×1 mm, narrow field, low density; labels by hand. L5 lies "
-    "steep before the sacrum: MS-Net marks it in stripes and with its end plate, so its attenuation "
-    "is too high; it does not count for the patient, which L1 to L4 do",
+    "verse014": "lumbar spine, sagittal 2×1×1 mm, narrow field, low density; labels by hand. L5 "
+    "lies steep before the sacrum: MS-Net marks it in stripes and with its end plate, so its "
+    "attenuation is too high; it does not count for the patient, which L1 to L4 do",
     "ts_dicom": "T11 and T12 only, 20 slices, contrast; machine labels",
     "tptbox": "a crop around L3, 1.5 mm",
 }
@@ -42,8 +42,9 @@ within it is taken.
 """
 MIDDLE = """![Area of the bodies along each scan](figures/real_levels.png)
 
-*Area of the bodies that MS-Net marks, across the spine, along each scan (black), the names given to its parts (below) and those
-of the reference (above). No pixel of the scans is shown here: they are not this project's.*
+*Area of the bodies that MS-Net marks, across the spine, along each scan (black), the names given to
+its parts (below) and those of the reference (above). No pixel of the scans is shown here: they are
+not this project's.*
 
 ## Odd files
 

@@ -17,6 +17,7 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from osteoscreen.bundle import PLACES
 
@@ -136,8 +137,8 @@ def disc_scores(body_mm2: NDArray[np.float64], step_mm: float) -> NDArray[np.flo
         step_mm: Distance of the slices.
     Returns: Shape (slices + 1,), before each slice and behind the last one, from -DISC_WEIGHT to
         DISC_WEIGHT: by the smaller of the shares by which the area shrinks from the largest one
-        above, and below, within reach. Nothing, where nothing is marked on one side: the sacrum
-        seldom is.
+        above, and below, within reach. A gap counts once, in its middle. Nothing, where nothing is
+        marked on one side: the sacrum seldom is.
     """
     reach = max(1, round(DISC_WINDOW_MM / step_mm))
     count = len(body_mm2)
@@ -148,6 +149,13 @@ def disc_scores(body_mm2: NDArray[np.float64], step_mm: float) -> NDArray[np.flo
         if min(below, above) > 0:
             share = 1 - least / min(below, above)
             scores[at] = DISC_WEIGHT * min(1.0, share / DISC_SHARE - 1)
+    gaps, number = ndimage.label(scores > 0)
+    best = ndimage.maximum(scores, gaps, np.arange(number + 1))
+    for gap in range(1, number + 1):
+        inside = np.flatnonzero(gaps == gap)
+        deepest = inside[scores[inside] == best[gap]]
+        scores[inside] = 0
+        scores[deepest[len(deepest) // 2]] = best[gap]
     return scores
 
 
