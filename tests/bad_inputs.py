@@ -40,6 +40,7 @@ from pydicom.uid import (
 from multi_frame import enhanced
 from osteoscreen.dicom.discovery import find_series
 from osteoscreen.dicom.instance import SeriesHeader, derived_uid, write_ct_series
+from osteoscreen.dicom.segment import NumberedSegments
 from osteoscreen.dicom.segmentation import write_segmentation
 from osteoscreen.dicom.series import read_series
 from osteoscreen.volume import Affine, Volume
@@ -495,7 +496,8 @@ def _own_segmentation(folder: Path) -> Path:
     ct = read_series(find_series(folder).series[0])
     labels = (ct.volume.hu > 200).astype(np.uint8)
     path = folder / "segmentation.dcm"
-    write_segmentation(labels, ct.headers, path, algorithm="osteoscreen MS-Net", version="1")
+    marks = NumberedSegments(labels)
+    write_segmentation(marks, ct.headers, path, algorithm="osteoscreen MS-Net", version="1")
     return path
 
 

@@ -18,6 +18,7 @@ from osteoscreen.cohort.slices import LabelledSlice, read_slices
 from osteoscreen.dicom.discovery import find_series
 from osteoscreen.dicom.header import read_header
 from osteoscreen.dicom.instance import SeriesHeader, write_ct_series
+from osteoscreen.dicom.segment import NumberedSegments
 from osteoscreen.dicom.segmentation import write_segmentation
 from osteoscreen.dicom.series import read_series
 from osteoscreen.errors import InputError, ManifestError
@@ -70,7 +71,8 @@ def _dicom(folder: Path, labels: NDArray[np.uint8]) -> list[pydicom.Dataset]:
     )
     files = write_ct_series(Volume(_hu(), AFFINE), header, folder / "ct")
     headers = [read_header(file) for file in files]
-    write_segmentation(labels, headers, folder / "marks.dcm", algorithm="test", version="1")
+    marks = NumberedSegments(labels)
+    write_segmentation(marks, headers, folder / "marks.dcm", algorithm="test", version="1")
     return headers
 
 

@@ -24,6 +24,7 @@ from osteoscreen.dicom import header as header_module
 from osteoscreen.dicom.discovery import SeriesFiles, find_series
 from osteoscreen.dicom.frame import Frame
 from osteoscreen.dicom.marked_slices import lay_on, read_segmentation
+from osteoscreen.dicom.segment import NumberedSegments
 from osteoscreen.dicom.segmentation import write_segmentation
 from osteoscreen.dicom.series import CTSeries, read_series
 from osteoscreen.errors import InputError, RefusalCode
@@ -126,7 +127,8 @@ def _marked(found: CTSeries, path: Path) -> Dataset:
     labels = np.zeros(found.volume.hu.shape, np.uint8)
     labels[1:4, 10:20, 10:20] = 1
     labels[2, 30:40, 30:40] = 2
-    write_segmentation(labels, found.headers, path, algorithm="marks", version="1")
+    marks = NumberedSegments(labels)
+    write_segmentation(marks, found.headers, path, algorithm="marks", version="1")
     assert_array_equal(lay_on(read_segmentation(path), found.headers), labels)
     return pydicom.dcmread(path)
 

@@ -17,7 +17,7 @@ from bundles import threshold_bundle
 from osteoscreen.bundle import Bundle
 from osteoscreen.dicom.discovery import find_series
 from osteoscreen.dicom.instance import SeriesHeader, write_ct_series
-from osteoscreen.dicom.segment import body_segment, number_segments, rest_segment
+from osteoscreen.dicom.segment import body_segment, number_vertebrae, whole_segment
 from osteoscreen.dicom.segmentation import write_segmentation
 from osteoscreen.dicom.series import read_series
 from osteoscreen.errors import InputError, RefusalCode
@@ -70,8 +70,8 @@ class Spine:
         """Write the marks as a DICOM segmentation of the series."""
         path = self.image.with_name("seg.dcm")
         headers = read_series(find_series(self.series).series[0]).headers
-        numbered, segments = number_segments(self.marks, self.labels % 10, levels)
-        write_segmentation(numbered, headers, path, algorithm="a", version="1", segments=segments)
+        marks = number_vertebrae(self.marks, self.labels % 10, levels)
+        write_segmentation(marks, headers, path, algorithm="a", version="1")
         return path
 
 
@@ -132,11 +132,16 @@ def test_a_dicom_segmentation_names_the_vertebrae_by_its_codes(
     assert [one.attenuation_hu for one in result.levels] == [260, 250, 300]
 
 
-def test_segments_are_body_and_rest_of_each_level(spine: Spine) -> None:
-    _, segments = number_segments(spine.marks, spine.labels % 10, ("L4", "L3", "L2"))
-    assert segments == tuple(
-        part(level) for level in ("L2", "L3", "L4") for part in (body_segment, rest_segment)
+def test_segments_are_each_vertebra_from_the_head_down_and_then_each_body(spine: Spine) -> None:
+    numbered = number_vertebrae(spine.marks, spine.labels % 10, ("L4", "L3", "L2"))
+    assert numbered.segments == tuple(
+        part(level) for part in (whole_segment, body_segment) for level in ("L2", "L3", "L4")
     )
+    assert numbered.within is not None
+    assert ((numbered.within > 0) == (spine.marks == 1)).all()
+    assert ((numbered.labels > 0) == (spine.marks > 0)).all()
+    inside = numbered.within > 0
+    assert (numbered.within[inside] == numbered.labels[inside] + 3).all()
 
 
 @pytest.mark.parametrize("values", [(3, 4, 5), (26, 27, 28), (50, 60, 70), (0, 0, 0)])

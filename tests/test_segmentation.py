@@ -17,7 +17,12 @@ from pydicom.dataset import Dataset
 from osteoscreen.dicom.discovery import find_series
 from osteoscreen.dicom.instance import SeriesHeader, write_ct_series
 from osteoscreen.dicom.marked_slices import MarkedSlices, lay_on, read_segmentation
-from osteoscreen.dicom.segment import body_segment, rest_segment
+from osteoscreen.dicom.segment import (
+    NumberedSegments,
+    body_segment,
+    number_vertebrae,
+    rest_segment,
+)
 from osteoscreen.dicom.segmentation import write_segmentation
 from osteoscreen.dicom.series import read_series
 from osteoscreen.errors import InputError, RefusalCode
@@ -52,9 +57,17 @@ def _labels() -> NDArray[np.uint8]:
     return labels
 
 
-def _write(path: Path, headers: tuple[Dataset, ...], labels: NDArray[np.uint8]) -> bool:
+MARKS = NumberedSegments(_labels())
+
+
+def _write(path: Path, headers: tuple[Dataset, ...], labels: NDArray[np.uint8]) -> Dataset | None:
     return write_segmentation(
-        labels, headers, path, algorithm="test marks", version="1.0", series_uid="2.25.50"
+        NumberedSegments(labels),
+        headers,
+        path,
+        algorithm="test marks",
+        version="1.0",
+        series_uid="2.25.50",
     )
 
 
@@ -84,7 +97,7 @@ def test_one_marked_pixel_in_one_slice_is_enough(tmp_path: Path) -> None:
 
 def test_without_a_mark_nothing_is_written(tmp_path: Path) -> None:
     headers = _headers(tmp_path / "ct")
-    assert not _write(tmp_path / "seg.dcm", headers, np.zeros((6, 20, 24), dtype=np.uint8))
+    assert _write(tmp_path / "seg.dcm", headers, np.zeros((6, 20, 24), dtype=np.uint8)) is None
     assert not (tmp_path / "seg.dcm").exists()
 
 
@@ -112,7 +125,7 @@ def test_the_object_says_what_it_holds(tmp_path: Path) -> None:
 def test_manual_marks_name_no_algorithm(tmp_path: Path) -> None:
     headers = _headers(tmp_path / "ct")
     path = tmp_path / "seg.dcm"
-    write_segmentation(_labels(), headers, path, algorithm="phantom", version="1", manual=True)
+    write_segmentation(MARKS, headers, path, algorithm="phantom", version="1", manual=True)
     for segment in pydicom.dcmread(path).SegmentSequence:
         assert segment.SegmentAlgorithmType == "MANUAL"
         assert "SegmentAlgorithmName" not in segment
@@ -163,12 +176,11 @@ def test_segments_name_the_level_and_the_part(tmp_path: Path) -> None:
     labels[5, 2:4, 2:4] = 3
     path = tmp_path / "seg.dcm"
     write_segmentation(
-        labels,
+        NumberedSegments(labels, (body_segment("L3"), rest_segment("L3"), body_segment("L6"))),
         headers,
         path,
         algorithm="phantom",
         version="1",
-        segments=(body_segment("L3"), rest_segment("L3"), body_segment("L6")),
         manual=True,
     )
     assert [
@@ -187,6 +199,75 @@ def test_segments_name_the_level_and_the_part(tmp_path: Path) -> None:
     assert_array_equal(lay_on(read_segmentation(path), headers), labels)
 
 
+def _overlapping(names: tuple[str, ...] = ("L3",)) -> NumberedSegments:
+    marks = _labels()
+    named = (marks > 0).astype(np.uint8) * (len(names) > 0)
+    named[:, 10:] *= len(names)
+    return number_vertebrae(marks, named, names)
+
+
+@pytest.mark.parametrize("names", [(), ("L3",), ("L4", "L3"), ("L6",), ("S1",)])
+def test_a_vertebra_and_the_body_within_it_overlap(tmp_path: Path, names: tuple[str, ...]) -> None:
+    headers, marks = _headers(tmp_path / "ct"), _overlapping(names)
+    path = tmp_path / "seg.dcm"
+    write_segmentation(marks, headers, path, algorithm="marks", version="1")
+    instance = pydicom.dcmread(path)
+    assert instance.SegmentsOverlap == "YES"
+    frames = instance.pixel_array.astype(bool)
+    uids = [header.SOPInstanceUID for header in headers]
+    found = np.zeros((len(marks.segments), *marks.labels.shape), bool)
+    for frame, pixels in zip(instance.PerFrameFunctionalGroupsSequence, frames, strict=True):
+        number = frame.SegmentIdentificationSequence[0].ReferencedSegmentNumber
+        source = frame.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID
+        at = uids.index(source)
+        assert frame.FrameContentSequence[0].DimensionIndexValues[0] == number
+        place = frame.PlanePositionSequence[0].ImagePositionPatient
+        assert place == headers[at].ImagePositionPatient
+        assert pixels.any()
+        found[number - 1, at] = pixels
+    assert marks.within is not None
+    for number, mask in enumerate(found, start=1):
+        assert_array_equal(mask, (marks.labels == number) | (marks.within == number))
+    laid = lay_on(read_segmentation(path), headers)
+    assert_array_equal(laid, np.where(marks.within > 0, marks.within, marks.labels))
+
+
+def test_a_body_without_another_part_is_its_whole_vertebra(tmp_path: Path) -> None:
+    headers = _headers(tmp_path / "ct")
+    marks = (_labels() == 1).astype(np.uint8)
+    path = tmp_path / "seg.dcm"
+    numbered = number_vertebrae(marks, marks, ("L2",))
+    write_segmentation(numbered, headers, path, algorithm="marks", version="1")
+    frames = pydicom.dcmread(path).pixel_array
+    assert_array_equal(frames[:3], frames[3:])
+
+
+def test_a_frame_of_no_whole_byte_is_packed_behind_the_one_before(tmp_path: Path) -> None:
+    hu = np.zeros((2, 5, 5), np.float32)
+    hu[:, 0] = -1000
+    header = SeriesHeader(
+        patient_id="1", study_uid="2.25.1", series_uid="2.25.2", frame_of_reference_uid="2.25.3"
+    )
+    write_ct_series(Volume(hu, AFFINE), header, tmp_path / "ct")
+    headers = read_series(find_series(tmp_path / "ct").series[0]).headers
+    marks = np.ones((2, 5, 5), np.uint8)
+    marks[:, 3:] = 2
+    numbered = number_vertebrae(marks, np.ones_like(marks), ("L1",))
+    write_segmentation(numbered, headers, tmp_path / "seg.dcm", algorithm="marks", version="1")
+    frames = pydicom.dcmread(tmp_path / "seg.dcm").pixel_array
+    assert_array_equal(frames, [marks[0] > 0, marks[1] > 0, marks[0] == 1, marks[1] == 1])
+
+
+def test_a_body_of_another_vertebra_may_not_overlap(tmp_path: Path) -> None:
+    headers, path = _headers(tmp_path / "ct"), tmp_path / "seg.dcm"
+    write_segmentation(_overlapping(), headers, path, algorithm="marks", version="1")
+    instance = pydicom.dcmread(path)
+    instance.SegmentSequence[1].SegmentedPropertyTypeCodeSequence[0].CodeValue = "11994002"
+    instance.save_as(path)
+    with pytest.raises(InputError, match="must not overlap"):
+        read_segmentation(path)
+
+
 def test_a_level_without_a_code_is_a_vertebra() -> None:
     assert body_segment("T13").kind.meaning == rest_segment("T13").kind.meaning == "Vertebra"
 
@@ -196,7 +277,7 @@ def test_without_a_series_every_object_is_new(tmp_path: Path) -> None:
     uids = set()
     for name in ("a", "b"):
         path = tmp_path / name
-        write_segmentation(_labels(), headers, path, algorithm="marks", version="1")
+        write_segmentation(MARKS, headers, path, algorithm="marks", version="1")
         uids.add(pydicom.dcmread(path).SOPInstanceUID)
     assert len(uids) == 2
 
@@ -218,7 +299,7 @@ def test_highdicom_reads_the_same_marks(tmp_path: Path) -> None:
 def test_dciodvfy_finds_no_error_in_a_segmentation(manual: bool, tmp_path: Path) -> None:
     path = tmp_path / "seg.dcm"
     headers = _headers(tmp_path / "ct")
-    write_segmentation(_labels(), headers, path, algorithm="marks", version="1", manual=manual)
+    write_segmentation(MARKS, headers, path, algorithm="marks", version="1", manual=manual)
     checked = subprocess.run(["dciodvfy", str(path)], capture_output=True, text=True)
     assert checked.returncode == 0, checked.stderr
     assert "Error" not in checked.stderr

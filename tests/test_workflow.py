@@ -126,7 +126,8 @@ def test_a_dicom_series_gives_every_output(tmp_path: Path, bundle: Bundle) -> No
     assert row["status"] == "screened"
     folder = tmp_path / "out" / row["folder"]
     assert {path.name for path in folder.iterdir()} == {
-        "result.json", "report.html", "pie.png", "overlay.png", "segmentation.dcm"
+        "result.json", "report.html", "pie.png", "overlay.png", "segmentation.dcm",
+        "measurements.dcm", "capture.dcm",
     }  # fmt: skip
     result = _result(tmp_path / "out", row)
     assert result.condition == row["condition"]
@@ -218,7 +219,10 @@ def test_a_volume_without_bone_is_refused_with_its_overlay(tmp_path: Path, bundl
     (row,) = _run([tmp_path / "ct"], tmp_path / "out", bundle)
     assert (row["status"], row["code"]) == ("refused", "NO_LUMBAR")
     names = {path.name for path in (tmp_path / "out" / row["folder"]).iterdir()}
-    assert names == {"result.json", "report.html", "overlay.png", "segmentation.nii.gz"}
+    assert names == {
+        "result.json", "report.html", "overlay.png", "segmentation.nii.gz", "measurements.dcm",
+        "capture.dcm",
+    }  # fmt: skip
     assert not read_labels(tmp_path / "out" / row["folder"] / "segmentation.nii.gz").any()
     assert "%" not in (tmp_path / "out" / row["folder"] / "report.html").read_text().split(
         "</style>"
@@ -398,14 +402,13 @@ def test_a_failure_of_our_own_is_a_row_and_the_others_go_on(
     first, second = _series(tmp_path / "a", "A"), _series(tmp_path / "b", "B")
     calls = iter([RuntimeError("broken"), None])
 
-    def fail_once(*_args: object, **_kwargs: object) -> bytes:
+    def fail_once(*_args: object, **_kwargs: object) -> str:
         error = next(calls)
         if error:
             raise error
-        return b""
+        return ""
 
-    monkeypatch.setattr("osteoscreen.workflow._write_overlay", fail_once)
-    monkeypatch.setattr("osteoscreen.workflow.render_html", lambda *_a, **_k: "")
+    monkeypatch.setattr("osteoscreen.workflow.render_html", fail_once)
     rows = _run([first, second], tmp_path / "out", bundle)
     assert [row["status"] for row in rows] == ["failed", "screened"]
     assert rows[0]["code"] == "FAILED"
@@ -560,7 +563,8 @@ def test_series_without_identifiers_are_never_taken_for_one_study(
         ("PatientBirthDate", "DOE1950"), ("PatientBirthDate", None), ("PatientSex", "female"),
         ("PatientSex", None), ("AccessionNumber", None), ("StudyID", None),
         ("StudyDate", "2024.1.31"), ("StudyDate", None), ("StudyTime", "ab"), ("StudyTime", None),
-        ("FrameOfReferenceUID", None),
+        ("PatientAge", "sixty"), ("StudyDescription", "abdomen " * 12),
+        ("OtherPatientIDs", "é" * 99), ("ReferringPhysicianName", "A^B^C^D^E^F^G=H=I=J"), ("FrameOfReferenceUID", None),
     ],
 )  # fmt: skip
 def test_a_header_that_was_anonymised_or_mistyped_is_screened_all_the_same(
@@ -582,7 +586,9 @@ def test_a_header_that_was_anonymised_or_mistyped_is_screened_all_the_same(
     (row,) = _run([folder], tmp_path / "out", bundle)
     assert row["status"] == "screened", row
     has_frame = keyword != "FrameOfReferenceUID"
-    assert (tmp_path / "out" / row["folder"] / "segmentation.dcm").is_file() is has_frame
+    names = {path.name for path in (tmp_path / "out" / row["folder"]).iterdir()}
+    objects = {"segmentation.dcm", "measurements.dcm", "capture.dcm"}
+    assert names & objects == (objects if has_frame else set())
     assert NAME not in caplog.text.upper()
 
 

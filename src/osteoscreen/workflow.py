@@ -13,10 +13,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from osteoscreen import __version__
 from osteoscreen.bundle import Bundle, load_bundle
-from osteoscreen.dicom.segment import number_segments
-from osteoscreen.dicom.segmentation import write_segmentation
+from osteoscreen.dicom.result_study import OBJECTS, write_objects
+from osteoscreen.dicom.segment import number_vertebrae
 from osteoscreen.dicom.series import CTSeries, read_series
 from osteoscreen.door import door
 from osteoscreen.errors import InputError, RefusalCode
@@ -30,6 +29,7 @@ from osteoscreen.findings import (
 from osteoscreen.intake import Unit, find_units
 from osteoscreen.masks import read_given_marks
 from osteoscreen.nifti import LEVEL_NUMBERS, read_nifti, write_labels
+from osteoscreen.report.capture import captured
 from osteoscreen.report.figures import MAX_PANELS, OverlayPanel, draw_overlay, draw_ring
 from osteoscreen.report.page import render_html
 from osteoscreen.screening.level_map import level_map
@@ -225,9 +225,9 @@ def screen_unit(
     indices = _input_indices(standing, reorientation)
     folder.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
-    _write_marks(screening, opened, reorientation, folder)
     overlay = _write_overlay(screening, standing, indices, folder)
     ring = _write_ring(screening.result, folder)
+    _write_marks(screening, opened, reorientation, overlay, folder)
     timing = screening.result.timing_s | {"write": round(time.perf_counter() - started, 3)}
     result = screening.result.model_copy(update={"timing_s": timing})
     title = f"Bone report {unit.name}"
@@ -243,7 +243,7 @@ OUTPUTS = (
     "report.html",
     "pie.png",
     "overlay.png",
-    "segmentation.dcm",
+    *OBJECTS,
     "segmentation.nii.gz",
     "levels.nii.gz",
 )
@@ -311,29 +311,24 @@ def _input_indices(standing: Volume, reorientation: Reorientation) -> tuple[int,
 
 
 def _write_marks(
-    screening: Screening, opened: _Opened, reorientation: Reorientation, folder: Path
+    screening: Screening,
+    opened: _Opened,
+    reorientation: Reorientation,
+    overlay: bytes,
+    folder: Path,
 ) -> None:
-    """Write the marks on the input's own grid: SEG beside DICOM, NIfTI beside a volume file.
+    """Write the marks on the input's own grid: DICOM objects for DICOM, NIfTI for a volume file.
 
     Images without identifiers cannot be referred to, and a SEG cannot be empty; the marks become
     NIfTI then.
     """
     names = tuple(one.level for one in screening.vertebrae)
-    levels = _numbered(screening)
     marks = reorientation.undo(screening.marks.labels()).astype(np.uint8)
-    named = reorientation.undo(levels).astype(np.uint8)
+    named = reorientation.undo(_numbered(screening)).astype(np.uint8)
     if opened.series is not None and opened.series.has_identifiers:
-        labels, segments = number_segments(marks, named, names)
-        codes = {one.code for one in screening.result.reservations}
-        is_given = ReservationCode.MARKS_GIVEN in codes
-        if write_segmentation(
-            labels,
-            opened.series.headers,
-            folder / "segmentation.dcm",
-            algorithm="marks given to osteoscreen" if is_given else "osteoscreen MS-Net",
-            version=__version__,
-            segments=segments,
-        ):
+        picture = captured(screening.result, overlay)
+        segments = number_vertebrae(marks, named, names)
+        if write_objects(screening.result, segments, opened.series, folder, picture=picture):
             return
     write_labels(marks, opened.volume, folder / "segmentation.nii.gz")
     if names:

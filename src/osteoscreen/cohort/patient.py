@@ -26,7 +26,7 @@ from osteoscreen.dicom.instance import (
     derived_uid,
     write_ct_slices,
 )
-from osteoscreen.dicom.segment import body_segment, rest_segment
+from osteoscreen.dicom.segment import NumberedSegments, body_segment, rest_segment
 from osteoscreen.dicom.segmentation import write_segmentation
 from osteoscreen.findings import CONDITIONS
 from osteoscreen.phantom import (
@@ -261,15 +261,17 @@ def _write_images(
     files = write_ct_slices(slices(), header, home / CT)
     marks, labels = number_marks(np.stack(drawn), levels)
     write_segmentation(
-        marks,
+        NumberedSegments(
+            marks,
+            tuple(
+                (body_segment if label.part is Part.BODY else rest_segment)(label.level or "")
+                for label in labels
+            ),
+        ),
         [read_header(file) for file in files],
         home / MARKS,
         algorithm="osteoscreen phantom",
         version=str(GENERATOR_VERSION),
-        segments=[
-            (body_segment if label.part is Part.BODY else rest_segment)(label.level or "")
-            for label in labels
-        ],
         series_uid=derived_uid(f"{header.series_uid}/marks"),
         manual=True,
     )

@@ -47,7 +47,8 @@ def read_segmentation(path: Path) -> MarkedSlices:
     Returns: One label image a source slice, in the order in which the slices are first met.
     Raises:
         InputError: NOT_DICOM or TRUNCATED if the file cannot be read, UNSUPPORTED_FORMAT if it is
-            no binary segmentation or its segments overlap.
+            no binary segmentation or its segments overlap, but for a body within its vertebra: the
+            pixel has the number of the body then.
     """
     instance = read_instance(path)
     kind = text(instance, "SegmentationType")
@@ -74,7 +75,7 @@ def read_segmentation(path: Path) -> MarkedSlices:
         ) from None
     grids = {place.grid for place in places}
     return replace(
-        _join(places, masks, path),
+        _join(places, masks, meanings, path),
         meanings=meanings,
         grid=next(iter(grids)) if len(grids) == 1 else None,
     )
@@ -177,12 +178,21 @@ def _place(frame: Dataset, shared: Dataset) -> _Place:
     )
 
 
-def _join(places: Sequence[_Place], masks: NDArray[np.bool_], path: Path) -> MarkedSlices:
+def _join(
+    places: Sequence[_Place],
+    masks: NDArray[np.bool_],
+    meanings: Mapping[int, Meaning],
+    path: Path,
+) -> MarkedSlices:
     slices: dict[tuple[str, tuple[float, float, float]], NDArray[np.uint8]] = {}
-    for place, mask in zip(places, masks, strict=True):
+    bodies_last = sorted(
+        zip(places, masks, strict=True), key=lambda one: _part(meanings, one[0].segment) == "body"
+    )
+    for place, mask in bodies_last:
         key = (place.source, place.position)
         labels = slices.setdefault(key, np.zeros(mask.shape, dtype=np.uint8))
-        if labels[mask].any():
+        under = {int(number) for number in np.flatnonzero(np.bincount(labels[mask]))} - {0}
+        if not all(_holds(meanings, number, place.segment) for number in under):
             raise InputError(
                 RefusalCode.UNSUPPORTED_FORMAT,
                 f"segments must not overlap, segment {place.segment} does",
@@ -194,3 +204,14 @@ def _join(places: Sequence[_Place], masks: NDArray[np.bool_], path: Path) -> Mar
         positions=np.array([position for _, position in slices]),
         sources=tuple(source for source, _ in slices),
     )
+
+
+def _part(meanings: Mapping[int, Meaning], number: int) -> str | None:
+    return meanings[number].part if number in meanings else None
+
+
+def _holds(meanings: Mapping[int, Meaning], outer: int, inner: int) -> bool:
+    """Whether one segment is a vertebra and another its body."""
+    return (_part(meanings, outer), _part(meanings, inner)) == ("whole", "body") and meanings[
+        outer
+    ].level == meanings[inner].level

@@ -13,6 +13,7 @@ from pydicom.sr.coding import Code
 
 from osteoscreen.dicom.codes import (
     ARCH_OF_VERTEBRA,
+    LUMBAR_VERTEBRA,
     VERTEBRA,
     VERTEBRA_OF_LEVEL,
     VERTEBRAL_BODY,
@@ -39,11 +40,16 @@ SEGMENTS = (
     Segment("Vertebral body", VERTEBRAL_BODY),
     Segment("Vertebra, other parts", VERTEBRA),
 )
-"""What marks without levels hold, segments 1 and 2."""
+"""What marks without levels hold that do not overlap, segments 1 and 2."""
+
+
+def whole_segment(level: str) -> Segment:
+    """Name a vertebra, such as ``"L3"``, body and all; a level without a code is a vertebra."""
+    return Segment(f"{level} vertebra", VERTEBRA_OF_LEVEL.get(level, VERTEBRA))
 
 
 def body_segment(level: str) -> Segment:
-    """Name the body of a vertebra, such as ``"L3"``; a level without a code is a vertebra."""
+    """Name the body of a vertebra."""
     return Segment(f"{level} body", VERTEBRA_OF_LEVEL.get(level, VERTEBRA), VERTEBRAL_BODY)
 
 
@@ -53,31 +59,51 @@ def rest_segment(level: str) -> Segment:
     return Segment(f"{level} posterior elements", kind, ARCH_OF_VERTEBRA)
 
 
-def number_segments(
+@dataclass(frozen=True, eq=False)
+class NumberedSegments:
+    """Segments and where they lie.
+
+    Args:
+        labels: Segment number of each pixel, 0 for none; axes (slice, row, column).
+        segments: What the numbers 1, 2 and so on stand for.
+        within: Numbers of segments that lie within others, of ``labels``; same shape. ``None``
+            where no segment overlaps another.
+    """
+
+    labels: NDArray[np.uint8]
+    segments: tuple[Segment, ...] = SEGMENTS
+    within: NDArray[np.uint8] | None = None
+
+
+def number_vertebrae(
     marks: NDArray[np.uint8], named: NDArray[np.uint8], names: Sequence[str]
-) -> tuple[NDArray[np.uint8], tuple[Segment, ...]]:
-    """Number bodies and other parts of named vertebrae as segments, those that are there.
+) -> NumberedSegments:
+    """Number vertebrae as segments, from the head down, and after them their bodies.
 
     Args:
         marks: 1 body, 2 other parts; axes (slice, row, column).
         named: k + 1 for the vertebra ``names[k]``, 0 for none; same shape.
-        names: Levels.
-    Returns: Segment numbers, same shape, and the segments; marks without a name are the first two.
+        names: Levels, rising.
+    Returns: A segment for each vertebra and for each body that is there; marks without a name are
+        one vertebra, the last.
     """
-    kinds = [(0, part) for part in (1, 2)]
-    kinds += [(number, part) for number in range(len(names), 0, -1) for part in (1, 2)]
-    labels, segments = np.zeros_like(marks), []
-    for number, part in kinds:
-        mine = (marks == part) & (named == number)
-        if not mine.any():
-            continue
-        if number == 0:
-            segments.append(SEGMENTS[part - 1])
-        else:
-            name = names[number - 1]
-            segments.append(body_segment(name) if part == 1 else rest_segment(name))
-        labels[mine] = len(segments)
-    return labels, tuple(segments)
+    segments: list[Segment] = []
+    labels, within = np.zeros_like(marks), np.zeros_like(marks)
+    order = range(len(names), -1, -1)
+    for target, is_body in ((labels, False), (within, True)):
+        seen = (marks == 1) if is_body else (marks > 0)
+        for number in order:
+            mine = seen & (named == number)
+            if mine.any():
+                segments.append(_segment(names[number - 1] if number else None, is_body=is_body))
+                target[mine] = len(segments)
+    return NumberedSegments(labels, tuple(segments), within)
+
+
+def _segment(level: str | None, *, is_body: bool) -> Segment:
+    if level is None:
+        return SEGMENTS[0] if is_body else Segment("Vertebra", VERTEBRA)
+    return body_segment(level) if is_body else whole_segment(level)
 
 
 @dataclass(frozen=True)
@@ -113,7 +139,7 @@ def read_meaning(item: Dataset) -> Meaning:
         ARCH_OF_VERTEBRA.value in {kind, *regions} or item.get("SegmentLabel") == SEGMENTS[1].label
     ):
         part = "rest"
-    elif kind in LEVEL_OF_CODE or kind == VERTEBRA.value:
+    elif kind in {*LEVEL_OF_CODE, VERTEBRA.value, LUMBAR_VERTEBRA.value}:
         part = "whole"
     levels = [LEVEL_OF_CODE[code] for code in (kind, *sorted(regions)) if code in LEVEL_OF_CODE]
     return Meaning(text(item, "SegmentLabel") or "", levels[0] if levels else None, part)

@@ -7,6 +7,7 @@ use today.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -22,81 +23,120 @@ from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
 from osteoscreen.dicom.codes import ANATOMICAL_STRUCTURE, ARTIFICIAL_INTELLIGENCE
-from osteoscreen.dicom.header import text
 from osteoscreen.dicom.instance import derived_uid
-from osteoscreen.dicom.segment import SEGMENTS, Segment
+from osteoscreen.dicom.result_object import MARKS, date_as_study, identity, name_persons
+from osteoscreen.dicom.segment import NumberedSegments, Segment
 from osteoscreen.dicom.source_image import name_frames, source_images
 
-SERIES_NUMBER = 9001
-"""Above the numbers that scanners give."""
 
-
-def write_segmentation(  # noqa: PLR0913 - one argument a fact of the object, six of them named
-    labels: NDArray[np.uint8],
+def write_segmentation(  # noqa: PLR0913 - one argument a fact of the object, four of them named
+    marks: NumberedSegments,
     headers: Sequence[Dataset],
     path: Path,
     *,
     algorithm: str,
     version: str,
-    segments: Sequence[Segment] = SEGMENTS,
     series_uid: str | None = None,
     manual: bool = False,
-) -> bool:
+) -> Dataset | None:
     """Write vertebra marks as a DICOM Segmentation that points at its CT slices.
 
     Args:
-        labels: Segment number of each pixel, 0 for none; axes (slice, row, column).
-        headers: One dataset a slice, in the order of ``labels``.
+        marks: Segments on the grid of the slices.
+        headers: One dataset a slice, in the order of ``marks``.
         path: File to write.
         algorithm: Name of what made the marks.
         version: Its version.
-        segments: What the numbers 1, 2 and so on stand for; by default the vertebral body and the
-            rest of the vertebra.
         series_uid: Series of the segmentation; then every UID in it depends on this one only, and
             its time is that of the study, so that the same marks give the same bytes.
         manual: Whether a person, or an exact drawing, made the marks.
-    Returns: Whether a file was written; without a single mark there is nothing to write.
+    Returns: The object as written; ``None``, and no file, where nothing is marked.
     """
-    if not labels.any():
-        return False
-    method = SegmentAlgorithmTypeValues.MANUAL if manual else SegmentAlgorithmTypeValues.AUTOMATIC
+    if not marks.labels.any():
+        return None
     identification = AlgorithmIdentificationSequence(algorithm, ARTIFICIAL_INTELLIGENCE, version)
     segmentation = Segmentation(
         source_images=source_images(headers),
-        pixel_array=labels,
+        pixel_array=marks.labels,
         segmentation_type=SegmentationTypeValues.BINARY,
         segment_descriptions=[
-            SegmentDescription(
-                segment_number=number,
-                segment_label=segment.label,
-                segmented_property_category=ANATOMICAL_STRUCTURE,
-                segmented_property_type=segment.kind,
-                algorithm_type=method,
-                algorithm_identification=None if manual else identification,
-                anatomic_regions=None if segment.region is None else [segment.region],
-            )
-            for number, segment in enumerate(segments, start=1)
+            _description(number, segment, None if manual else identification)
+            for number, segment in enumerate(marks.segments, start=1)
         ],
-        series_instance_uid=series_uid or generate_uid(),
-        series_number=SERIES_NUMBER,
-        sop_instance_uid=derived_uid(f"{series_uid}/0") if series_uid else generate_uid(),
-        instance_number=1,
-        manufacturer="osteoscreen",
         manufacturer_model_name=algorithm,
         software_versions=version,
-        device_serial_number="0",
         content_label="VERTEBRA",
         content_description="Vertebra marks",
+        **identity(MARKS, series_uid or generate_uid()),
     )
+    if marks.within is not None and marks.within.any():
+        _add_within(segmentation, marks.within, headers)
     name_frames(segmentation, headers)
-    segmentation.SeriesDescription = "Vertebra marks"
-    if "PatientName" in headers[0]:
-        segmentation.PatientName = headers[0].PatientName
+    name_persons(segmentation, headers[0])
     if series_uid:
         _fix_dimension_uid(segmentation, derived_uid(f"{series_uid}/dimensions"))
-        _fix_times(segmentation)
+        date_as_study(segmentation)
     segmentation.save_as(path)
-    return True
+    return segmentation
+
+
+def _description(
+    number: int, segment: Segment, algorithm: AlgorithmIdentificationSequence | None
+) -> SegmentDescription:
+    """Describe a segment; without an algorithm, a person or an exact drawing made it."""
+    kinds = SegmentAlgorithmTypeValues
+    return SegmentDescription(
+        segment_number=number,
+        segment_label=segment.label,
+        segmented_property_category=ANATOMICAL_STRUCTURE,
+        segmented_property_type=segment.kind,
+        algorithm_type=kinds.MANUAL if algorithm is None else kinds.AUTOMATIC,
+        algorithm_identification=algorithm,
+        anatomic_regions=None if segment.region is None else [segment.region],
+    )
+
+
+def _add_within(
+    segmentation: Segmentation, within: NDArray[np.uint8], headers: Sequence[Dataset]
+) -> None:
+    """Add the frames of segments that lie within those that are there.
+
+    highdicom takes overlapping segments as one array a segment, which would fill the memory for a
+    spine in thin slices. Here a frame is made from the one that it lies in: place and source are
+    the same, the number and the pixels are its own.
+    """
+    at = {_place(header): index for index, header in enumerate(headers)}
+    frames = segmentation.PerFrameFunctionalGroupsSequence
+    size = within[0].size
+    drawn = np.unpackbits(np.frombuffer(segmentation.PixelData, np.uint8), bitorder="little")[
+        : len(frames) * size
+    ].reshape(len(frames), size)
+    added: list[tuple[int, Dataset, NDArray[np.bool_]]] = []
+    for frame, pixels in zip(list(frames), drawn, strict=True):
+        inside = within[at[_place(frame.PlanePositionSequence[0])]].ravel() * pixels
+        numbers = {int(number) for number in np.flatnonzero(np.bincount(inside))} - {0}
+        added += [(number, _renumbered(frame, number), inside == number) for number in numbers]
+    added.sort(key=lambda one: one[0])
+    segmentation.PerFrameFunctionalGroupsSequence = [*frames, *(frame for _, frame, _ in added)]
+    segmentation.NumberOfFrames = len(frames) + len(added)
+    segmentation.SegmentsOverlap = "YES"
+    bits = np.concatenate([drawn.ravel(), *(pixels for _, _, pixels in added)])
+    packed = np.packbits(bits, bitorder="little").tobytes()
+    segmentation.PixelData = packed + b"\0" * (len(packed) % 2)
+
+
+def _renumbered(frame: Dataset, number: int) -> Dataset:
+    """Copy a frame for another segment."""
+    copy = deepcopy(frame)
+    copy.SegmentIdentificationSequence[0].ReferencedSegmentNumber = number
+    content = copy.FrameContentSequence[0]
+    content.DimensionIndexValues = [number, *content.DimensionIndexValues[1:]]
+    return copy
+
+
+def _place(plane: Dataset) -> tuple[float, ...]:
+    """Position of a slice to a micrometre: it is copied from image to frame."""
+    return tuple(round(float(value), 3) for value in plane.ImagePositionPatient)
 
 
 def _fix_dimension_uid(segmentation: Segmentation, uid: str) -> None:
@@ -104,15 +144,3 @@ def _fix_dimension_uid(segmentation: Segmentation, uid: str) -> None:
     segmentation.DimensionOrganizationSequence[0].DimensionOrganizationUID = uid
     for index in segmentation.DimensionIndexSequence:
         index.DimensionOrganizationUID = uid
-
-
-def _fix_times(segmentation: Segmentation) -> None:
-    """Replace the time of writing, wherever highdicom puts it, by the time of the study."""
-    if text(segmentation, "StudyDate") is not None:
-        for content, study in (("ContentDate", "StudyDate"), ("ContentTime", "StudyTime")):
-            setattr(segmentation, content, text(segmentation, study) or "000000")
-    for keyword in ("InstanceCreationDate", "InstanceCreationTime"):
-        delattr(segmentation, keyword)
-    for equipment in segmentation.ContributingEquipmentSequence:
-        if "ContributionDateTime" in equipment:
-            del equipment.ContributionDateTime

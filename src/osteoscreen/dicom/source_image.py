@@ -59,6 +59,15 @@ def source_images(headers: Sequence[Dataset]) -> list[Dataset]:
     return [image]
 
 
+def distinct_images(headers: Sequence[Dataset]) -> list[Dataset]:
+    """List the images that slices come from, each once, in the form that highdicom takes them.
+
+    Args:
+        headers: One dataset a slice; frames of one image share it.
+    """
+    return [_source(header) for header in {one.SOPInstanceUID: one for one in headers}.values()]
+
+
 def name_frames(segmentation: Dataset, headers: Sequence[Dataset]) -> None:
     """Point at the frames of multi-frame images themselves: highdicom counted those of the stack.
 

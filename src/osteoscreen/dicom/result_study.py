@@ -1,0 +1,73 @@
+"""The DICOM objects of one result, written into the study of its images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from osteoscreen.dicom.document import capture, encapsulate
+from osteoscreen.dicom.measurement_report import measurement_report
+from osteoscreen.dicom.result_object import MARKS, series_uid_of
+from osteoscreen.dicom.segment import NumberedSegments
+from osteoscreen.dicom.segmentation import write_segmentation
+from osteoscreen.dicom.series import CTSeries
+from osteoscreen.findings import ReservationCode, ScreeningResult
+
+SEGMENTATION = "segmentation.dcm"
+MEASUREMENTS = "measurements.dcm"
+CAPTURE = "capture.dcm"
+REPORT = "report.dcm"
+OBJECTS = (SEGMENTATION, MEASUREMENTS, CAPTURE, REPORT)
+
+
+def write_objects(
+    result: ScreeningResult,
+    marks: NumberedSegments,
+    series: CTSeries,
+    folder: Path,
+    *,
+    picture: NDArray[np.uint8],
+    pdf: bytes | None = None,
+) -> bool:
+    """Write the segmentation, the measurement report, the picture and the report of a result.
+
+    Args:
+        result: Screened or refused.
+        marks: On the grid of the slices.
+        series: The CT, with identifiers.
+        folder: Where the files go.
+        picture: RGB, shape (rows, columns, 3).
+        pdf: The report; ``None`` for none.
+    Returns: Whether there is a segmentation: it cannot be empty.
+    """
+    segmentation = write_segmentation(
+        marks,
+        series.headers,
+        folder / SEGMENTATION,
+        algorithm=_algorithm(result),
+        version=result.software,
+        series_uid=series_uid_of(MARKS, series.headers, _content(result, marks)),
+    )
+    objects = {
+        MEASUREMENTS: measurement_report(result, series.headers, segmentation),
+        CAPTURE: capture(picture, series.headers, software=result.software),
+    }
+    if pdf is not None:
+        objects[REPORT] = encapsulate(pdf, series.headers, software=result.software)
+    for name, instance in objects.items():
+        instance.save_as(folder / name, enforce_file_format=True)
+    return segmentation is not None
+
+
+def _algorithm(result: ScreeningResult) -> str:
+    is_given = ReservationCode.MARKS_GIVEN in {one.code for one in result.reservations}
+    return "marks given to osteoscreen" if is_given else "osteoscreen MS-Net"
+
+
+def _content(result: ScreeningResult, marks: NumberedSegments) -> bytes:
+    """Tell one segmentation from another."""
+    made_by = repr((_algorithm(result), result.software, result.bundle, marks.segments))
+    within = b"" if marks.within is None else marks.within.tobytes()
+    return made_by.encode() + marks.labels.tobytes() + within

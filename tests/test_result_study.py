@@ -1,0 +1,313 @@
+"""Every DICOM object of a screening, on the grid of its CT, valid and of one study.
+
+The geometry is read with pydicom alone: positions, directions and spacing as they stand in the
+files, never by the reader under test.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+import pytest
+from numpy.testing import assert_allclose
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.sr._concepts_dict import concepts
+from pydicom.sr.coding import Code
+
+from bad_inputs import AFFINE, edit, put, series, spine
+from bundles import threshold_bundle
+from made_results import made_marks, made_pdf, made_refusal, made_result, made_series
+from multi_frame import converted, enhanced
+from osteoscreen.bundle import Bundle
+from osteoscreen.dicom import codes
+from osteoscreen.dicom.result_study import OBJECTS, write_objects
+from osteoscreen.findings import ScreeningResult
+from osteoscreen.summary import Row
+from osteoscreen.volume import Affine
+from osteoscreen.workflow import screen_inputs
+
+BONE_HU = 200
+"""The threshold bundle marks what is brighter."""
+
+KNOWN_WARNING = "Different information entities for attribute - Element=<AccessionNumber>"
+"""dcentvfy puts this attribute of an SR into the series, whatever its value."""
+
+
+class _Silent:
+    def begin(self, name: str, slices: int) -> None: ...
+
+    def advance(self, slices: int) -> None: ...
+
+    def end(self, row: Row) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return threshold_bundle(tmp_path_factory.mktemp("bundle"))
+
+
+def _turned(angle_deg: float) -> Affine:
+    """Slices that lean to the head, as those along a disc do."""
+    angle = np.radians(angle_deg)
+    lean = np.eye(4)
+    lean[1:3, 1:3] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    return np.asarray(lean @ AFFINE)
+
+
+def _flipped(*axes: int) -> Affine:
+    """Run some axes of the body the other way, about the middle of the field."""
+    flip = np.eye(4)
+    for axis in axes:
+        flip[axis, axis] = -1
+    return np.asarray(flip @ AFFINE)
+
+
+def _sheared() -> Affine:
+    """Slices that stand axial but each further to the back, as a tilted gantry leaves them."""
+    affine = AFFINE.copy()
+    affine[1, 0] = 0.8
+    return affine
+
+
+GEOMETRIES: dict[str, tuple[str, Affine]] = {
+    "head first, supine": ("HFS", AFFINE),
+    "feet first, supine": ("FFS", _flipped(0, 2)),
+    "head first, prone": ("HFP", _flipped(0, 1)),
+    "feet first, prone": ("FFP", _flipped(1, 2)),
+    "oblique": ("HFS", _turned(12)),
+    "tilted gantry": ("HFS", _sheared()),
+}
+
+
+def _grid(instance: Dataset) -> NDArray[np.float64]:
+    """Position, directions and spacing of one slice or frame, as its attributes say."""
+    return np.array(
+        [
+            *(float(v) for v in instance.ImagePositionPatient),
+            *(float(v) for v in instance.ImageOrientationPatient),
+            *(float(v) for v in instance.PixelSpacing),
+        ]
+    )
+
+
+def _frame_grid(segmentation: Dataset, frame: Dataset) -> NDArray[np.float64]:
+    shared = segmentation.SharedFunctionalGroupsSequence[0]
+    plane = Dataset()
+    plane.ImagePositionPatient = frame.PlanePositionSequence[0].ImagePositionPatient
+    plane.ImageOrientationPatient = shared.PlaneOrientationSequence[0].ImageOrientationPatient
+    plane.PixelSpacing = shared.PixelMeasuresSequence[0].PixelSpacing
+    return _grid(plane)
+
+
+def _screened(source: Path, out: Path, bundle: Bundle) -> Path:
+    (row,) = screen_inputs([source], out, bundle, _Silent())
+    assert row.status == "screened", row.reason
+    return out / row.folder
+
+
+@pytest.mark.parametrize("is_reversed", [False, True], ids=["rising files", "falling files"])
+@pytest.mark.parametrize("name", GEOMETRIES)
+def test_each_frame_lies_on_its_slice_and_marks_its_bone(
+    tmp_path: Path, bundle: Bundle, name: str, is_reversed: bool
+) -> None:
+    position, affine = GEOMETRIES[name]
+    hu = spine()
+    hu[:, 50:56, 30] = 300
+    hu[0, :, :] = np.where(hu[0] > BONE_HU, 40, hu[0])  # one end has no bone: a flip would be seen
+    files = series(tmp_path / "ct", hu=hu, affine=affine, patient_position=position)
+    if is_reversed:
+        for number, file in enumerate(files):
+            edit([file], put(InstanceNumber=len(files) - number))
+            file.rename(file.with_name(f"z{len(files) - number:02d}.dcm"))
+    folder = _screened(tmp_path / "ct", tmp_path / "out", bundle)
+    slices = {one.SOPInstanceUID: one for one in map(pydicom.dcmread, (tmp_path / "ct").iterdir())}
+    segmentation = pydicom.dcmread(folder / "segmentation.dcm")
+    drawn = {uid: np.zeros((72, 72), bool) for uid in slices}
+    frames = segmentation.pixel_array
+    for frame, pixels in zip(segmentation.PerFrameFunctionalGroupsSequence, frames, strict=True):
+        source = frame.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID
+        assert_allclose(_frame_grid(segmentation, frame), _grid(slices[source]), atol=1e-6)
+        drawn[source] |= pixels > 0
+    for uid, one in slices.items():
+        bone = one.pixel_array * one.RescaleSlope + one.RescaleIntercept > BONE_HU
+        assert (drawn[uid] == bone).mean() > 0.99  # the net sees the slice resampled
+        assert drawn[uid].any() == bone.any()
+    assert segmentation.FrameOfReferenceUID == next(iter(slices.values())).FrameOfReferenceUID
+
+
+def _objects(folder: Path, result: ScreeningResult) -> list[Path]:
+    """Write a CT series and every object of a result on it."""
+    ct = made_series(folder / "ct")
+    picture = np.full((40, 60, 3), 200, np.uint8)
+    (folder / "out").mkdir()
+    write_objects(result, made_marks(), ct, folder / "out", picture=picture, pdf=made_pdf())
+    return sorted((folder / "out").iterdir())
+
+
+RESULTS: dict[str, Callable[[], ScreeningResult]] = {
+    "screened": made_result,
+    "refused": made_refusal,
+}
+
+
+@pytest.mark.parametrize("kind", RESULTS)
+def test_every_code_of_every_object_is_known(kind: str, tmp_path: Path) -> None:
+    known = _ours() | _of_dicom() | ADDED_BY_HIGHDICOM
+    for path in _objects(tmp_path, RESULTS[kind]()):
+        items = _code_items(pydicom.dcmread(path))
+        assert items
+        told = {(x.CodingSchemeDesignator, x.CodeValue, x.CodeMeaning.lower()) for x in items}
+        assert told <= known, path.name
+
+
+ADDED_BY_HIGHDICOM = {("RFC5646", "en-US", "english (united states)")}
+"""The language of a report (PS3.16 CID 5000), which pydicom does not have."""
+
+
+def _ours() -> set[tuple[str, str, str]]:
+    """The pinned table; values of one code may stand in it twice."""
+    found: list[object] = list(vars(codes).values())
+    found += [one for table in found if isinstance(table, dict) for one in table.values()]
+    return {
+        (one.scheme_designator, one.value, one.meaning.lower())
+        for one in found
+        if isinstance(one, Code)
+    }
+
+
+def _of_dicom() -> set[tuple[str, str, str]]:
+    """Every code of PS3.16 in pydicom's dictionary."""
+    dictionary: Any = concepts
+    return {
+        (scheme, value, meaning.lower())
+        for scheme, names in dictionary.items()
+        for values in names.values()
+        for value, (meaning, _) in values.items()
+    }
+
+
+def _code_items(dataset: Dataset) -> list[Dataset]:
+    found = [dataset] if "CodeValue" in dataset else []
+    for element in dataset:
+        if element.VR == "SQ":
+            found += [one for item in element.value for one in _code_items(item)]
+    return found
+
+
+def _told(command: Sequence[str | Path]) -> tuple[int, str]:
+    done = subprocess.run(command, capture_output=True, text=True)
+    return done.returncode, done.stdout + done.stderr
+
+
+def _check(paths: Sequence[Path], sources: Sequence[Path]) -> None:
+    """Fail on any error of dciodvfy and on any contradiction that dcentvfy finds."""
+    for path in paths:
+        code, told = _told(["dciodvfy", path])
+        assert code == 0, told
+        assert "Error" not in told, told
+    _, told = _told(["dcentvfy", *sources, *paths])
+    assert not [line for line in told.splitlines() if line.strip() and KNOWN_WARNING not in line]
+
+
+needs_dicom3tools = pytest.mark.skipif(
+    shutil.which("dciodvfy") is None or shutil.which("dcentvfy") is None,
+    reason="dicom3tools is not installed",
+)
+
+
+@needs_dicom3tools
+@pytest.mark.parametrize("kind", RESULTS)
+def test_every_object_is_valid_and_of_the_study_of_its_images(kind: str, tmp_path: Path) -> None:
+    paths = _objects(tmp_path, RESULTS[kind]())
+    assert {path.name for path in paths} == set(OBJECTS)
+    _check(paths, sorted((tmp_path / "ct").iterdir()))
+
+
+@needs_dicom3tools
+def test_attributes_of_the_study_are_those_of_the_images(tmp_path: Path, bundle: Bundle) -> None:
+    files = series(tmp_path / "ct", study_date="20240131", study_description="ABDOMEN")
+    told = put(
+        AccessionNumber="A-17", StudyID="S1", ReferringPhysicianName="REF^ER", PatientSize="1.7",
+        PatientWeight="70", StudyTime="101112", PatientBirthDate="19620203",
+        OtherPatientIDs="X1",
+    )  # fmt: skip
+    edit(files, told)
+    folder = _screened(tmp_path / "ct", tmp_path / "out", bundle)
+    _check(sorted(folder.glob("*.dcm")), files)
+    for path in folder.glob("*.dcm"):
+        assert pydicom.dcmread(path).ReferringPhysicianName == "REF^ER"
+
+
+@needs_dicom3tools
+@pytest.mark.parametrize("make", [enhanced, converted])
+def test_a_multi_frame_image_has_valid_results(
+    tmp_path: Path, bundle: Bundle, make: Callable[[Sequence[Path], Path], Path]
+) -> None:
+    (tmp_path / "ct").mkdir()
+    image = make(series(tmp_path / "slices", study_date="20240131"), tmp_path / "ct" / "a.dcm")
+    folder = _screened(tmp_path / "ct", tmp_path / "out", bundle)
+    paths = sorted(folder.glob("*.dcm"))
+    assert [path.name for path in paths] == ["capture.dcm", "measurements.dcm", "segmentation.dcm"]
+    _check(paths, [])
+    uid = pydicom.dcmread(image).SOPInstanceUID
+    report = pydicom.dcmread(folder / "measurements.dcm")
+    named = {
+        str(one.ReferencedSOPInstanceUID)
+        for study in report.CurrentRequestedProcedureEvidenceSequence
+        for one_series in study.ReferencedSeriesSequence
+        for one in one_series.ReferencedSOPSequence
+    }
+    assert named == {uid, pydicom.dcmread(folder / "segmentation.dcm").SOPInstanceUID}
+
+
+def test_a_second_screening_gives_the_same_bytes(tmp_path: Path, bundle: Bundle) -> None:
+    series(tmp_path / "ct", study_date="20240131")
+    first, second = (_screened(tmp_path / "ct", tmp_path / name, bundle) for name in "ab")
+    for path in first.glob("*.dcm"):
+        assert path.read_bytes() == (second / path.name).read_bytes(), path.name
+
+
+@pytest.mark.skipif(shutil.which("dsrdump") is None, reason="dcmtk is not installed")
+def test_dcmtk_reads_the_measurement_report(tmp_path: Path) -> None:
+    _objects(tmp_path, made_result())
+    code, told = _told(["dsrdump", tmp_path / "out" / "measurements.dcm"])
+    assert code == 0, told
+    assert 'NUM:(,,"Attenuation Coefficient")="120.5"' in told
+    code, told = _told(["dsr2html", tmp_path / "out" / "measurements.dcm", tmp_path / "a.html"])
+    assert code == 0, told
+    assert "Research use only" in (tmp_path / "a.html").read_text()
+
+
+@pytest.mark.skipif(shutil.which("tid1500reader") is None, reason="dcmqi is not installed")
+def test_dcmqi_reads_the_measurement_report(tmp_path: Path) -> None:
+    _objects(tmp_path, made_result())
+    report, read = tmp_path / "out" / "measurements.dcm", tmp_path / "a.json"
+    code, told = _told(["tid1500reader", "--inputDICOM", report, "--outputMetadata", read])
+    assert code == 0, told
+    groups = {
+        one["TrackingIdentifier"]: one for one in json.loads(read.read_text())["Measurements"]
+    }
+    assert set(groups) == {"Patient", "L1", "L2", "L3"}
+    values = [float(one["value"]) for one in groups["L1"]["measurementItems"]]
+    assert values == [120.5, 119.0, 31.7, 0.987, 0.25, 0.5, 0.25]
+
+
+@pytest.mark.skipif(shutil.which("segimage2itkimage") is None, reason="dcmqi is not installed")
+def test_dcmqi_reads_the_segments(tmp_path: Path) -> None:
+    _objects(tmp_path, made_result())
+    (tmp_path / "read").mkdir()
+    command = ["segimage2itkimage", "-t", "nii", "--inputDICOM"]
+    marks = tmp_path / "out" / "segmentation.dcm"
+    code, told = _told([*command, marks, "--outputDirectory", tmp_path / "read"])
+    assert code == 0, told
+    meta = json.loads((tmp_path / "read" / "meta.json").read_text())
+    labels = [one[0]["SegmentLabel"] for one in meta["segmentAttributes"]]
+    assert labels == [one.label for one in made_marks().segments]
