@@ -564,7 +564,8 @@ def test_series_without_identifiers_are_never_taken_for_one_study(
         ("PatientSex", None), ("AccessionNumber", None), ("StudyID", None),
         ("StudyDate", "2024.1.31"), ("StudyDate", None), ("StudyTime", "ab"), ("StudyTime", None),
         ("PatientAge", "sixty"), ("StudyDescription", "abdomen " * 12),
-        ("OtherPatientIDs", "é" * 99), ("ReferringPhysicianName", "A^B^C^D^E^F^G=H=I=J"), ("FrameOfReferenceUID", None),
+        ("OtherPatientIDs", "é" * 99),
+        ("ReferringPhysicianName", "A^B^C^D^E^F^G=H=I=J"), ("FrameOfReferenceUID", None),
     ],
 )  # fmt: skip
 def test_a_header_that_was_anonymised_or_mistyped_is_screened_all_the_same(

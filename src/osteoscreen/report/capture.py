@@ -21,8 +21,8 @@ MARGIN = 24
 """Pixels around picture and words."""
 POINTS = 8.0
 LINE_POINTS = 12.0
-LETTERS_PER_INCH = 18.0
-"""Letters of the font at this size in an inch of line, few enough for wide words."""
+LETTERS_PER_INCH = 11.5
+"""Letters of the font at this size in an inch of line, few enough for capitals."""
 LEAST_COLUMNS = 1000
 """Pixels below which a line of words would be too short to read."""
 
@@ -42,7 +42,7 @@ def captured(result: ScreeningResult, overlay_png: bytes) -> NDArray[np.uint8]:
     width = int((columns - 2 * MARGIN) / DPI * LETTERS_PER_INCH)
     lines = [line for one in _words(result) for line in textwrap.wrap(one, width)]
     banner = _write_lines(lines, columns)
-    paper = np.full((slices.shape[0] + MARGIN, columns, 3), banner[0, 0], np.uint8)
+    paper = np.full((slices.shape[0] + MARGIN, banner.shape[1], 3), banner[0, 0], np.uint8)
     paper[: slices.shape[0], MARGIN : MARGIN + slices.shape[1]] = slices
     return np.concatenate([banner, paper])
 
