@@ -27,7 +27,7 @@ def _png(pixels: NDArray[np.uint8]) -> bytes:
 def _banner(picture: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Where the words are: rows above the slices, pixels unlike the paper."""
     above = picture[: -60 - MARGIN]
-    return (above != above[0, 0]).any(axis=2)
+    return np.asarray((above != above[0, 0]).any(axis=2))
 
 
 @pytest.mark.parametrize("columns", [300, 1000, 1100, 1586, 1601])

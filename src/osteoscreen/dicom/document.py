@@ -78,7 +78,6 @@ def capture(picture: NDArray[np.uint8], headers: Sequence[Dataset], *, software:
         software: What made the picture, with its version.
     """
     images = distinct_images(headers)
-    content = np.array(picture.shape).tobytes() + picture.tobytes()
     image = SCImage.from_ref_dataset(
         images[0],
         picture,
@@ -89,7 +88,7 @@ def capture(picture: NDArray[np.uint8], headers: Sequence[Dataset], *, software:
         transfer_syntax_uid=ExplicitVRLittleEndian,
         manufacturer_model_name=MANUFACTURER,
         software_versions=software,
-        **identity(CAPTURE, series_uid_of(CAPTURE, headers, content)),
+        **identity(CAPTURE, series_uid_of(CAPTURE, headers, repr(picture.shape).encode(), picture)),
     )
     image.ConversionType = MADE_HERE
     image.ImageType = ["DERIVED", "SECONDARY"]

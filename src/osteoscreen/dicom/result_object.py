@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
@@ -44,7 +46,9 @@ CAPTURE = ResultSeries(9004, "osteoscreen marked slices, preliminary")
 """Numbers above those that scanners give."""
 
 
-def series_uid_of(series: ResultSeries, headers: Sequence[Dataset], content: bytes) -> UID:
+def series_uid_of(
+    series: ResultSeries, headers: Sequence[Dataset], *content: bytes | NDArray[np.uint8]
+) -> UID:
     """Make the UID of a result's series from its images and what it says.
 
     The same content on the same images has the same UID, anything else another one: a result that
@@ -53,9 +57,11 @@ def series_uid_of(series: ResultSeries, headers: Sequence[Dataset], content: byt
     Args:
         series: Which result.
         headers: One dataset a slice.
-        content: What the result says, as bytes.
+        content: What the result says, in bytes and arrays of them.
     """
-    digest = hashlib.sha256(content)
+    digest = hashlib.sha256()
+    for part in content:
+        digest.update(part if isinstance(part, bytes) else np.ascontiguousarray(part).data)
     for header in headers:
         digest.update(f"{header.SOPInstanceUID}/{header.get('InstanceNumber')}".encode())
     return derived_uid(f"{headers[0].SeriesInstanceUID}/{series.number}/{digest.hexdigest()}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +49,7 @@ def write_objects(
         folder / SEGMENTATION,
         algorithm=_algorithm(result),
         version=result.software,
-        series_uid=series_uid_of(MARKS, series.headers, _content(result, marks)),
+        series_uid=series_uid_of(MARKS, series.headers, *_content(result, marks)),
     )
     objects = {
         MEASUREMENTS: measurement_report(result, series.headers, segmentation),
@@ -66,8 +67,11 @@ def _algorithm(result: ScreeningResult) -> str:
     return "marks given to osteoscreen" if is_given else "osteoscreen MS-Net"
 
 
-def _content(result: ScreeningResult, marks: NumberedSegments) -> bytes:
+def _content(
+    result: ScreeningResult, marks: NumberedSegments
+) -> Iterator[bytes | NDArray[np.uint8]]:
     """Tell one segmentation from another."""
-    made_by = repr((_algorithm(result), result.software, result.bundle, marks.segments))
-    within = b"" if marks.within is None else marks.within.tobytes()
-    return made_by.encode() + marks.labels.tobytes() + within
+    yield repr((_algorithm(result), result.software, result.bundle, marks.segments)).encode()
+    yield marks.labels
+    if marks.within is not None:
+        yield marks.within

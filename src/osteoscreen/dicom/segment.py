@@ -43,13 +43,17 @@ SEGMENTS = (
 """What marks without levels hold that do not overlap, segments 1 and 2."""
 
 
-def whole_segment(level: str) -> Segment:
+def whole_segment(level: str | None) -> Segment:
     """Name a vertebra, such as ``"L3"``, body and all; a level without a code is a vertebra."""
+    if level is None:
+        return Segment("Vertebra", VERTEBRA)
     return Segment(f"{level} vertebra", VERTEBRA_OF_LEVEL.get(level, VERTEBRA))
 
 
-def body_segment(level: str) -> Segment:
+def body_segment(level: str | None) -> Segment:
     """Name the body of a vertebra."""
+    if level is None:
+        return SEGMENTS[0]
     return Segment(f"{level} body", VERTEBRA_OF_LEVEL.get(level, VERTEBRA), VERTEBRAL_BODY)
 
 
@@ -87,23 +91,22 @@ def number_vertebrae(
     Returns: A segment for each vertebra and for each body that is there; marks without a name are
         one vertebra, the last.
     """
+    at = np.flatnonzero(marks)  # few of many pixels
+    vertebra, is_body = named.ravel()[at], marks.ravel()[at] == 1
     segments: list[Segment] = []
-    labels, within = np.zeros_like(marks), np.zeros_like(marks)
-    order = range(len(names), -1, -1)
-    for target, is_body in ((labels, False), (within, True)):
-        seen = (marks == 1) if is_body else (marks > 0)
-        for number in order:
-            mine = seen & (named == number)
-            if mine.any():
-                segments.append(_segment(names[number - 1] if number else None, is_body=is_body))
-                target[mine] = len(segments)
-    return NumberedSegments(labels, tuple(segments), within)
-
-
-def _segment(level: str | None, *, is_body: bool) -> Segment:
-    if level is None:
-        return SEGMENTS[0] if is_body else Segment("Vertebra", VERTEBRA)
-    return body_segment(level) if is_body else whole_segment(level)
+    grids = np.zeros((2, *marks.shape), np.uint8)
+    for grid, name, mine in (
+        (grids[0], whole_segment, np.full(at.shape, True)),
+        (grids[1], body_segment, is_body),
+    ):
+        seen = set(np.flatnonzero(np.bincount(vertebra[mine])).tolist())
+        numbers = np.zeros(256, np.uint8)
+        for number in [*range(len(names), 0, -1), 0]:
+            if number in seen:
+                segments.append(name(names[number - 1] if number else None))
+                numbers[number] = len(segments)
+        grid.ravel()[at[mine]] = numbers[vertebra[mine]]
+    return NumberedSegments(grids[0], tuple(segments), grids[1])
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ def write_segmentation(  # noqa: PLR0913 - one argument a fact of the object, fo
         **identity(MARKS, series_uid or generate_uid()),
     )
     if marks.within is not None and marks.within.any():
-        _add_within(segmentation, marks.within, headers)
+        _add_within(segmentation, marks, headers)
     name_frames(segmentation, headers)
     name_persons(segmentation, headers[0])
     if series_uid:
@@ -97,7 +97,7 @@ def _description(
 
 
 def _add_within(
-    segmentation: Segmentation, within: NDArray[np.uint8], headers: Sequence[Dataset]
+    segmentation: Segmentation, marks: NumberedSegments, headers: Sequence[Dataset]
 ) -> None:
     """Add the frames of segments that lie within those that are there.
 
@@ -105,24 +105,39 @@ def _add_within(
     spine in thin slices. Here a frame is made from the one that it lies in: place and source are
     the same, the number and the pixels are its own.
     """
+    assert marks.within is not None
     at = {_place(header): index for index, header in enumerate(headers)}
-    frames = segmentation.PerFrameFunctionalGroupsSequence
-    size = within[0].size
-    drawn = np.unpackbits(np.frombuffer(segmentation.PixelData, np.uint8), bitorder="little")[
-        : len(frames) * size
-    ].reshape(len(frames), size)
-    added: list[tuple[int, Dataset, NDArray[np.bool_]]] = []
-    for frame, pixels in zip(list(frames), drawn, strict=True):
-        inside = within[at[_place(frame.PlanePositionSequence[0])]].ravel() * pixels
-        numbers = {int(number) for number in np.flatnonzero(np.bincount(inside))} - {0}
-        added += [(number, _renumbered(frame, number), inside == number) for number in numbers]
-    added.sort(key=lambda one: one[0])
-    segmentation.PerFrameFunctionalGroupsSequence = [*frames, *(frame for _, frame, _ in added)]
-    segmentation.NumberOfFrames = len(frames) + len(added)
+    frames = list(segmentation.PerFrameFunctionalGroupsSequence)
+    added: dict[int, list[tuple[Dataset, NDArray[np.bool_]]]] = {}
+    for frame in frames:
+        index = at[_place(frame.PlanePositionSequence[0])]
+        outer = frame.SegmentIdentificationSequence[0].ReferencedSegmentNumber
+        inside = marks.within[index] * (marks.labels[index] == outer)
+        for number in {int(one) for one in np.flatnonzero(np.bincount(inside.ravel()))} - {0}:
+            added.setdefault(number, []).append((_renumbered(frame, number), inside == number))
+    inner = [one for number in sorted(added) for one in added[number]]
+    segmentation.PixelData = _with_frames(
+        segmentation.PixelData, len(frames) * marks.labels[0].size, [pixels for _, pixels in inner]
+    )
+    segmentation.PerFrameFunctionalGroupsSequence = [*frames, *(frame for frame, _ in inner)]
+    segmentation.NumberOfFrames = len(frames) + len(inner)
     segmentation.SegmentsOverlap = "YES"
-    bits = np.concatenate([drawn.ravel(), *(pixels for _, _, pixels in added)])
-    packed = np.packbits(bits, bitorder="little").tobytes()
-    segmentation.PixelData = packed + b"\0" * (len(packed) % 2)
+
+
+def _with_frames(packed: bytes, bits: int, frames: Sequence[NDArray[np.bool_]]) -> bytes:
+    """Append frames to pixels of one bit each, which fill bytes across frames (PS3.5 section 8.2).
+
+    Args:
+        packed: What is there, eight pixels a byte, the first in the lowest bit.
+        bits: Pixels that are there.
+        frames: To be appended.
+    Returns: All pixels, an even number of bytes.
+    """
+    whole, rest = divmod(bits, 8)
+    begun = np.unpackbits(np.frombuffer(packed[whole : whole + 1], np.uint8), bitorder="little")
+    more = np.concatenate([begun[:rest].astype(bool), *(frame.ravel() for frame in frames)])
+    pixels = packed[:whole] + np.packbits(more, bitorder="little").tobytes()
+    return pixels + b"\0" * (len(pixels) % 2)
 
 
 def _renumbered(frame: Dataset, number: int) -> Dataset:

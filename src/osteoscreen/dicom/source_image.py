@@ -60,12 +60,15 @@ def source_images(headers: Sequence[Dataset]) -> list[Dataset]:
 
 
 def distinct_images(headers: Sequence[Dataset]) -> list[Dataset]:
-    """List the images that slices come from, each once, in the form that highdicom takes them.
+    """List the images that slices come from, each once.
 
     Args:
         headers: One dataset a slice; frames of one image share it.
+    Returns: The first in the form that highdicom takes patient and study from; of the others it
+        reads UIDs only.
     """
-    return [_source(header) for header in {one.SOPInstanceUID: one for one in headers}.values()]
+    first, *others = {header.SOPInstanceUID: header for header in headers}.values()
+    return [_source(first), *others]
 
 
 def name_frames(segmentation: Dataset, headers: Sequence[Dataset]) -> None:
