@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -202,6 +203,11 @@ def _code_items(dataset: Dataset) -> list[Dataset]:
     return found
 
 
+def _tool(name: str) -> str | None:
+    """Find a program on the path or beside Python, where a package installs it."""
+    return shutil.which(name) or shutil.which(name, path=Path(sys.executable).parent)
+
+
 def _told(command: Sequence[str | Path]) -> tuple[int, str]:
     done = subprocess.run(command, capture_output=True, text=True)
     return done.returncode, done.stdout + done.stderr
@@ -268,6 +274,42 @@ def test_a_multi_frame_image_has_valid_results(
     assert named == {uid, pydicom.dcmread(folder / "segmentation.dcm").SOPInstanceUID}
 
 
+def test_the_report_of_a_screening_tells_the_numbers_of_its_result(
+    tmp_path: Path, bundle: Bundle
+) -> None:
+    series(tmp_path / "ct")
+    folder = _screened(tmp_path / "ct", tmp_path / "out", bundle)
+    result = json.loads((folder / "result.json").read_text())
+    (measured,) = [
+        item
+        for item in pydicom.dcmread(folder / "measurements.dcm").ContentSequence
+        if item.ConceptNameCodeSequence[0].CodeMeaning == "Imaging Measurements"
+    ]
+    patient = measured.ContentSequence[0]
+    told = {
+        item.ConceptNameCodeSequence[0].CodeValue: item.MeasuredValueSequence[0].FloatingPointValue
+        for item in patient.ContentSequence
+        if item.ValueType == "NUM"
+    }
+    shares = result["probabilities"]
+    assert told["P_NORMAL"] == shares["normal_bone_mass"]
+    assert told["P_LOW"] == shares["low_bone_mass"]
+    assert told["P_OSTEOPOROSIS"] == shares["osteoporosis"]
+
+
+def test_results_beside_the_images_are_not_screened(tmp_path: Path, bundle: Bundle) -> None:
+    series(tmp_path / "ct")
+    folder = _screened(tmp_path / "ct", tmp_path / "out", bundle)
+    for path in folder.glob("*.dcm"):
+        shutil.copy(path, tmp_path / "ct" / path.name)
+    rows = screen_inputs([tmp_path / "ct"], tmp_path / "again", bundle, _Silent())
+    (screened,) = [row for row in rows if row.status == "screened"]
+    assert {row.status for row in rows} == {"screened", "skipped"}
+    for path in folder.glob("*.dcm"):
+        again = tmp_path / "again" / screened.folder / path.name
+        assert pydicom.dcmread(again).SOPInstanceUID == pydicom.dcmread(path).SOPInstanceUID
+
+
 def test_a_second_screening_gives_the_same_bytes(tmp_path: Path, bundle: Bundle) -> None:
     series(tmp_path / "ct", study_date="20240131")
     first, second = (_screened(tmp_path / "ct", tmp_path / name, bundle) for name in "ab")
@@ -286,11 +328,15 @@ def test_dcmtk_reads_the_measurement_report(tmp_path: Path) -> None:
     assert "Research use only" in (tmp_path / "a.html").read_text()
 
 
-@pytest.mark.skipif(shutil.which("tid1500reader") is None, reason="dcmqi is not installed")
+READER, SEGMENT_READER = _tool("tid1500reader"), _tool("segimage2itkimage")
+
+
+@pytest.mark.skipif(READER is None, reason="dcmqi is not installed")
 def test_dcmqi_reads_the_measurement_report(tmp_path: Path) -> None:
+    assert READER is not None
     _objects(tmp_path, made_result())
     report, read = tmp_path / "out" / "measurements.dcm", tmp_path / "a.json"
-    code, told = _told(["tid1500reader", "--inputDICOM", report, "--outputMetadata", read])
+    code, told = _told([READER, "--inputDICOM", report, "--outputMetadata", read])
     assert code == 0, told
     groups = {
         one["TrackingIdentifier"]: one for one in json.loads(read.read_text())["Measurements"]
@@ -300,11 +346,12 @@ def test_dcmqi_reads_the_measurement_report(tmp_path: Path) -> None:
     assert values == [120.5, 119.0, 31.7, 0.987, 0.25, 0.5, 0.25]
 
 
-@pytest.mark.skipif(shutil.which("segimage2itkimage") is None, reason="dcmqi is not installed")
+@pytest.mark.skipif(SEGMENT_READER is None, reason="dcmqi is not installed")
 def test_dcmqi_reads_the_segments(tmp_path: Path) -> None:
+    assert SEGMENT_READER is not None
     _objects(tmp_path, made_result())
     (tmp_path / "read").mkdir()
-    command = ["segimage2itkimage", "-t", "nii", "--inputDICOM"]
+    command = [SEGMENT_READER, "-t", "nii", "--inputDICOM"]
     marks = tmp_path / "out" / "segmentation.dcm"
     code, told = _told([*command, marks, "--outputDirectory", tmp_path / "read"])
     assert code == 0, told

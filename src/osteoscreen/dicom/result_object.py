@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
+from osteoscreen.dicom.frame import slice_name
 from osteoscreen.dicom.header import text
 from osteoscreen.dicom.instance import derived_uid
 
@@ -63,7 +64,7 @@ def series_uid_of(
     for part in content:
         digest.update(part if isinstance(part, bytes) else np.ascontiguousarray(part).data)
     for header in headers:
-        digest.update(f"{header.SOPInstanceUID}/{header.get('InstanceNumber')}".encode())
+        digest.update(slice_name(header).encode())
     return derived_uid(f"{headers[0].SeriesInstanceUID}/{series.number}/{digest.hexdigest()}")
 
 
