@@ -294,8 +294,8 @@ def test_the_demo_needs_no_pytorch_and_writes_every_output(tmp_path: Path) -> No
     assert "report.html" in done.stdout
     names = {path.name for path in (tmp_path / "results").glob("series-*/*")}
     assert names == {
-        "result.json", "report.html", "pie.png", "overlay.png", "segmentation.dcm",
-        "measurements.dcm", "capture.dcm",
+        "result.json", "report.html", "report.pdf", "pie.png", "overlay.png", "sagittal.png",
+        "looked.png", "segmentation.dcm", "measurements.dcm", "capture.dcm", "report.dcm",
     }  # fmt: skip
 
 

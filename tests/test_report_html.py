@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import html
 import re
 from html.parser import HTMLParser
-from io import BytesIO
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -31,8 +32,9 @@ from osteoscreen.findings import (
     Subject,
 )
 from osteoscreen.report import palette, texts
-from osteoscreen.report.figures import draw_ring
+from osteoscreen.report.content import PictureName, describe
 from osteoscreen.report.page import render_html
+from osteoscreen.report.ring import ring_drawing
 
 HOSTILE = "<script>alert('x')</script>\"&<img src=http://evil.example/x>"
 CONTRAST = 4.5
@@ -45,13 +47,8 @@ def shares(normal: float, low: float, osteoporosis: float) -> Probabilities:
     return Probabilities(normal_bone_mass=normal, low_bone_mass=low, osteoporosis=osteoporosis)
 
 
-def png() -> bytes:
-    buffer = BytesIO()
-    draw_ring(shares(0.2, 0.3, 0.5), buffer, Certainty.CLEAR)
-    return buffer.getvalue()
-
-
-PNG = png()
+PNG = ring_drawing(shares(0.2, 0.3, 0.5), Certainty.CLEAR).png()
+PICTURES: dict[PictureName, bytes] = {"overlay": PNG, "sagittal": PNG, "looked": PNG}
 
 SLICES = (
     SliceFinding(
@@ -96,7 +93,7 @@ def refused(**changes: object) -> ScreeningResult:
 
 
 def page(result: ScreeningResult, *, title: str = "Bone screening from CT") -> str:
-    return render_html(result, ring_png=PNG, overlay_png=PNG, title=title)
+    return render_html(describe(result, PICTURES, title=title))
 
 
 class Reading(HTMLParser):
@@ -180,7 +177,7 @@ def test_hostile_words_are_escaped_wherever_they_stand() -> None:
     source = page(result, title=HOSTILE)
     reading = Reading(source)
     assert "<script" not in source
-    assert len(reading.all("img")) == 2
+    assert len(reading.all("img")) == 4
     assert HOSTILE in reading.text
     refusal = Refusal(code=RefusalCode.FAILED, text=HOSTILE)
     assert "<script" not in page(refused(refusal=refusal), title=HOSTILE)
@@ -208,7 +205,7 @@ def test_condition_advice_and_words_come_from_the_result() -> None:
         "Normal bone mass",
         "The bone looks normal to the networks.",
         "Prediction set",
-        "the tube voltage is unknown.",
+        "The tube voltage is unknown.",
         "KVP_UNKNOWN",
         "61\N{NO-BREAK SPACE}years",
         "female",
@@ -230,9 +227,9 @@ def test_condition_advice_and_words_come_from_the_result() -> None:
 def test_what_is_unknown_is_said_so() -> None:
     text = Reading(page(screened(bundle=None, timing_s={}, prediction_set=()))).text
     for name in (
-        "Age",
-        "Sex",
-        "Study date",
+        "age",
+        "sex",
+        "study date",
         "Tube voltage",
         "Contrast agent",
         "Model bundle",
@@ -257,16 +254,20 @@ def test_levels_and_attenuation_are_shown_where_they_exist() -> None:
             level="L2", confidence=0.9, slices=(), attenuation_hu=None, probabilities=None
         ),
     )
-    text = Reading(page(screened(levels=levels, attenuation_hu=72.4))).text
+    result = screened(levels=levels, attenuation_hu=72.4)
+    text = Reading(page(result)).text
     assert "L1, L2" in text
     assert "72\N{NO-BREAK SPACE}HU" in text
     assert "\N{MINUS SIGN}3\N{NO-BREAK SPACE}HU" in text
     assert "50.0\N{NO-BREAK SPACE}%" in text
-    assert text.count(texts.ABSENT) == 4  # two levels, the band, the shifted names
+    table = describe(result, {}, title="a").levels
+    assert table is not None
+    unknown = (texts.ABSENT,) * 3
+    assert table.rows[1] == ("L2", "0.90", texts.ABSENT, texts.NOTHING, texts.YES, *unknown)
 
 
 def test_a_doubtful_page_asks_and_gives_the_reason() -> None:
-    reason = "no class reaches 60 % of the probability."
+    reason = "No class reaches 60 % of the probability."
     doubt = Reservation(code=ReservationCode.DOUBTFUL, text=reason)
     source = page(screened(reservations=(doubt,), certainty=Certainty.DOUBTFUL))
     assert "Normal bone mass?" in Reading(source).text
@@ -289,7 +290,7 @@ def test_an_abstention_states_nothing_and_gives_the_reason() -> None:
     reading = Reading(page(result))
     assert "No statement" in reading.text
     assert "Normal bone mass?" not in reading.text
-    assert reading.text.count(reason) == 3
+    assert reading.text.count(reason) == 2
     assert "no statement" in str(reading.all("img")[0]["alt"])
 
 
@@ -309,35 +310,82 @@ def test_a_refused_page_shows_the_reason_and_no_probability() -> None:
     )
     source = page(result)
     reading = Reading(source)
-    assert "no lumbar vertebra was marked." in reading.text
+    assert "No lumbar vertebra was marked." in reading.text
     assert "NO_LUMBAR" in reading.text
     assert "%" not in reading.text
     assert not any(condition.label in reading.text for condition in CONDITIONS)
     assert not any("%" in str(attributes.get("style")) for _, attributes in reading.tags)
-    assert len(reading.all("img")) == 1
+    assert len(reading.all("img")) == 2  # slices and overview; no ring, chart or saliency
     assert "2105" in reading.text
 
 
 def test_images_are_inside_the_page_and_described() -> None:
     images = Reading(page(screened())).all("img")
-    assert len(images) == 2
+    assert len(images) == 4
     for image in images:
         assert image["alt"]
         uri = str(image["src"])
-        assert base64.b64decode(uri.removeprefix("data:image/png;base64,")) == PNG
+        assert base64.b64decode(uri.removeprefix("data:image/png;base64,")).startswith(b"\x89PNG")
         assert int(str(image["width"])) > int(str(image["height"])) > 0
     assert texts.percent(0.2065) in str(images[0]["alt"])
 
 
 @pytest.mark.parametrize("result", [screened(), refused(slices=SLICES)])
 def test_pictures_may_be_absent(result: ScreeningResult) -> None:
-    source = render_html(result, ring_png=None, overlay_png=None, title="Report")
-    assert Reading(source).all("img") == []
+    source = render_html(describe(result, {}, title="Report"))
+    assert len(Reading(source).all("img")) == (result.status == "screened")  # the ring
 
 
 def test_a_picture_in_another_format_is_an_error() -> None:
     with pytest.raises(ValueError, match="must be a PNG"):
-        render_html(screened(), ring_png=b"GIF89a", overlay_png=None, title="Report")
+        render_html(describe(screened(), {"overlay": b"GIF89a"}, title="Report"))
+
+
+def test_the_page_has_landmarks_and_its_scrollers_can_be_reached_by_keyboard() -> None:
+    reading = Reading(page(screened()))
+    for landmark in ("header", "main", "footer"):
+        assert len(reading.all(landmark)) == 1
+    regions = [one for _, one in reading.tags if one.get("role") == "region"]
+    assert regions
+    assert all(one["tabindex"] == "0" and one["aria-labelledby"] for one in regions)
+    levels = [int(name[1]) for name, _ in reading.tags if re.fullmatch(r"h\d", name)]
+    assert levels[0] == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+
+
+def test_the_templates_hold_no_words_of_their_own() -> None:
+    folder = Path(texts.__file__).parent
+    source = (folder / "report.html.j2").read_text(encoding="utf-8")
+    bare = re.sub(r"\{%.*?%\}|\{\{.*?\}\}|<style>.*?</style>", "", source, flags=re.DOTALL)
+    words = re.sub(r"<[^>]*>", " ", bare)
+    assert not re.search(r"\w", words), words.split()
+
+
+def test_the_setters_of_the_report_hold_no_sentences_of_their_own() -> None:
+    folder = Path(texts.__file__).parent
+    names = ("content", "page", "pdf", "ring", "overlay", "sagittal", "looked", "attenuation")
+    for name in names:
+        tree = ast.parse((folder / f"{name}.py").read_text(encoding="utf-8"))
+        docs = {
+            id(node.value)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        }
+        errors = {
+            id(part)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Raise)
+            for part in ast.walk(node)
+        }
+        said = [
+            node.value
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+            and id(node) not in docs | errors
+        ]  # fmt: skip
+        assert [one for one in said if re.search(r"\b[A-Za-z]{2,} [a-z]{2,}\b(?!=)", one)] == [], (
+            name
+        )
 
 
 def test_page_has_language_title_one_heading_and_scoped_table_headers() -> None:
@@ -373,7 +421,7 @@ def test_the_page_uses_no_colour_outside_the_palette() -> None:
 
 def test_the_words_never_promise_the_absence_of_disease() -> None:
     folder = Path(texts.__file__).parent
-    for name in ("texts.py", "report.html.j2"):
+    for name in ("texts.py", "report.html.j2", "pdf.py"):
         said = (folder / name).read_text(encoding="utf-8").lower()
         assert not re.search(r"rul(e|es|ed|ing)\s+out|exclude", said)
 

@@ -10,7 +10,7 @@ from matplotlib.patches import Wedge
 from numpy.testing import assert_allclose
 
 from osteoscreen.findings import CONDITIONS, Certainty, Probabilities
-from osteoscreen.report.ring import Ring, rings_figure
+from osteoscreen.report.rings import Ring, rings_figure
 
 
 def _close(found: Any, wanted: Any) -> None:  # noqa: ANN401 - whatever numpy takes

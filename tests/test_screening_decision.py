@@ -29,6 +29,7 @@ from osteoscreen.findings import (
     ScreeningResult,
 )
 from osteoscreen.report import texts
+from osteoscreen.report.content import describe
 from osteoscreen.report.page import render_html
 from osteoscreen.screening.decision import (
     ABSTENTIONS,
@@ -196,7 +197,8 @@ def test_class_chart_wording_and_codes_never_contradict_each_other(
     )
     headline = texts.headline(probabilities, decision.certainty)
     alternative = texts.ring_alt(probabilities, decision.certainty)
-    page = unescape(render_html(result, ring_png=None, overlay_png=None, title="a"))
+    content = describe(result, {}, title="a")
+    page = unescape(render_html(content))
     assert headline in page
     assert decision.advice.split(".")[0] in page
     if decision.certainty is Certainty.ABSTAINED:

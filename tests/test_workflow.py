@@ -33,6 +33,7 @@ from osteoscreen.nifti import read_labels
 from osteoscreen.summary import SUMMARY, Row
 from osteoscreen.volume import Affine, Volume
 from osteoscreen.workflow import screen_inputs, screen_path
+from pdf_words import words
 
 REAL = Path(__file__).parents[2] / "shared" / "real"
 
@@ -126,8 +127,8 @@ def test_a_dicom_series_gives_every_output(tmp_path: Path, bundle: Bundle) -> No
     assert row["status"] == "screened"
     folder = tmp_path / "out" / row["folder"]
     assert {path.name for path in folder.iterdir()} == {
-        "result.json", "report.html", "pie.png", "overlay.png", "segmentation.dcm",
-        "measurements.dcm", "capture.dcm",
+        "result.json", "report.html", "report.pdf", "pie.png", "overlay.png", "looked.png",
+        "segmentation.dcm", "measurements.dcm", "capture.dcm", "report.dcm",
     }  # fmt: skip
     result = _result(tmp_path / "out", row)
     assert result.condition == row["condition"]
@@ -204,8 +205,11 @@ def test_feet_first_slices_keep_their_index_in_the_input(tmp_path: Path, bundle:
 def test_the_page_and_the_names_of_files_hold_no_identity(tmp_path: Path, bundle: Bundle) -> None:
     (row,) = _run([_series(tmp_path / "ct")], tmp_path / "out", bundle)
     folder = tmp_path / "out" / row["folder"]
-    for name in ("report.html", "result.json"):
-        text = (folder / name).read_text()
+    printed = words((folder / "report.pdf").read_bytes())
+    for text in (
+        *((folder / name).read_text() for name in ("report.html", "result.json")),
+        printed,
+    ):
         assert "SECRET" not in text
         assert "DOE" not in text
     assert "SECRET" not in row["folder"]
@@ -220,8 +224,8 @@ def test_a_volume_without_bone_is_refused_with_its_overlay(tmp_path: Path, bundl
     assert (row["status"], row["code"]) == ("refused", "NO_LUMBAR")
     names = {path.name for path in (tmp_path / "out" / row["folder"]).iterdir()}
     assert names == {
-        "result.json", "report.html", "overlay.png", "segmentation.nii.gz", "measurements.dcm",
-        "capture.dcm",
+        "result.json", "report.html", "report.pdf", "overlay.png", "segmentation.nii.gz",
+        "measurements.dcm", "capture.dcm", "report.dcm",
     }  # fmt: skip
     assert not read_labels(tmp_path / "out" / row["folder"] / "segmentation.nii.gz").any()
     assert "%" not in (tmp_path / "out" / row["folder"] / "report.html").read_text().split(
@@ -402,13 +406,12 @@ def test_a_failure_of_our_own_is_a_row_and_the_others_go_on(
     first, second = _series(tmp_path / "a", "A"), _series(tmp_path / "b", "B")
     calls = iter([RuntimeError("broken"), None])
 
-    def fail_once(*_args: object, **_kwargs: object) -> str:
+    def fail_once(*_args: object, **_kwargs: object) -> None:
         error = next(calls)
         if error:
             raise error
-        return ""
 
-    monkeypatch.setattr("osteoscreen.workflow.render_html", fail_once)
+    monkeypatch.setattr("osteoscreen.workflow.write_pictures", fail_once)
     rows = _run([first, second], tmp_path / "out", bundle)
     assert [row["status"] for row in rows] == ["failed", "screened"]
     assert rows[0]["code"] == "FAILED"

@@ -9,7 +9,8 @@ OsteoscreenError
 ├── CohortError          a synthetic cohort that cannot be made as asked, or where asked
 ├── RecipeError          a training recipe that contradicts itself
 ├── RunError             a training run folder that cannot be used
-└── BundleError          a model bundle that is incomplete, changed or of another version
+├── BundleError          a model bundle that is incomplete, changed or of another version
+└── ResultError          a stored result that cannot be read
 """
 
 from __future__ import annotations
@@ -123,3 +124,7 @@ class RunError(OsteoscreenError):
 
 class BundleError(OsteoscreenError):
     """A model bundle that is incomplete, changed or of another version."""
+
+
+class ResultError(OsteoscreenError):
+    """A stored result that cannot be read."""

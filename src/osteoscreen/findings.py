@@ -231,6 +231,7 @@ class ReferenceBand(_Frozen):
     attenuation_hu: float
     above_hu: float | None = Field(description="lower limit of the band; null: none")
     up_to_hu: float | None = Field(description="upper limit of the band; null: none")
+    limits_hu: tuple[float, ...] = Field(default=(), description="all limits, rising")
     meaning: str
     suggests: BoneCondition | None = Field(description="condition that it points to, if any")
     source: str

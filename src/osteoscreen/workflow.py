@@ -6,7 +6,6 @@ import secrets
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from io import BytesIO
 from pathlib import Path
 from typing import Protocol
 
@@ -30,15 +29,11 @@ from osteoscreen.intake import Unit, find_units
 from osteoscreen.masks import read_given_marks
 from osteoscreen.nifti import LEVEL_NUMBERS, read_nifti, write_labels
 from osteoscreen.report.capture import captured
-from osteoscreen.report.figures import MAX_PANELS, OverlayPanel, draw_overlay, draw_ring
-from osteoscreen.report.page import render_html
+from osteoscreen.reporting import PDF, PICTURES, REPORT_FILES, RESULT, write_pictures, write_report
 from osteoscreen.screening.level_map import level_map
 from osteoscreen.screening.screen import Scanned, Screening, screen_volume
 from osteoscreen.summary import SUMMARY, Row, shown, write_summary
 from osteoscreen.volume import Reorientation, Volume, stand
-
-REFUSED_PANELS = 3
-"""Slices shown where no vertebra was marked: enough to see what the scan is of."""
 
 
 class Watcher(Protocol):
@@ -225,28 +220,17 @@ def screen_unit(
     indices = _input_indices(standing, reorientation)
     folder.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
-    overlay = _write_overlay(screening, standing, indices, folder)
-    ring = _write_ring(screening.result, folder)
-    _write_marks(screening, opened, reorientation, overlay, folder)
+    write_pictures(screening, standing, indices, bundle, folder)
     timing = screening.result.timing_s | {"write": round(time.perf_counter() - started, 3)}
     result = screening.result.model_copy(update={"timing_s": timing})
-    title = f"Bone report {unit.name}"
-    page = render_html(result, ring_png=ring, overlay_png=overlay, title=title)
-    (folder / "report.html").write_text(page, encoding="utf-8")
+    write_report(result, folder)
+    _write_marks(replace(screening, result=result), opened, reorientation, folder)
     text = result.model_dump_json(by_alias=True, indent=1)
-    (folder / "result.json").write_text(text + "\n", encoding="utf-8")
+    (folder / RESULT).write_text(text + "\n", encoding="utf-8")
     return replace(screening, result=result)
 
 
-OUTPUTS = (
-    "result.json",
-    "report.html",
-    "pie.png",
-    "overlay.png",
-    *OBJECTS,
-    "segmentation.nii.gz",
-    "levels.nii.gz",
-)
+OUTPUTS = (*REPORT_FILES, *OBJECTS, "segmentation.nii.gz", "levels.nii.gz")
 
 
 def _clear(folder: Path) -> None:
@@ -314,7 +298,6 @@ def _write_marks(
     screening: Screening,
     opened: _Opened,
     reorientation: Reorientation,
-    overlay: bytes,
     folder: Path,
 ) -> None:
     """Write the marks on the input's own grid: DICOM objects for DICOM, NIfTI for a volume file.
@@ -326,9 +309,12 @@ def _write_marks(
     marks = reorientation.undo(screening.marks.labels()).astype(np.uint8)
     named = reorientation.undo(_numbered(screening)).astype(np.uint8)
     if opened.series is not None and opened.series.has_identifiers:
-        picture = captured(screening.result, overlay)
+        picture = captured(screening.result, (folder / PICTURES["overlay"]).read_bytes())
         segments = number_vertebrae(marks, named, names)
-        if write_objects(screening.result, segments, opened.series, folder, picture=picture):
+        pdf = (folder / PDF).read_bytes()
+        if write_objects(
+            screening.result, segments, opened.series, folder, picture=picture, pdf=pdf
+        ):
             return
     write_labels(marks, opened.volume, folder / "segmentation.nii.gz")
     if names:
@@ -343,58 +329,3 @@ def _numbered(screening: Screening) -> NDArray[np.uint8]:
     order = np.zeros(256, np.uint8)
     order[[one.number for one in screening.vertebrae]] = range(1, len(screening.vertebrae) + 1)
     return level_map(screening.marks.vertebra, order[screening.bodies])
-
-
-def _write_overlay(
-    screening: Screening, volume: Volume, indices: tuple[int, ...], folder: Path
-) -> bytes:
-    labels = screening.marks.labels()
-    positions = volume.slice_positions_mm
-    said = dict(zip(screening.chosen, screening.result.slices))
-    panels = [
-        OverlayPanel(
-            hu=volume.hu[index],
-            labels=labels[index],
-            spacing_mm=volume.spacing_mm[1:],
-            title=f"{name}slice {indices[index]} · z {positions[index]:.0f} mm",
-            probabilities=said[index].probabilities if index in said else None,
-        )
-        for index, name in _shown_slices(screening, len(labels)).items()
-    ]
-    picture = BytesIO()
-    draw_overlay(panels, picture, caption="")
-    (folder / "overlay.png").write_bytes(picture.getvalue())
-    return picture.getvalue()
-
-
-def _shown_slices(screening: Screening, count: int) -> dict[int, str]:
-    """Choose the slices to show and the level to name them by, from the head down.
-
-    One a vertebra, lumbar ones first where there are many; evenly spread ones without names.
-    """
-    named = [one for one in reversed(screening.vertebrae) if one.middle]
-    if len(named) > MAX_PANELS:
-        named = [one for one in named if one.is_lumbar][:MAX_PANELS]
-    if named:
-        return {one.middle[len(one.middle) // 2]: f"{one.level} · " for one in named}
-    shown = (
-        _spread(screening.chosen, MAX_PANELS)
-        if screening.chosen
-        else _spread(range(count), REFUSED_PANELS)
-    )
-    return dict.fromkeys(shown, "")
-
-
-def _spread(indices: Sequence[int], count: int) -> list[int]:
-    """Choose some indices, evenly over all; from the head down, as a reader scrolls."""
-    picked = np.linspace(0, len(indices) - 1, min(count, len(indices)))
-    return [indices[round(place)] for place in picked][::-1]
-
-
-def _write_ring(result: ScreeningResult, folder: Path) -> bytes | None:
-    if result.probabilities is None or result.certainty is None:
-        return None
-    picture = BytesIO()
-    draw_ring(result.probabilities, picture, result.certainty)
-    (folder / "pie.png").write_bytes(picture.getvalue())
-    return picture.getvalue()

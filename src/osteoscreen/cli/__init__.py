@@ -11,7 +11,17 @@ from typing import Annotated
 import typer
 
 from osteoscreen import __version__
-from osteoscreen.cli import demo, evaluate, export, inspect, phantom, reproduce, screen, train
+from osteoscreen.cli import (
+    demo,
+    evaluate,
+    export,
+    inspect,
+    phantom,
+    report,
+    reproduce,
+    screen,
+    train,
+)
 from osteoscreen.cli.ending import REFUSED, WRONG_USAGE
 
 __all__ = ["REFUSED", "WRONG_USAGE", "app", "main"]
@@ -49,6 +59,7 @@ def _options(
 
 for command in (
     screen.screen,
+    report.report,
     inspect.inspect,
     demo.demo,
     phantom.phantom,

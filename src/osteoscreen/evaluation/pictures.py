@@ -30,7 +30,7 @@ from osteoscreen.report.charts import (
     shares_figure,
 )
 from osteoscreen.report.gallery import Look, Marked, looks_figure, marks_figure
-from osteoscreen.report.ring import Ring, rings_figure
+from osteoscreen.report.rings import Ring, rings_figure
 from osteoscreen.screening.decision import is_clear, softmax, to_probabilities
 from osteoscreen.screening.marking import mark_volume
 from osteoscreen.screening.roi import RoiSettings, cut_roi

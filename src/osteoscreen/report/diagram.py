@@ -13,7 +13,8 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 from numpy.typing import NDArray
 
 from osteoscreen.findings import CONDITIONS, Probabilities
-from osteoscreen.report.lettering import Lettering, write
+from osteoscreen.report.drawing import Lettering
+from osteoscreen.report.lettering import write
 from osteoscreen.report.palette import CONDITION_COLOURS, FOCUS, INK, MUTED, PAPER, RULE
 
 ENCODER, DECODER = "#5b8fc7", "#6aa784"

@@ -1,55 +1,32 @@
-"""The pictures of a report as PNG: the ring of probabilities and the marked CT slices."""
+"""The marked CT slices of a report side by side, all at one scale."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import BytesIO
-from pathlib import Path
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import to_rgba
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch, Rectangle
-from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
-from osteoscreen.findings import CONDITIONS, Certainty, Probabilities
+from osteoscreen.findings import CONDITIONS, Probabilities
 from osteoscreen.report import texts
-from osteoscreen.report.lettering import FONT, Lettering, write
-from osteoscreen.report.palette import (
-    BODY_MARK,
-    CONDITION_COLOURS,
-    INK,
-    MUTED,
-    PAPER,
-    REST_MARK,
-)
-from osteoscreen.report.ring import ring_figure
-
-DPI = 200
+from osteoscreen.report.drawing import Drawing, Lettering, Place
+from osteoscreen.report.palette import BODY_MARK, CONDITION_COLOURS, INK, MUTED, REST_MARK
+from osteoscreen.report.slice_image import Window, slice_image
 
 MAX_PANELS = 6
-WINDOW_LEVEL_HU = 150.0
-WINDOW_WIDTH_HU = 700.0
-"""Level and width between soft tissue and bone: spongy bone (0 to 300 HU) takes the middle greys
-and cortical bone stays white, so the marks can be judged against both."""
-MARGIN_MM = 60.0
+WIDTH = 600.0
+MARGIN_MM = 40.0
 """Surroundings shown beyond the marks: enough to recognise aorta, psoas and spinal canal."""
 SCALE_BARS_MM = (50.0, 10.0)
-"""The first one that is shorter than half of the panel is drawn."""
-FILL_OPACITY = 0.25
-BODY_LABEL = 1
-REST_LABEL = 2
-PANEL_INCHES = 2.55
-GAP_INCHES = 0.14
-TITLE_INCHES = 0.26
-BAR_INCHES = 0.42
-LINE_INCHES = 0.26
+LONGEST_BAR = 0.6
+"""The first one that is shorter than this share of the picture's width is drawn."""
+GAP = 12.0
+TITLE = 22.0
+BAR = 32.0
+LEGEND = 22.0
+SMALL = 11.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,36 +59,14 @@ class OverlayPanel:
             raise ValueError(f"the spacing of a panel must be positive, got {self.spacing_mm}")
 
 
-def draw_ring(probabilities: Probabilities, path: Path | BytesIO, certainty: Certainty) -> None:
-    """Write the ring of the three probabilities as PNG.
+def overlay_drawing(panels: Sequence[OverlayPanel]) -> Drawing:
+    """Draw the slices in a bone-friendly window with their marks, all at one scale.
 
-    Args:
-        probabilities: The result's probabilities.
-        path: File or buffer to write to.
-        certainty: The result's.
-    """
-    _save(ring_figure(probabilities, certainty), path)
-
-
-def draw_overlay(panels: Sequence[OverlayPanel], path: Path | BytesIO, *, caption: str) -> None:
-    """Write up to six marked slices as PNG.
+    Marked slices are cropped to the marks and 40 mm around them. If no slice is marked, the
+    whole field is shown.
 
     Args:
         panels: One to six slices; marks may be empty.
-        path: File or buffer to write to.
-        caption: One line under the panels; may be empty.
-    Raises:
-        ValueError: If there is no panel, or more than six.
-    """
-    _save(overlay_figure(panels, caption=caption), path)
-
-
-def overlay_figure(panels: Sequence[OverlayPanel], *, caption: str) -> Figure:
-    """Draw the slices in a bone-friendly window with their marks, all at one scale.
-
-    Marked slices are cropped to the marks and 60 mm around them. If no slice is marked, the
-    whole field is shown.
-
     Raises:
         ValueError: If there is no panel, or more than six.
     """
@@ -119,26 +74,22 @@ def overlay_figure(panels: Sequence[OverlayPanel], *, caption: str) -> Figure:
         raise ValueError(f"an overlay shows 1 to {MAX_PANELS} panels, got {len(panels)}")
     columns = {1: 1, 2: 2, 4: 2}.get(len(panels), 3)
     rows = math.ceil(len(panels) / columns)
-    panel = PANEL_INCHES if columns == 3 else 3 * PANEL_INCHES / 2
-    bar = BAR_INCHES if any(p.probabilities for p in panels) else 0.0
-    cell = TITLE_INCHES + panel + bar + GAP_INCHES
-    width = columns * (panel + GAP_INCHES) - GAP_INCHES
+    side = (WIDTH - 2 * GAP) / 3 if columns == 3 else (WIDTH - GAP) / 2
+    cell = TITLE + side + BAR * any(one.probabilities for one in panels)
     is_marked = any(one.labels.any() for one in panels)
-    height = rows * cell + LINE_INCHES * (is_marked + bool(caption))
-    figure = Figure(figsize=(width, height), facecolor=PAPER)
-    for i, (one, window) in enumerate(zip(panels, _windows_mm(panels))):
-        left = (i % columns) * (panel + GAP_INCHES)
-        bottom = height - (i // columns) * cell - TITLE_INCHES - panel
-        axes = figure.add_axes((left / width, bottom / height, panel / width, panel / height))
-        _show_slice(axes, one, window)
+    width = columns * (side + GAP) - GAP
+    drawing = Drawing(width, rows * cell + GAP * (rows - 1) + LEGEND * is_marked)
+    for at, (one, window) in enumerate(zip(panels, crop_windows(panels))):
+        corner = ((at % columns) * (side + GAP), (at // columns) * (cell + GAP))
+        drawing.write(
+            (corner[0], corner[1] + TITLE / 2 - 1), one.title, Lettering(SMALL, INK, "left")
+        )
+        _show_slice(drawing, one, window, (corner[0], corner[1] + TITLE), side)
         if one.probabilities is not None:
-            below = ((bottom - bar + 0.06) / height, (bar - 0.12) / height)
-            _show_bar(
-                figure.add_axes((left / width, below[0], panel / width, below[1])),
-                one.probabilities,
-            )
-    _add_foot(figure, caption, is_marked=is_marked)
-    return figure
+            _show_bar(drawing, one.probabilities, (corner[0], corner[1] + TITLE + side), side)
+    if is_marked:
+        _add_legend(drawing, drawing.height - LEGEND / 2)
+    return drawing
 
 
 def _centre_and_size_mm(panel: OverlayPanel) -> tuple[float, float, float] | None:
@@ -154,8 +105,8 @@ def _centre_and_size_mm(panel: OverlayPanel) -> tuple[float, float, float] | Non
     )
 
 
-def _windows_mm(panels: Sequence[OverlayPanel]) -> list[tuple[float, float, float]]:
-    """Choose for each panel (top, left, side) of a square in mm, one side for all panels.
+def crop_windows(panels: Sequence[OverlayPanel]) -> list[Window]:
+    """Choose for each panel the square that is shown, one side for all panels.
 
     A panel without marks is centred like the mean of the others.
     """
@@ -175,11 +126,11 @@ def _windows_mm(panels: Sequence[OverlayPanel]) -> list[tuple[float, float, floa
             centre = (float(row), float(column))
         else:
             centre = (field[0] / 2, field[1] / 2)
-        corner = [
+        top, left = (
             _slide(middle - side / 2, side, extent, step)
             for middle, extent, step in zip(centre, field, panel.spacing_mm)
-        ]
-        windows.append((corner[0], corner[1], side))
+        )
+        windows.append(Window(top, left, side, side))
     return windows
 
 
@@ -191,133 +142,65 @@ def _slide(low: float, side: float, extent: float, step: float) -> float:
     return min(max(low, edge), edge + extent - side)
 
 
-def _show_slice(axes: Axes, panel: OverlayPanel, window: tuple[float, float, float]) -> None:
-    """Show one slice in millimetres, so that unequal spacing keeps the patient's proportions."""
-    step_row, step_column = panel.spacing_mm
-    rows, columns = panel.hu.shape
-    extent = (
-        -step_column / 2,
-        (columns - 0.5) * step_column,
-        (rows - 0.5) * step_row,
-        -step_row / 2,
-    )
-    axes.imshow(
-        panel.hu,
-        cmap="gray",
-        vmin=WINDOW_LEVEL_HU - WINDOW_WIDTH_HU / 2,
-        vmax=WINDOW_LEVEL_HU + WINDOW_WIDTH_HU / 2,
-        extent=extent,
-        interpolation="bilinear",
-        aspect="equal",
-    )
-    body = panel.labels == BODY_LABEL
-    fill = np.zeros((*body.shape, 4), dtype=np.float32)
-    fill[body] = to_rgba(BODY_MARK, FILL_OPACITY)
-    axes.imshow(fill, extent=extent, interpolation="nearest", aspect="equal")
-    _outline(axes, panel.labels == REST_LABEL, panel.spacing_mm, REST_MARK, style="dashed")
-    _outline(axes, body, panel.spacing_mm, BODY_MARK, style="solid")
-    top, left, side = window
-    axes.set(xlim=(left, left + side), ylim=(top + side, top), facecolor="black")
-    axes.set(xticks=[], yticks=[])
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-    axes.set_title(
-        panel.title, fontsize=9, color=INK, fontfamily=FONT, pad=5, loc="left", parse_math=False
-    )
-    _add_orientation_and_scale(axes, window)
-    if not panel.labels.any():
-        place = (left + side / 2, top + 0.06 * side)
-        write(axes, place, texts.NO_MARK, Lettering(9, "white", has_halo=True))
-
-
-def _outline(
-    axes: Axes,
-    mask: NDArray[np.bool_],
-    spacing_mm: tuple[float, float],
-    colour: str,
-    *,
-    style: str,
+def _show_slice(
+    drawing: Drawing, panel: OverlayPanel, window: Window, corner: Place, side: float
 ) -> None:
-    """Draw the contour of a mask; a mask at the edge of the image is closed along the edge."""
-    if not mask.any():
+    pixels = drawing.pixels(side)
+    image = slice_image(panel.hu, panel.labels, panel.spacing_mm, window, (pixels, pixels))
+    drawing.paste(image, corner)
+    add_letters(drawing, corner, side, (texts.RIGHT, texts.LEFT), at=corner[1] + side / 2)
+    add_scale_bar(drawing, (corner[0] + side, corner[1] + side), side / window.width, side)
+    if not panel.labels.any():
+        place = (corner[0] + side / 2, corner[1] + 0.06 * side)
+        drawing.write(place, texts.NO_MARK, Lettering(SMALL, "white", has_halo=True))
+
+
+def add_letters(
+    drawing: Drawing, corner: Place, width: float, letters: tuple[str, str], *, at: float
+) -> None:
+    """Letter the left and the right edge of a picture, such as the patient's right and left."""
+    for x, letter in zip((corner[0] + 9, corner[0] + width - 9), letters):
+        drawing.write((x, at), letter, Lettering(12, "white", is_bold=True, has_halo=True))
+
+
+def add_scale_bar(drawing: Drawing, corner: Place, per_mm: float, width: float) -> None:
+    """Draw a scale bar inside the lower right corner of a picture, if one fits.
+
+    Args:
+        drawing: The sheet.
+        corner: Lower right corner of the picture.
+        per_mm: Units of the drawing to a millimetre.
+        width: Of the picture, in units.
+    """
+    length_mm = next((one for one in SCALE_BARS_MM if one * per_mm < LONGEST_BAR * width), None)
+    if length_mm is None:
         return
-    padded = np.pad(mask.astype(np.float32), 1)
-    ys = np.arange(-1, mask.shape[0] + 1) * spacing_mm[0]
-    xs = np.arange(-1, mask.shape[1] + 1) * spacing_mm[1]
-    lines = axes.contour(
-        xs, ys, padded, levels=[0.5], colors=[colour], linewidths=1.1, linestyles=style
-    )
-    lines.set_path_effects([withStroke(linewidth=2.0, foreground="black")])
+    right, y = corner[0] - 10, corner[1] - 11
+    left = right - length_mm * per_mm
+    drawing.line([(left - 1, y), (right + 1, y)], "black", 4)
+    drawing.line([(left, y), (right, y)], "white", 2)
+    words = f"{length_mm:g} {texts.MM}"
+    place = ((left + right) / 2, y - 9)
+    drawing.write(place, words, Lettering(10.5, "white", has_halo=True))
 
 
-def _add_orientation_and_scale(axes: Axes, window: tuple[float, float, float]) -> None:
-    """Letter the patient's right and left, and draw a scale bar."""
-    top, left, side = window
-    for x, letter in ((0.035, "R"), (0.965, "L")):
-        place = (left + x * side, top + side / 2)
-        write(axes, place, letter, Lettering(9, "white", is_bold=True, has_halo=True))
-    bar = next((length for length in SCALE_BARS_MM if length < side / 2), None)
-    if bar is None:
-        return
-    right, y = left + 0.95 * side, top + 0.945 * side
-    axes.plot(
-        [right - bar, right],
-        [y, y],
-        color="white",
-        linewidth=1.8,
-        solid_capstyle="butt",
-        path_effects=[withStroke(linewidth=3.4, foreground="black")],
-    )
-    place = (right - bar / 2, y - 0.04 * side)
-    write(axes, place, f"{bar:g} mm", Lettering(8, "white", has_halo=True))
-
-
-def _show_bar(axes: Axes, probabilities: Probabilities) -> None:
+def _show_bar(drawing: Drawing, probabilities: Probabilities, corner: Place, side: float) -> None:
     """Show one slice's probabilities as a thin bar, with the most probable condition in words."""
-    axes.set(xlim=(0, 1), ylim=(0, 1))
-    axes.set_axis_off()
-    left = 0.0
+    left, top = corner
     for condition, value in zip(CONDITIONS, probabilities.as_tuple()):
-        axes.add_patch(
-            Rectangle((left, 0.72), value, 0.28, color=CONDITION_COLOURS[condition], linewidth=0)
-        )
-        left += value
+        drawing.box((left, top + 4), (value * side, 7), CONDITION_COLOURS[condition])
+        left += value * side
     words = f"{probabilities.condition.label} {texts.percent(max(probabilities.as_tuple()))}"
-    write(axes, (0, 0.26), words, Lettering(8.5, MUTED, side="left"))
+    drawing.write((corner[0], top + 21), words, Lettering(SMALL, MUTED, "left"))
 
 
-def _add_foot(figure: Figure, caption: str, *, is_marked: bool) -> None:
-    """Add the legend of the marks and the caption below the panels."""
-    inches = figure.get_figheight()
-    if is_marked:
-        keys = [
-            Patch(facecolor=to_rgba(BODY_MARK, 0.6), edgecolor=INK, label=texts.BODY),
-            Line2D([], [], color=INK, linestyle="dashed", linewidth=1.2, label=texts.REST),
-        ]
-        figure.legend(
-            handles=keys,
-            loc="center left",
-            bbox_to_anchor=(0.005, LINE_INCHES * (0.5 + bool(caption)) / inches),
-            ncols=2,
-            frameon=False,
-            prop={"family": FONT, "size": 8.5},
-            labelcolor=INK,
-            borderpad=0,
-            borderaxespad=0,
-        )
-    figure.text(
-        0,
-        LINE_INCHES / 2 / inches,
-        caption,
-        fontsize=8.5,
-        color=MUTED,
-        fontfamily=FONT,
-        va="center",
-        parse_math=False,
-    )
-
-
-def _save(figure: Figure, path: Path | BytesIO) -> None:
-    """Write PNG without the time or the library's version, so equal figures are equal files."""
-    FigureCanvasAgg(figure)
-    figure.savefig(path, format="png", dpi=DPI, metadata={"Software": None})
+def _add_legend(drawing: Drawing, y: float) -> None:
+    """Say below the panels what the marks are."""
+    dark = "#3c4650"
+    for x, words in ((0.0, texts.BODY), (130.0, texts.REST)):
+        drawing.box((x, y - 6), (20, 12), dark)
+        if words == texts.BODY:
+            drawing.box((x + 3, y - 4), (14, 8), BODY_MARK)
+        else:
+            drawing.dashes((x + 2, y), (x + 19, y), REST_MARK, width=2)
+        drawing.write((x + 27, y), words, Lettering(SMALL, MUTED, "left"))

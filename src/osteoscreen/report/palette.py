@@ -42,5 +42,12 @@ TEXT_PAIRS = (
 )
 """Every pair of (text, background) on the page; each has a contrast of 4.5 or more (WCAG 1.4.3)."""
 
+BAND = "#dfe6ea"
+"""Ground of the band that the attenuation of a vertebra lies in."""
+
+SUPPORT = "#ffb000"
+AGAINST = "#3d7dca"
+"""Parts of a roi that speak for and against a class: light and filled, dark and striped."""
+
 BODY_MARK = "#ffd24a"
 REST_MARK = "#8fdcff"

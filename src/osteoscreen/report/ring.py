@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Literal
 
-import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
-from matplotlib.patches import Wedge
+from PIL import Image, ImageColor, ImageDraw
 
-from osteoscreen.findings import CONDITIONS, Certainty, Probabilities
+from osteoscreen.findings import CONDITIONS, BoneCondition, Certainty, Probabilities
 from osteoscreen.report import texts
-from osteoscreen.report.lettering import FONT, Lettering, write
+from osteoscreen.report.drawing import Drawing, Lettering
 from osteoscreen.report.palette import CONDITION_COLOURS, INK, MUTED, PAPER
 
-INCHES = (5.2, 3.2)
-HALF_HEIGHT = 1.68
-"""Of the picture, in outer radii: room for two labels above each other at the top."""
-RING_WIDTH = 0.24
+WIDTH, HEIGHT = 480, 300
+RADIUS = 92.0
+"""Outer radius: two labels above each other fit over the ring."""
+RING_WIDTH = 0.26
 """Of the outer radius; the hole must hold "bone mass?"."""
 LEADER_RADIUS = 1.12
 """Where a leader line bends: far enough that the label of a tiny slice at the top does not drag
@@ -30,96 +25,85 @@ LABEL_X = 1.24
 LABEL_GAP = 0.58
 """Distance between two labels on one side, in outer radii: two lines of text and some air."""
 DOUBTFUL_FADE = 0.45
-"""Share of white in the colours of a doubtful ring."""
+"""Share of white in the colours of a ring that is not clear."""
+HATCH_STEP = 7.0
 
 
-@dataclass(frozen=True)
-class Ring:
-    """A ring of a grid.
-
-    Args:
-        probabilities: Of one patient.
-        certainty: How much is said.
-    """
-
-    probabilities: Probabilities
-    certainty: Certainty
-
-
-def ring_figure(probabilities: Probabilities, certainty: Certainty) -> Figure:
+def ring_drawing(probabilities: Probabilities, certainty: Certainty) -> Drawing:
     """Draw the ring: clockwise from the top, in the order of ``CONDITIONS``.
 
     A ring that is not clear is pale and hatched; its centre asks, or says that nothing is stated.
     """
-    figure = Figure(figsize=INCHES, facecolor=PAPER)
-    half_width = HALF_HEIGHT * INCHES[0] / INCHES[1]
-    axes = figure.add_axes((0, 0, 1, 1), aspect="equal")
-    axes.set(xlim=(-half_width, half_width), ylim=(-HALF_HEIGHT, HALF_HEIGHT))
-    axes.set_axis_off()
-    spans = _add_wedges(axes, probabilities, certainty)
-    _add_labels(axes, probabilities, [_anchor_deg(*span) for span in spans])
-    _add_centre(axes, probabilities, certainty)
-    return figure
+    drawing = Drawing(WIDTH, HEIGHT, fineness=2)
+    spans = wedge_spans(probabilities)
+    _add_wedges(drawing, spans, is_clear=certainty is Certainty.CLEAR)
+    _add_labels(drawing, probabilities, [_anchor_deg(*span) for span in spans])
+    _add_centre(drawing, probabilities, certainty)
+    return drawing
 
 
-def rings_figure(rows: Mapping[str, Sequence[Ring | None]]) -> Figure:
-    """Draw a grid of rings, as Figure 9 of the paper.
+def wedge_spans(probabilities: Probabilities) -> list[tuple[float, float]]:
+    """Return where each slice begins and ends: degrees, counted against the clock from the right.
 
-    Args:
-        rows: Rings of each row, by the words at its left; ``None`` leaves a place empty.
+    The first slice ends at the top, and each next one where the one before begins.
     """
-    columns = max(len(rings) for rings in rows.values())
-    figure = Figure(figsize=(1.9 * columns + 1.1, 2.15 * len(rows)), facecolor=PAPER)
-    grid = figure.add_gridspec(len(rows), columns, left=0.1, right=0.99, bottom=0.01, top=0.99)
-    for row, (name, rings) in enumerate(rows.items()):
-        for column, ring in enumerate(rings):
-            axes = figure.add_subplot(grid[row, column], aspect="equal")
-            axes.set(xlim=(-1.15, 1.15), ylim=(-1.5, 1.1))
-            axes.set_axis_off()
-            if column == 0:
-                axes.text(-1.35, 0, name, rotation=90, ha="center", va="center", fontsize=10,
-                          fontfamily=FONT, color=INK)  # fmt: skip
-            if ring is None:
-                continue
-            _add_wedges(axes, ring.probabilities, ring.certainty)
-            _add_centre(axes, ring.probabilities, ring.certainty, size=8.5)
-            shares = " / ".join(f"{value:.1%}" for value in ring.probabilities.as_tuple())
-            write(axes, (0, -1.28), shares, Lettering(7.5, MUTED))
-    return figure
-
-
-def _add_wedges(
-    axes: Axes, probabilities: Probabilities, certainty: Certainty
-) -> list[tuple[float, float]]:
-    """Add the three slices; return the degrees that each spans."""
-    doubtful = certainty is not Certainty.CLEAR
     spans, end = [], 90.0
-    for condition, value in zip(CONDITIONS, probabilities.as_tuple()):
+    for value in probabilities.as_tuple():
         start = end - 360 * value
-        _add_wedge(axes, CONDITION_COLOURS[condition], (start, end), doubtful=doubtful)
         spans.append((start, end))
         end = start
     return spans
 
 
-def _add_wedge(axes: Axes, colour: str, span: tuple[float, float], *, doubtful: bool) -> None:
-    """Add one slice from ``span[0]`` to ``span[1]`` degrees; an empty one is left out."""
-    if span[1] - span[0] <= 0:
-        return
-    red, green, blue = (part + (1 - part) * DOUBTFUL_FADE * doubtful for part in to_rgb(colour))
-    axes.add_patch(
-        Wedge(
-            (0, 0),
-            1,
-            *span,
-            width=RING_WIDTH,
-            facecolor=(red, green, blue),
-            edgecolor=MUTED if doubtful else PAPER,
-            linewidth=0.8 if doubtful else 1.2,
-            linestyle="--" if doubtful else "-",
-            hatch="////" if doubtful else None,
-        )
-    )
+def condition_colour(condition: BoneCondition | str, *, is_clear: bool) -> str:
+    """Colour of a condition's slice; pale where the result is not clear."""
+    parts = ImageColor.getrgb(CONDITION_COLOURS[BoneCondition(condition)])[:3]
+    fade = 0.0 if is_clear else DOUBTFUL_FADE
+    return "#" + "".join(f"{round(part + (255 - part) * fade):02x}" for part in parts)
+
+
+def centre_words(probabilities: Probabilities, certainty: Certainty) -> str:
+    """Headline of the result in two lines, as the hole of the ring holds it."""
+    return "\n".join(texts.headline(probabilities, certainty).split(" ", 1))
+
+
+def _place(angle_deg: float, radii: float) -> tuple[float, float]:
+    """Place on the drawing at some outer radii from the centre; y runs down."""
+    angle = math.radians(angle_deg)
+    reach = radii * RADIUS
+    return WIDTH / 2 + reach * math.cos(angle), HEIGHT / 2 - reach * math.sin(angle)
+
+
+def _add_wedges(drawing: Drawing, spans: Sequence[tuple[float, float]], *, is_clear: bool) -> None:
+    centre = (WIDTH / 2, HEIGHT / 2)
+    hole = RADIUS * (1 - RING_WIDTH)
+    shown = [(one, span) for one, span in zip(CONDITIONS, spans) if span[1] > span[0]]
+    for condition, (start, end) in shown:
+        # Pillow counts with the clock, and cuts a full turn short unless it is one.
+        turn = (-end, -start) if end - start < 360 else (0.0, 360.0)
+        drawing.sector(centre, RADIUS, turn, condition_colour(condition, is_clear=is_clear))
+    if not is_clear:
+        _hatch(drawing, centre)
+    for _, (_, end) in shown if len(shown) > 1 else ():
+        drawing.line([centre, _place(end, 1.01)], PAPER, 1.6)
+    drawing.disc(centre, hole, PAPER)
+    if not is_clear:
+        drawing.disc(centre, RADIUS, None, MUTED)
+        drawing.disc(centre, hole, None, MUTED)
+
+
+def _hatch(drawing: Drawing, centre: tuple[float, float]) -> None:
+    """Draw slanted lines over the disc; the hole is cut afterwards."""
+    side, step = drawing.pixels(2 * RADIUS), drawing.pixels(HATCH_STEP)
+    mask = Image.new("L", (side, side), 0)
+    pen = ImageDraw.Draw(mask)
+    for at in range(-side, side, step):
+        pen.line((at, side, at + side, 0), 255, max(1, drawing.pixels(0.8)))
+    disc = Image.new("L", (side, side), 0)
+    ImageDraw.Draw(disc).ellipse((0, 0, side - 1, side - 1), 255)
+    lines = Image.composite(mask, Image.new("L", (side, side), 0), disc)
+    ink = Image.new("RGB", (side, side), MUTED)
+    drawing.paste(ink, (centre[0] - RADIUS, centre[1] - RADIUS), lines)
 
 
 def _anchor_deg(start: float, end: float) -> float:
@@ -129,35 +113,33 @@ def _anchor_deg(start: float, end: float) -> float:
     return min(sideways, key=lambda angle: abs(angle - middle), default=middle)
 
 
-def _add_labels(axes: Axes, probabilities: Probabilities, anchors: Sequence[float]) -> None:
+def _add_labels(drawing: Drawing, probabilities: Probabilities, anchors: Sequence[float]) -> None:
     """Write percentage and name of each slice outside the ring, without collisions."""
-    tips = [
-        (LEADER_RADIUS * math.cos(math.radians(a)), LEADER_RADIUS * math.sin(math.radians(a)))
-        for a in anchors
-    ]
-    for side in (-1, 1):
-        members = [i for i, tip in enumerate(tips) if (tip[0] >= 0) == (side > 0)]
-        heights = spread([tips[i][1] for i in members], LABEL_GAP)
-        for i, height in zip(members, heights):
-            edge = np.array(tips[i]) / LEADER_RADIUS
-            xs = [edge[0], tips[i][0], side * (LABEL_X - 0.06)]
-            axes.plot(xs, [edge[1], tips[i][1], height], color=MUTED, linewidth=0.8)
-            side_of_words: Literal["left", "right"] = "left" if side > 0 else "right"
-            x, share = side * LABEL_X, texts.percent(probabilities.as_tuple()[i])
-            write(axes, (x, height + 0.13), share, Lettering(13, side=side_of_words))
-            name = Lettering(10, MUTED, side=side_of_words)
-            write(axes, (x, height - 0.15), CONDITIONS[i].label, name)
+    heights = [LEADER_RADIUS * math.sin(math.radians(angle)) for angle in anchors]
+    is_right = [math.cos(math.radians(angle)) >= 0 for angle in anchors]
+    for side in (False, True):
+        members = [at for at, right in enumerate(is_right) if right is side]
+        placed = spread([heights[at] for at in members], LABEL_GAP)
+        sign = 1 if side else -1
+        x = WIDTH / 2 + sign * LABEL_X * RADIUS
+        for at, height in zip(members, placed):
+            y = HEIGHT / 2 - height * RADIUS
+            bend = _place(anchors[at], LEADER_RADIUS)
+            end = (x - sign * 0.06 * RADIUS, y)
+            drawing.line([_place(anchors[at], 1), bend, end], MUTED, 0.9)
+            share = texts.percent(probabilities.as_tuple()[at])
+            where: Literal["left", "right"] = "left" if side else "right"
+            drawing.write((x, y - 11), share, Lettering(17, INK, where))
+            drawing.write((x, y + 10), CONDITIONS[at].label, Lettering(12.5, MUTED, where))
 
 
-def _add_centre(
-    axes: Axes, probabilities: Probabilities, certainty: Certainty, *, size: float = 11
-) -> None:
-    said = texts.headline(probabilities, certainty)
-    words = said.replace(" bone", "\nbone").replace("No s", "No\ns")
+def _add_centre(drawing: Drawing, probabilities: Probabilities, certainty: Certainty) -> None:
     is_doubtful = certainty is Certainty.DOUBTFUL
-    write(axes, (0, 0.12 if is_doubtful else 0), words, Lettering(size, is_bold=True))
+    words = centre_words(probabilities, certainty)
+    middle = HEIGHT / 2
+    drawing.write((WIDTH / 2, middle - 10 * is_doubtful), words, Lettering(14, is_bold=True))
     if is_doubtful:
-        write(axes, (0, -0.32), texts.DOUBTFUL, Lettering(0.95 * size, MUTED))
+        drawing.write((WIDTH / 2, middle + 30), texts.DOUBTFUL, Lettering(13, MUTED))
 
 
 def spread(heights: Sequence[float], gap: float) -> list[float]:

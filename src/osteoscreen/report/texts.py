@@ -1,11 +1,13 @@
 """Every sentence and word that a report says of itself; what a result says comes from the result.
 
+A second language is a second file like this one.
+
 Nothing here may promise the absence of disease: the networks see how bone looks, no more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from osteoscreen.findings import (
     CONDITIONS,
@@ -18,10 +20,16 @@ from osteoscreen.findings import (
     Subject,
 )
 
+LANGUAGE = "en"
+
+TITLE = "Bone report {name}"
 NOT_RECORDED = "not recorded"
 ABSENT = "not computed"
 NOT_COMPUTED = "not computed in this version"
 NOT_LABELLED = "not named"
+NOTHING = "\N{EN DASH}"
+DOT = "\N{MIDDLE DOT}"
+YES = "yes"
 
 FINDING = "Bone condition"
 CHANCE = "Probability"
@@ -32,16 +40,21 @@ EXPLANATION = (
 )
 DOUBTFUL = "doubtful"
 NO_STATEMENT = "No statement"
+RING_ALTS = {
+    Certainty.CLEAR: "Ring chart",
+    Certainty.DOUBTFUL: "Hatched ring chart, doubtful",
+    Certainty.ABSTAINED: "Hatched ring chart, no statement",
+}
 PREDICTION_SET = "Prediction set"
 ATTENUATION = "Attenuation"
 LEVELS = "Levels"
 LEVEL = "Level"
-CONFIDENCE = "Confidence"
+CONFIDENCE = "Name sure"
 SPREAD = "SD, HU"
 COUNTS = "Counts"
 GIVEN = "given"
-NOTHING = "\N{EN DASH}"
 BAND = "L1 among published limits"
+BAND_SAID = "{hu}, {meaning} ({source}; {holds_for})"
 AGREEMENT = "Networks and attenuation"
 AGREEMENTS = {
     "agree": "agree",
@@ -50,6 +63,7 @@ AGREEMENTS = {
     None: "not compared",
 }
 SHIFTED = "Class if names were off by one"
+SHIFTS = {"up": "up", "down": "down"}
 SAME = "the same"
 CHOICE = "Chosen because"
 LEVELS_CAPTION = (
@@ -63,6 +77,18 @@ LEFT_OUT = {
     LeftOut.COLLAPSED: "no: low",
     LeftOut.OUTLIER: "no: unlike the others",
 }
+ATTENUATION_CAPTION = (
+    "Mean (dot) and SD (line) of each vertebra; a hollow dot does not count. Dashed: published "
+    "limits, which hold for the level named above them; its band is shaded."
+)
+ATTENUATION_CAPTION_WITHOUT = (
+    "Mean (dot) and SD (line) of each vertebra; a hollow dot does not count. Published limits are "
+    "not drawn: {reason}."
+)
+ATTENUATION_ALT = "Chart of the attenuation of each vertebra: {values}."
+AXIS_HU = "Attenuation, HU"
+LIMITS_OF = "{level} limits"
+HU = "HU"
 
 REFUSED = "Not screened"
 REFUSED_SENTENCE = "There is no result for this series and no probability was computed."
@@ -70,8 +96,19 @@ REFUSAL_CODE = "Code"
 
 RESERVATIONS = "Reservations"
 NO_RESERVATIONS = "No reservation is recorded."
+MORE = "{count} more: no room for them on this page; report.html and result.json hold them."
 
 EVIDENCE = "What the networks saw"
+SAGITTAL = "Sagittal overview"
+OVERLAY = "Axial slices"
+LOOKED = "BCC-Net looked at"
+SAGITTAL_CAPTION = (
+    "Along the spine, the front on the left, with the names given to the vertebrae. Ticks: the "
+    "axial slices."
+)
+SAGITTAL_CAPTION_REFUSED = "The series from the side, the front on the left."
+SAGITTAL_ALT = "Sagittal CT along the spine with the marked vertebrae: {names}."
+SAGITTAL_ALT_UNNAMED = "Sagittal CT of the series; no vertebra is named."
 OVERLAY_CAPTION = (
     "Axial CT, the patient's right on the left. Filled: vertebral body. Dashed outline: rest of "
     "the vertebra."
@@ -82,21 +119,35 @@ OVERLAY_ALT = (
     "vertebra is outlined."
 )
 OVERLAY_ALT_REFUSED = "Axial CT slices of the series that was not screened."
+LOOKED_CAPTION = (
+    "The patient's most typical slice as BCC-Net saw it, and how the probability of {condition} "
+    "changes while a part is covered. It shows what the answer hangs on, not where disease is."
+)
+LOOKED_ALT = (
+    "The segmented vertebra of the most typical slice, plain and with the parts coloured that "
+    "raise or lower the probability of {condition}."
+)
+SUPPORTS = "raises it, up to {points}"
+POINT, POINTS = "point", "points"
+OPPOSES = "lowers it, up to {points}"
+SLICE_TITLE = "{level}slice {index} \N{MIDDLE DOT} z {position} mm"
+SLICE_TITLE_UNPLACED = "{level}slice {index}"
+LEVEL_OF_SLICE = "{level} \N{MIDDLE DOT} "
 
 SLICES = "Slices"
 SLICES_CAPTION = (
     "Slices that were read, counted from 0 along the stack (DICOM: by position, not by file)."
 )
+SLICES_OPEN = "Show the {count} slices that were classified"
 SLICE = "Slice"
 POSITION = "Position z, mm"
 AREA = "Mark, mm²"
 
-SUBJECT = "Subject"
-AGE = "Age"
+AGE = "age {age}"
 YEARS = "years"
-SEX = "Sex"
-SEXES = {"F": "female", "M": "male", "O": "other"}
-STUDY_DATE = "Study date"
+SEX = "sex {sex}"
+SEXES = {"F": "female", "M": "male", "O": "other", None: NOT_RECORDED}
+STUDY_DATE = "study date {date}"
 
 ACQUISITION = "Acquisition"
 KVP = "Tube voltage"
@@ -107,6 +158,8 @@ PHASE = "Contrast phase, by name"
 CONTRASTS = {True: "recorded", False: "none recorded", None: NOT_RECORDED}
 MANUFACTURER = "Manufacturer"
 MODEL = "Scanner model"
+KV = "kV"
+MM = "mm"
 
 MADE_WITH = "Made with"
 BUNDLE = "Model bundle"
@@ -114,10 +167,22 @@ VERSION = "Version"
 CHECKSUM = "SHA-256 begins"
 SOFTWARE = "Software"
 TIMING = "Time"
+SECONDS = "s"
+
+LIMITS = "Limits of the model"
+LIMITS_SENTENCES = (
+    EXPLANATION,
+    "Only the vertebrae marked here were judged. Fractures, tumours and all other findings are "
+    "not looked for, and normal bone mass does not mean that there are none.",
+    "Attenuation changes with tube voltage, contrast agent, kernel and scanner. How the networks "
+    "do on another scanner than those they were trained on is not known.",
+)
 
 NO_MARK = "no vertebra marked"
 BODY = "vertebral body"
 REST = "rest of the vertebra"
+RIGHT, LEFT = "R", "L"
+ANTERIOR, POSTERIOR = "A", "P"
 
 
 def percent(probability: float) -> str:
@@ -138,6 +203,17 @@ def number(value: float, decimals: int = 0) -> str:
     return text.replace("-", "\N{MINUS SIGN}") if float(text) else text.removeprefix("-")
 
 
+def points(change: float) -> str:
+    """Say by how much a probability rises, in percentage points; a fall is none."""
+    count = round(100 * max(0.0, change))
+    return f"{count}\N{NO-BREAK SPACE}{POINT if count == 1 else POINTS}"
+
+
+def sentence(words: str) -> str:
+    """Begin words with a capital letter."""
+    return words[:1].upper() + words[1:]
+
+
 def quantity(value: float | None, unit: str) -> str:
     """Say a number with its unit, without trailing zeros; unknown is "not recorded"."""
     if value is None:
@@ -148,7 +224,7 @@ def quantity(value: float | None, unit: str) -> str:
 def timing(timing_s: Mapping[str, float]) -> str:
     """Say how long each step took, such as "marking 4.8 s, classification 0.2 s"."""
     steps = [
-        f"{step.replace('_', ' ')} {number(seconds, 1)}\N{NO-BREAK SPACE}s"
+        f"{step.replace('_', ' ')} {number(seconds, 1)}\N{NO-BREAK SPACE}{SECONDS}"
         for step, seconds in timing_s.items()
     ]
     return ", ".join(steps) or NOT_RECORDED
@@ -169,18 +245,19 @@ def phase(acquisition: Acquisition) -> str:
 
 
 def subject(who: Subject) -> str:
-    """Say what is known of the subject in one line; empty if nothing is."""
-    known = [
-        quantity(who.age, YEARS) if who.age is not None else None,
-        SEXES[who.sex] if who.sex else None,
-        f"study of {date(who.study_date)}" if who.study_date else None,
-    ]
-    return " · ".join(word for word in known if word)
+    """Say who was scanned, without identity, in one line."""
+    return f" {DOT} ".join(
+        (
+            AGE.format(age=quantity(who.age, YEARS)),
+            SEX.format(sex=SEXES[who.sex]),
+            STUDY_DATE.format(date=date(who.study_date)),
+        )
+    )
 
 
 def counts(level: LevelFinding) -> str:
     """Say whether a vertebra counts, or why not."""
-    return "yes" if level.left_out is None else LEFT_OUT[level.left_out]
+    return YES if level.left_out is None else LEFT_OUT[level.left_out]
 
 
 def band(result: ScreeningResult) -> str:
@@ -188,8 +265,12 @@ def band(result: ScreeningResult) -> str:
     found = result.attenuation_band
     if found is None:
         return result.attenuation_note or NOT_COMPUTED
-    hu = quantity(round(found.attenuation_hu), "HU")
-    return f"{hu}, {found.meaning} ({found.source}; {found.holds_for})"
+    return BAND_SAID.format(
+        hu=quantity(round(found.attenuation_hu), HU),
+        meaning=found.meaning,
+        source=found.source,
+        holds_for=found.holds_for,
+    )
 
 
 def shifted(result: ScreeningResult) -> str:
@@ -198,7 +279,7 @@ def shifted(result: ScreeningResult) -> str:
         return ABSENT
     leading = result.probabilities.condition
     return ", ".join(
-        f"{name}: {SAME if condition is leading else condition.label.lower()}"
+        f"{SHIFTS[name]}: {SAME if condition is leading else condition.label.lower()}"
         for name, condition in result.condition_if_shifted.items()
     )
 
@@ -216,9 +297,22 @@ def ring_alt(probabilities: Probabilities, certainty: Certainty) -> str:
         f"{condition.label.lower()} {percent(value)}"
         for condition, value in zip(CONDITIONS, probabilities.as_tuple())
     )
-    kind = {
-        Certainty.CLEAR: "Ring chart",
-        Certainty.DOUBTFUL: "Hatched ring chart, doubtful",
-        Certainty.ABSTAINED: "Hatched ring chart, no statement",
-    }[certainty]
-    return f"{kind}: {shares}."
+    return f"{RING_ALTS[certainty]}: {shares}."
+
+
+def attenuation_alt(levels: Sequence[LevelFinding]) -> str:
+    """Say in words what the chart of attenuation shows."""
+    values = ", ".join(
+        f"{one.level} {quantity(round(one.attenuation_hu), HU)}"
+        for one in levels
+        if one.attenuation_hu is not None
+    )
+    return ATTENUATION_ALT.format(values=values)
+
+
+def slice_title(level: str | None, index: int, position_mm: float | None) -> str:
+    """Name an axial slice, such as "L3 \N{MIDDLE DOT} slice 12 \N{MIDDLE DOT} z 340 mm"."""
+    named = "" if level is None else LEVEL_OF_SLICE.format(level=level)
+    if position_mm is None:
+        return SLICE_TITLE_UNPLACED.format(level=named, index=index)
+    return SLICE_TITLE.format(level=named, index=index, position=number(position_mm))

@@ -57,6 +57,7 @@ def reference_band(
         attenuation_hu=hu,
         above_hu=edges[at],
         up_to_hu=edges[at + 1],
+        limits_hu=LIMITS_HU,
         meaning=meaning,
         suggests=suggests,
         source=SOURCE,
