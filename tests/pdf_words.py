@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import re
 import zlib
 
 OBJECT = re.compile(rb"(\d+) 0 obj(.*?)endobj", re.DOTALL)
-STREAM = re.compile(rb"stream\r?\n(.*?)endstream", re.DOTALL)
+STREAM = re.compile(rb"stream\r?\n")
 SHOWN = re.compile(rb"/(F\d+(?:\+\d+)?) [\d.]+ Tf|\(((?:\\.|[^\\()])*)\) Tj|(T\*|ET)", re.DOTALL)
 ESCAPES = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"f": b"\f"}
 
@@ -44,11 +43,10 @@ def drawn(pdf: bytes) -> bytes:
 
 
 def _stream(body: bytes) -> bytes:
-    found = STREAM.search(body)
+    found, length = STREAM.search(body), re.search(rb"/Length (\d+)", body)
     assert found is not None
-    raw = found[1].strip()
-    if b"ASCII85Decode" in body[: found.start()]:
-        raw = base64.a85decode(b"<~" + raw, adobe=True)
+    assert length is not None
+    raw = body[found.end() : found.end() + int(length[1])]
     return zlib.decompress(raw) if b"FlateDecode" in body[: found.start()] else raw
 
 

@@ -37,7 +37,7 @@ from pdf_words import drawn, fonts, pages, words
 
 SIZES: dict[PictureName, tuple[int, int]] = {
     "overlay": (1200, 1052),
-    "sagittal": (380, 940),
+    "sagittal": (500, 1030),
     "looked": (380, 900),
 }
 """As large as pictures get."""

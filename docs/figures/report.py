@@ -37,7 +37,7 @@ def main() -> None:
     for one in pages:
         joined.paste(one, (x, 0))
         x += one.width + 20
-    joined.quantize(128).save(Path(__file__).with_suffix(".png"), optimize=True)
+    joined.quantize(256).save(Path(__file__).with_suffix(".png"), optimize=True)
 
 
 if __name__ == "__main__":

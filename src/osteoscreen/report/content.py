@@ -195,13 +195,12 @@ def _finding_facts(result: ScreeningResult) -> list[Fact]:
             texts.ATTENUATION,
             texts.NOT_COMPUTED if hu is None else texts.quantity(round(hu), texts.HU),
         ),
-        Fact(texts.BAND, texts.band(result)),
         Fact(texts.AGREEMENT, texts.AGREEMENTS[result.agreement]),
         Fact(texts.LEVELS, ", ".join(one.level for one in result.levels) or texts.NOT_LABELLED),
     ]
     if result.levels:
         facts.append(Fact(texts.SHIFTED, texts.shifted(result)))
-    return facts
+    return [*facts, Fact(texts.BAND, texts.band(result))]
 
 
 def _ring(result: ScreeningResult) -> Figure | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from html import escape
 from io import BytesIO
 
+from reportlab import rl_config
 from reportlab.lib.colors import HexColor
 from reportlab.lib.enums import TA_RIGHT
 from reportlab.lib.pagesizes import A4
@@ -32,13 +33,17 @@ from osteoscreen.report.palette import (
 )
 from osteoscreen.report.ring import condition_colour
 
+rl_config.useA85 = 0
+"""Streams are written as bytes, not as letters: a quarter smaller, and twice as fast. The library
+has no other place to say so."""
+
 MARGIN = 32.0
 WIDTH, HEIGHT = A4[0] - 2 * MARGIN, A4[1] - 2 * MARGIN
 GAP = 12.0
 PLAIN, BOLD = "Report", "ReportBold"
 SIZES = (7.5, 7.0, 6.5, 6.0, 5.5)
 """Sizes of the small print in points, from the best on; 5.5 is the smallest that can be read."""
-PICTURES = (270.0, 190.0, 120.0)
+PICTURES = (260.0, 190.0, 120.0)
 """Heights of the pictures, from the wanted to the smallest: in the third, with six slices, a
 vertebra is some five millimetres wide, and the page of the browser shows more."""
 TALLEST = 330.0

@@ -14,7 +14,10 @@ from osteoscreen.report.overlay import add_letters, add_scale_bar
 from osteoscreen.report.palette import INK, MUTED
 from osteoscreen.report.slice_image import Window, slice_image
 
-WIDTH, HEIGHT = 190.0, 470.0
+WIDTHS = (190.0, 250.0)
+"""Least and most."""
+HEIGHT = 515.0
+"""At most: as tall as six slices beside it."""
 NAMES = 34.0
 """Room for the names at the left, in units."""
 SMALLEST_MM = 90.0
@@ -58,19 +61,18 @@ class SagittalPlane:
 def sagittal_drawing(plane: SagittalPlane) -> Drawing:
     """Draw the plane with the names at its left, and ticks at the slices of the overlay."""
     window = _window(plane)
-    width = WIDTH - NAMES
-    per_mm = width / window.width
-    height = window.height * per_mm
-    drawing = Drawing(WIDTH, height)
+    per_mm = min(HEIGHT / window.height, (WIDTHS[1] - NAMES) / window.width)
+    width, height = window.width * per_mm, window.height * per_mm
+    drawing = Drawing(NAMES + width, height)
     size = (drawing.pixels(width), drawing.pixels(height))
     drawing.paste(slice_image(plane.hu, plane.labels, plane.spacing_mm, window, size), (NAMES, 0))
     letters = (texts.ANTERIOR, texts.POSTERIOR)
     add_letters(drawing, (NAMES, 0), width, letters, at=max(height / 2, height - LETTERS))
-    add_scale_bar(drawing, (WIDTH, height), per_mm, width)
+    add_scale_bar(drawing, (drawing.width, height), per_mm, width)
     for row in plane.shown:
         y = (row * plane.spacing_mm[0] - window.top) * per_mm
-        drawing.line([(WIDTH - 13, y), (WIDTH, y)], "black", 3)
-        drawing.line([(WIDTH - 12, y), (WIDTH, y)], "white", 1.5)
+        drawing.line([(drawing.width - 13, y), (drawing.width, y)], "black", 3)
+        drawing.line([(drawing.width - 12, y), (drawing.width, y)], "white", 1.5)
     _add_names(drawing, plane, window, per_mm)
     return drawing
 
@@ -85,7 +87,7 @@ def _window(plane: SagittalPlane) -> Window:
         end = min(top + height, max(high, low + SMALLEST_MM))
         top = max(top, low)
         height = end - top
-    width = max(SMALLEST_MM, height * (WIDTH - NAMES) / HEIGHT)
+    width = max(SMALLEST_MM, height * (WIDTHS[0] - NAMES) / HEIGHT)
     middle = columns.mean() if columns.size else (plane.hu.shape[1] - 1) / 2
     return Window(top, float(middle) * step_column - width / 2, height, width)
 
