@@ -261,7 +261,12 @@ def test_a_multi_frame_image_has_valid_results(
     image = make(series(tmp_path / "slices", study_date="20240131"), tmp_path / "ct" / "a.dcm")
     folder = _screened(tmp_path / "ct", tmp_path / "out", bundle)
     paths = sorted(folder.glob("*.dcm"))
-    assert [path.name for path in paths] == ["capture.dcm", "measurements.dcm", "segmentation.dcm"]
+    assert [path.name for path in paths] == [
+        "capture.dcm",
+        "measurements.dcm",
+        "report.dcm",
+        "segmentation.dcm",
+    ]
     _check(paths, [])
     uid = pydicom.dcmread(image).SOPInstanceUID
     report = pydicom.dcmread(folder / "measurements.dcm")

@@ -30,6 +30,7 @@ from osteoscreen.dicom.marked_slices import read_segmentation
 from osteoscreen.errors import InputError, RefusalCode
 from osteoscreen.findings import ReservationCode, ScreeningResult
 from osteoscreen.nifti import read_labels
+from osteoscreen.reporting import write_pictures
 from osteoscreen.summary import SUMMARY, Row
 from osteoscreen.volume import Affine, Volume
 from osteoscreen.workflow import screen_inputs, screen_path
@@ -404,12 +405,12 @@ def test_a_failure_of_our_own_is_a_row_and_the_others_go_on(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     first, second = _series(tmp_path / "a", "A"), _series(tmp_path / "b", "B")
-    calls = iter([RuntimeError("broken"), None])
+    errors = iter([RuntimeError("broken")])
 
-    def fail_once(*_args: object, **_kwargs: object) -> None:
-        error = next(calls)
-        if error:
+    def fail_once(*args: Any) -> None:
+        for error in errors:
             raise error
+        write_pictures(*args)
 
     monkeypatch.setattr("osteoscreen.workflow.write_pictures", fail_once)
     rows = _run([first, second], tmp_path / "out", bundle)

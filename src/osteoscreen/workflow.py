@@ -221,10 +221,10 @@ def screen_unit(
     folder.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
     write_pictures(screening, standing, indices, bundle, folder)
+    write_report(screening.result, folder)
+    _write_marks(screening, opened, reorientation, folder)
     timing = screening.result.timing_s | {"write": round(time.perf_counter() - started, 3)}
     result = screening.result.model_copy(update={"timing_s": timing})
-    write_report(result, folder)
-    _write_marks(replace(screening, result=result), opened, reorientation, folder)
     text = result.model_dump_json(by_alias=True, indent=1)
     (folder / RESULT).write_text(text + "\n", encoding="utf-8")
     return replace(screening, result=result)

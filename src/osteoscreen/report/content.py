@@ -325,6 +325,5 @@ def _made_with(result: ScreeningResult) -> Facts:
         _fact(texts.VERSION, bundle.version if bundle else None),
         _fact(texts.CHECKSUM, bundle.sha256[:CHECKSUM_LENGTH] if bundle else None),
         Fact(texts.SOFTWARE, result.software),
-        Fact(texts.TIMING, texts.timing(result.timing_s)),
     )
     return Facts("made", texts.MADE_WITH, facts)

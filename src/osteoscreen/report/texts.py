@@ -7,7 +7,7 @@ Nothing here may promise the absence of disease: the networks see how bone looks
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from osteoscreen.findings import (
     CONDITIONS,
@@ -166,8 +166,6 @@ BUNDLE = "Model bundle"
 VERSION = "Version"
 CHECKSUM = "SHA-256 begins"
 SOFTWARE = "Software"
-TIMING = "Time"
-SECONDS = "s"
 
 LIMITS = "Limits of the model"
 LIMITS_SENTENCES = (
@@ -219,15 +217,6 @@ def quantity(value: float | None, unit: str) -> str:
     if value is None:
         return NOT_RECORDED
     return f"{value:g}\N{NO-BREAK SPACE}{unit}".replace("-", "\N{MINUS SIGN}", 1)
-
-
-def timing(timing_s: Mapping[str, float]) -> str:
-    """Say how long each step took, such as "marking 4.8 s, classification 0.2 s"."""
-    steps = [
-        f"{step.replace('_', ' ')} {number(seconds, 1)}\N{NO-BREAK SPACE}{SECONDS}"
-        for step, seconds in timing_s.items()
-    ]
-    return ", ".join(steps) or NOT_RECORDED
 
 
 def date(study_date: str | None) -> str:
