@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from osteoscreen.screening.box import box_of
+
 RIM_MM = 4.0
 """Depth of the rim that is left out: cortex, and the blur of it. TotalSegmentator's spine report
 erodes by as much."""
@@ -37,10 +39,9 @@ def trabecular_hu(
         spacing_mm: Pixel spacing (row, column).
     Returns: HU; nan where less than 100 mm2 is left of the body.
     """
-    rows, columns = np.flatnonzero(body.any(axis=1)), np.flatnonzero(body.any(axis=0))
-    if not len(rows):
+    box = box_of(body)
+    if box is None:
         return float("nan")
-    box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
     depth_mm = ndimage.distance_transform_edt(np.pad(body[box], 1), sampling=spacing_mm)[1:-1, 1:-1]
     region = depth_mm > RIM_MM
     if region.sum() * spacing_mm[0] * spacing_mm[1] < SMALLEST_REGION_MM2:
@@ -101,10 +102,9 @@ def trabecular_region(
     Returns: What is measured, same shape.
     """
     region = np.zeros_like(body)
-    places = np.nonzero(body)
-    if not len(places[0]):
+    box = box_of(body)
+    if box is None:
         return region
-    box = tuple(slice(int(at.min()), int(at.max()) + 1) for at in places)
     own = np.pad(body[box], 1)
     inside = ndimage.distance_transform_edt(own, sampling=spacing_mm) > RIM_MM
     # A slice beside an endplate holds some of it, however thick it is.

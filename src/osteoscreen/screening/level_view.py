@@ -15,9 +15,9 @@ from osteoscreen.screening.grid import (
     FloatArray,
     Grid,
     Pose,
+    coarse,
     grey,
     sample,
-    smooth,
 )
 
 SMALLEST_MARK_MM2 = 150.0
@@ -61,9 +61,9 @@ def coarse_slice(
     target = settings.spacing_mm
     extent_mm = max(n * mm for n, mm in zip(hu.shape, spacing_mm))
     grid = Grid(int(np.ceil(extent_mm / target)), target)
-    image = sample(smooth(hu, spacing_mm, target), spacing_mm, grid, outside=AIR_HU)
+    image = coarse(hu, spacing_mm, grid)
     shares = [
-        sample(smooth(mark.astype(np.float32), spacing_mm, target), spacing_mm, grid, outside=0)
+        coarse(mark.astype(np.float32), spacing_mm, grid, outside=0)
         for mark in (vertebra, body)
     ]
     return CoarseSlice(

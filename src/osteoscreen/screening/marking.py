@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from osteoscreen.bundle import Bundle
-from osteoscreen.screening.grid import AIR_HU, Grid, grey, restore, sample, smooth
+from osteoscreen.bundle import BATCH, Bundle
+from osteoscreen.cores import on_all_cores
+from osteoscreen.screening.box import box_of
+from osteoscreen.screening.grid import Grid, coarse, grey, restore
 from osteoscreen.volume import Volume
-
-CHUNK = 8
-"""Slices marked at a time, so that progress shows and memory stays flat."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +35,7 @@ class Marks:
 
     def labels(self) -> NDArray[np.uint8]:
         """Labels as they are stored: 1 vertebral body, 2 rest of the vertebra."""
-        return np.where(self.body, 1, np.where(self.vertebra, 2, 0)).astype(np.uint8)
+        return np.where(self.body, np.uint8(1), self.vertebra * np.uint8(2))
 
 
 def mark_volume(
@@ -57,24 +56,23 @@ def mark_volume(
     fitted = max(shape[1] * spacing[0], shape[2] * spacing[1]) / settings.size
     grid = Grid(settings.size, settings.spacing_mm or fitted)
     channels = {name: np.zeros(shape, bool) for name in ("vertebra", "body")}
-    for start in range(0, shape[0], CHUNK):
-        chunk = volume.hu[start : start + CHUNK]
-        views = [_view(hu, spacing, grid) for hu in chunk]
-        marks = bundle.marks(grey(np.stack(views), settings.window_hu))
-        for offset, slice_marks in enumerate(marks):
+
+    def mark(start: int) -> int:
+        """Mark a few slices; no two calls write to the same ones."""
+        chunk = volume.hu[start : start + BATCH]
+        views = np.stack([coarse(hu, spacing, grid) for hu in chunk])
+        marks = bundle.marks(grey(views, settings.window_hu))
+        for index, slice_marks in enumerate(marks, start=start):
             for name, mark in zip(settings.marks, slice_marks):
                 image = restore(mark, grid, (shape[1], shape[2]), spacing)
-                channels[name][start + offset] = image >= settings.threshold
+                channels[name][index] = image >= settings.threshold
+            _keep_vertebrae(channels["vertebra"][index], channels["body"][index], spacing)
+        return len(chunk)
+
+    for count in on_all_cores(mark, range(0, shape[0], BATCH)):
         if advance:
-            advance(len(chunk))
-    for index in range(shape[0]):
-        _keep_vertebrae(channels["vertebra"][index], channels["body"][index], spacing)
+            advance(count)
     return Marks(channels["vertebra"], channels["body"])
-
-
-def _view(hu: NDArray[np.float32], spacing: tuple[float, float], grid: Grid) -> NDArray[np.float32]:
-    filtered = smooth(hu, spacing, grid.spacing_mm)
-    return np.asarray(sample(filtered, spacing, grid, outside=AIR_HU), dtype=np.float32)
 
 
 MIN_PIECE_SHARE = 0.02
@@ -99,6 +97,10 @@ def _keep_vertebrae(
     spinous process are often parted from it in the plane; they lie beside or behind it, never in
     front.
     """
+    box = box_of(vertebra | body)
+    if box is None:
+        return
+    vertebra, body = vertebra[box], body[box]
     if body.any():
         pieces, _ = ndimage.label(body)
         sizes, boxes = np.bincount(pieces.ravel())[1:], ndimage.find_objects(pieces)

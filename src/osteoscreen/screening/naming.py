@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from osteoscreen.bundle import Bundle
+from osteoscreen.bundle import BATCH, Bundle
+from osteoscreen.cores import on_all_cores
 from osteoscreen.screening.centreline import areas_across
 from osteoscreen.screening.decision import softmax
 from osteoscreen.screening.level_view import coarse_slice, level_view
 from osteoscreen.screening.levels import Levels, label_levels
-from osteoscreen.screening.marking import CHUNK, Marks
+from osteoscreen.screening.marking import Marks
 from osteoscreen.volume import Volume
 
 
@@ -42,15 +43,17 @@ def place_probabilities(volume: Volume, marks: Marks, bundle: Bundle) -> NDArray
     settings = bundle.settings.levels
     assert settings is not None
     spacing = volume.spacing_mm[1:]
-    parts = []
-    for start in range(0, len(volume.hu), CHUNK):
+
+    def answer(start: int) -> NDArray[np.float64]:
         views = [
             level_view(coarse_slice(hu, vertebra, body, spacing, settings), settings)
             for hu, vertebra, body in zip(
-                volume.hu[start : start + CHUNK],
-                marks.vertebra[start : start + CHUNK],
-                marks.body[start : start + CHUNK],
+                volume.hu[start : start + BATCH],
+                marks.vertebra[start : start + BATCH],
+                marks.body[start : start + BATCH],
             )
         ]
-        parts.append(softmax(bundle.level_logits(np.stack(views))))
+        return softmax(bundle.level_logits(np.stack(views)))
+
+    parts = list(on_all_cores(answer, range(0, len(volume.hu), BATCH)))
     return np.maximum(np.concatenate(parts), np.finfo(np.float64).tiny)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from osteoscreen.bundle import Bundle, ClassifierSettings
+from osteoscreen.cores import on_all_cores
 from osteoscreen.screening.marking import Marks
 from osteoscreen.screening.roi import RoiSettings, cut_roi
 from osteoscreen.volume import Volume
@@ -55,12 +56,11 @@ def cut_rois(
     mark = classified_mark(marks, settings)
     roi_settings = RoiSettings(settings.size, settings.window_hu)
     spacing = volume.spacing_mm[1:]
-    return np.stack(
-        [
-            cut_roi(volume.hu[index], mark[index], spacing, roi_settings, fill=settings.fill)
-            for index in chosen
-        ]
-    )
+
+    def cut(index: int) -> NDArray[np.float32]:
+        return cut_roi(volume.hu[index], mark[index], spacing, roi_settings, fill=settings.fill)
+
+    return np.stack(list(on_all_cores(cut, chosen)))
 
 
 def body_areas_mm2(volume: Volume, marks: Marks) -> NDArray[np.float64]:

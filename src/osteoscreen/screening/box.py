@@ -1,0 +1,23 @@
+"""The box around a mark: most of a slice, and of a series, holds none."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def box_of(mark: NDArray[np.bool_]) -> tuple[slice, ...] | None:
+    """Find the smallest box that holds a mark.
+
+    Args:
+        mark: Any number of axes.
+    Returns: A slice an axis, to index arrays of the mark's shape; ``None`` where nothing is marked.
+    """
+    box = []
+    for axis in range(mark.ndim):
+        held = mark.any(axis=tuple(other for other in range(mark.ndim) if other != axis))
+        at = np.flatnonzero(held)
+        if not len(at):
+            return None
+        box.append(slice(int(at[0]), int(at[-1]) + 1))
+    return tuple(box)
