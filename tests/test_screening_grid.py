@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
+from scipy import ndimage
 
-from osteoscreen.screening.grid import Grid, Pose, grey, restore, sample, smooth
+from osteoscreen.screening.grid import (
+    AIR_HU,
+    Grid,
+    Pose,
+    coarse,
+    grey,
+    restore,
+    sample,
+    smooth,
+)
 
 
 def test_grey_maps_the_window_to_0_and_255_and_clips_outside() -> None:
@@ -81,3 +92,43 @@ def test_smoothing_leaves_an_image_that_is_sampled_more_finely() -> None:
 def test_smoothing_lowers_noise_before_coarse_sampling() -> None:
     image = np.random.default_rng(0).normal(size=(200, 200)).astype(np.float32)
     assert smooth(image, (0.5, 0.5), 1.5).std() < 0.5 * image.std()
+
+
+@pytest.mark.parametrize("outside", [AIR_HU, 0.0])
+@given(
+    rows=st.integers(1, 60),
+    columns=st.integers(2, 60),
+    spacing_mm=st.tuples(st.floats(0.3, 3.0), st.floats(0.3, 3.0)),
+    target_mm=st.floats(0.4, 3.0),
+)
+def test_coarse_is_the_sample_of_the_smoothed_image(
+    rows: int, columns: int, spacing_mm: tuple[float, float], target_mm: float, outside: float
+) -> None:
+    image = np.random.default_rng(rows).normal(0, 300, (rows, columns)).astype(np.float32)
+    grid = Grid(48, target_mm)
+    slow = sample(smooth(image, spacing_mm, target_mm), spacing_mm, grid, outside=outside)
+    quick = coarse(image, spacing_mm, grid, outside=outside)
+    # Both compute in single precision, in another order.
+    apart = np.abs(quick - slow) > 1e-2
+    assert not _within(apart, rows, columns, spacing_mm, grid).any()
+
+
+def _within(
+    apart: np.ndarray, rows: int, columns: int, spacing_mm: tuple[float, float], grid: Grid
+) -> np.ndarray:
+    """Leave out pixels that lie on the image's edge but for rounding: in or out, both are right."""
+    kept = np.ones(apart.shape, bool)
+    for axis, (length, mm) in enumerate(zip((rows, columns), spacing_mm)):
+        at = (np.arange(grid.size) - (grid.size - 1) / 2) * grid.spacing_mm
+        is_edge = np.abs(np.abs(at) - (length - 1) / 2 * mm) < 1e-6
+        kept &= ~is_edge[:, None] if axis == 0 else ~is_edge[None, :]
+    return apart & kept
+
+
+def test_marks_come_back_as_ndimage_brings_them() -> None:
+    marks = np.random.default_rng(0).random((64, 64)).astype(np.float32)
+    shape, spacing_mm, grid = (150, 90), (0.6, 1.3), Grid(64, 1.5)
+    scale = np.array(spacing_mm) / grid.spacing_mm
+    offset = (grid.size - 1) / 2 - scale * (np.array(shape) - 1) / 2
+    wanted = ndimage.affine_transform(marks, scale, offset, shape, order=1, cval=0.0)
+    assert_allclose(restore(marks, grid, shape, spacing_mm), wanted, atol=1e-6)

@@ -121,9 +121,10 @@ def sample(
 def coarse(
     image: FloatArray, spacing_mm: tuple[float, float], grid: Grid, *, outside: float = AIR_HU
 ) -> FloatArray:
-    """Low-pass an image and sample it on a grid as it lies: ``sample`` of ``smooth``, ten times faster.
+    """Low-pass an image and sample it on a grid as it lies.
 
-    Both are linear, and rows and columns are worked on alike, so that each axis is one matrix.
+    It is ``sample`` of ``smooth``, some ten times faster: both are linear and work on rows and
+    columns alike, so that each axis is one matrix.
 
     Args:
         image: Shape (rows, columns).

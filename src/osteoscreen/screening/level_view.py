@@ -63,8 +63,7 @@ def coarse_slice(
     grid = Grid(int(np.ceil(extent_mm / target)), target)
     image = coarse(hu, spacing_mm, grid)
     shares = [
-        coarse(mark.astype(np.float32), spacing_mm, grid, outside=0)
-        for mark in (vertebra, body)
+        coarse(mark.astype(np.float32), spacing_mm, grid, outside=0) for mark in (vertebra, body)
     ]
     return CoarseSlice(
         np.clip(np.rint(image), -32768, 32767).astype(np.int16),
