@@ -296,6 +296,7 @@ def test_the_demo_needs_no_pytorch_and_writes_every_output(tmp_path: Path) -> No
     assert names == {
         "result.json", "report.html", "report.pdf", "pie.png", "overlay.png", "sagittal.png",
         "looked.png", "segmentation.dcm", "measurements.dcm", "capture.dcm", "report.dcm",
+        "fhir.json",
     }  # fmt: skip
 
 

@@ -130,6 +130,7 @@ def test_a_dicom_series_gives_every_output(tmp_path: Path, bundle: Bundle) -> No
     assert {path.name for path in folder.iterdir()} == {
         "result.json", "report.html", "report.pdf", "pie.png", "overlay.png", "looked.png",
         "segmentation.dcm", "measurements.dcm", "capture.dcm", "report.dcm",
+        "fhir.json",
     }  # fmt: skip
     result = _result(tmp_path / "out", row)
     assert result.condition == row["condition"]
@@ -227,6 +228,7 @@ def test_a_volume_without_bone_is_refused_with_its_overlay(tmp_path: Path, bundl
     assert names == {
         "result.json", "report.html", "report.pdf", "overlay.png", "segmentation.nii.gz",
         "measurements.dcm", "capture.dcm", "report.dcm",
+        "fhir.json",
     }  # fmt: skip
     assert not read_labels(tmp_path / "out" / row["folder"] / "segmentation.nii.gz").any()
     assert "%" not in (tmp_path / "out" / row["folder"] / "report.html").read_text().split(
@@ -504,7 +506,7 @@ def test_progress_counts_every_slice(tmp_path: Path, bundle: Bundle) -> None:
 def test_every_output_says_research_use_only(tmp_path: Path, bundle: Bundle) -> None:
     (row,) = _run([_series(tmp_path / "ct")], tmp_path / "out", bundle)
     folder = tmp_path / "out" / row["folder"]
-    for name in ("report.html", "result.json"):
+    for name in ("report.html", "result.json", "fhir.json"):
         text = (folder / name).read_text()
         assert "Research use only" in text
         assert "ot a medical device" in text

@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from osteoscreen.bundle import Bundle, load_bundle
+from osteoscreen.dicom.fhir import write_fhir
 from osteoscreen.dicom.result_study import OBJECTS, write_objects
 from osteoscreen.dicom.segment import number_vertebrae
 from osteoscreen.dicom.series import CTSeries, read_series
@@ -227,10 +229,14 @@ def screen_unit(
     result = screening.result.model_copy(update={"timing_s": timing})
     text = result.model_dump_json(by_alias=True, indent=1)
     (folder / RESULT).write_text(text + "\n", encoding="utf-8")
+    if opened.series is not None and opened.series.has_identifiers:
+        study = str(opened.series.headers[0].StudyInstanceUID)
+        write_fhir(result, study, folder / FHIR, issued=datetime.now(UTC))
     return replace(screening, result=result)
 
 
-OUTPUTS = (*REPORT_FILES, *OBJECTS, "segmentation.nii.gz", "levels.nii.gz")
+FHIR = "fhir.json"
+OUTPUTS = (*REPORT_FILES, *OBJECTS, FHIR, "segmentation.nii.gz", "levels.nii.gz")
 
 
 def _clear(folder: Path) -> None:

@@ -1,0 +1,254 @@
+"""A result as FHIR: one DiagnosticReport, its Observations, and the Device that made them.
+
+The release is R4 (4.0.1), with elements only that are the same in R4B, whose models check what is
+written. Everything is preliminary. No resource says who the patient is: the receiver sets
+``subject`` from the study, which is named by its Study Instance UID.
+
+| what | code | source |
+|---|---|---|
+| report | LOINC 18748-4 Diagnostic imaging study | DICOM PS3.16 CID 7000; LOINC |
+| section of the report | RAD | HL7 v2 table 0074 |
+| kind of observation | imaging | HL7 CodeSystem observation-category |
+| lumbar spine, L1 and so on | SNOMED CT | ``codes.py`` |
+| Hounsfield unit, pure number | UCUM ``[hnsf'U]``, ``1`` | DICOM PS3.16 CID 301; UCUM |
+| a value that is not there | unknown | HL7 CodeSystem data-absent-reason |
+
+All else is of our own system. The class is, too: a code of a disease would enter as a diagnosis
+what is no more than how bone looks to networks. A DiagnosticReport has no performer here: R4 knows
+people and organisations only, and none has looked.
+"""
+
+from __future__ import annotations
+
+import html
+import uuid
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from osteoscreen.dicom.codes import UNVERIFIED, VERTEBRA_OF_LEVEL
+from osteoscreen.dicom.instance import derived_uid
+from osteoscreen.findings import CONDITIONS, LevelFinding, Probabilities, ScreeningResult
+
+OWN = f"urn:oid:{derived_uid('osteoscreen/codes')}"
+"""Our own code system; a UID from a name (DICOM PS3.5 section B.2), as the project owns no URL."""
+
+LOINC, SNOMED, UCUM = "http://loinc.org", "http://snomed.info/sct", "http://unitsofmeasure.org"
+TERMINOLOGY = "http://terminology.hl7.org/CodeSystem"
+DICOM_UID = "urn:dicom:uid"
+"""System of a Study Instance UID, its value ``urn:oid:`` and the UID (FHIR R4, ImagingStudy)."""
+
+SUBJECT = {"type": "Patient", "display": "The patient of the imaging study"}
+NOT_MEASURED = "not measured: too little of the body is marked"
+DECIMALS = 4
+"""Of probabilities; more say nothing."""
+
+Element = dict[str, Any]
+
+
+def write_fhir(result: ScreeningResult, study_uid: str, path: Path, *, issued: datetime) -> bool:
+    """Write a result as a FHIR bundle, a collection, where fhir.resources is installed.
+
+    Args:
+        result: Screened or refused.
+        study_uid: Study Instance UID.
+        path: File to write, JSON.
+        issued: When, with its time zone.
+    Returns: Whether a file was written.
+    """
+    try:
+        from fhir.resources.R4B.bundle import Bundle
+    except ImportError:
+        return False
+    bundle = Bundle.model_validate(_bundle(result, study_uid, issued))
+    path.write_text(bundle.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    return True
+
+
+def _bundle(result: ScreeningResult, study_uid: str, issued: datetime) -> Element:
+    study = {
+        "type": "ImagingStudy",
+        "identifier": {"system": DICOM_UID, "value": f"urn:oid:{study_uid}"},
+    }
+    device = _entry(_device(result))
+    common: Element = {
+        "status": "preliminary",
+        "category": [_concept("Imaging", (f"{TERMINOLOGY}/observation-category", "imaging"))],
+        "subject": SUBJECT,
+        **_when(result, issued),
+        "derivedFrom": [study],
+        "device": {"reference": device["fullUrl"]},
+    }
+    observations = [_entry(common | one) for one in _observations(result)]
+    report = _entry(_report(result, study, issued, [one["fullUrl"] for one in observations]))
+    return {
+        "resourceType": "Bundle",
+        "type": "collection",
+        "timestamp": issued.isoformat(),
+        "entry": [report, *observations, device],
+    }
+
+
+def _entry(resource: Element) -> Element:
+    """A resource with an address by which the others of the bundle refer to it."""
+    return {"fullUrl": f"urn:uuid:{uuid.uuid4()}", "resource": resource}
+
+
+def _report(
+    result: ScreeningResult, study: Element, issued: datetime, observations: Sequence[str]
+) -> Element:
+    said = result.advice if result.refusal is None else f"Not screened: {result.refusal.text}"
+    conclusion = f"{result.notice} {said}"
+    div = f'<div xmlns="http://www.w3.org/1999/xhtml"><p>{html.escape(conclusion)}</p></div>'
+    report: Element = {
+        "resourceType": "DiagnosticReport",
+        "text": {"status": "generated", "div": div},
+        "status": "preliminary",
+        "category": [_concept("Radiology", (f"{TERMINOLOGY}/v2-0074", "RAD"))],
+        "code": _concept("Bone condition on CT", (LOINC, "18748-4")),
+        "subject": SUBJECT,
+        **_when(result, issued),
+        "imagingStudy": [study],
+        "conclusion": conclusion,
+    }
+    if observations:
+        report["result"] = [{"reference": one} for one in observations]
+    return report
+
+
+def _device(result: ScreeningResult) -> Element:
+    versions = [{"type": {"text": "software"}, "value": result.software}]
+    if result.bundle is not None:
+        value = f"{result.bundle.name} {result.bundle.version}, sha256 {result.bundle.sha256}"
+        versions.append({"type": {"text": "model bundle"}, "value": value})
+    return {
+        "resourceType": "Device",
+        "deviceName": [{"name": "osteoscreen", "type": "user-friendly-name"}],
+        "type": {"text": "Software"},
+        "version": versions,
+        "note": [{"text": result.notice}],
+    }
+
+
+def _when(result: ScreeningResult, issued: datetime) -> Element:
+    """The date of the scan, where the header tells it, and the time of the report."""
+    found: Element = {"issued": issued.isoformat()}
+    date = result.subject.study_date
+    if date is not None:
+        found["effectiveDateTime"] = f"{date[:4]}-{date[4:6]}-{date[6:]}"
+    return found
+
+
+def _observations(result: ScreeningResult) -> Iterator[Element]:
+    if result.probabilities is None:
+        return
+    yield _condition(result, result.probabilities)
+    if result.attenuation_hu is not None:
+        band = result.attenuation_band
+        told = result.attenuation_note if band is None else f"{band.meaning} ({band.source})"
+        yield {
+            "resourceType": "Observation",
+            "code": _own("MEAN_OF_LEVELS", "Attenuation of spongy bone, mean of the vertebrae"),
+            "bodySite": _lumbar_spine(),
+            "valueQuantity": _hu(result.attenuation_hu),
+            "note": _notes(result, [told] if told else []),
+        }
+    for level in result.levels:
+        yield _level(result, level)
+
+
+def _condition(result: ScreeningResult, probabilities: Probabilities) -> Element:
+    """The class, or why there is none, with what speaks for each."""
+    found: Element = {
+        "resourceType": "Observation",
+        "code": _own("MOST_PROBABLE", "Bone condition that CT looks like"),
+        "bodySite": _lumbar_spine(),
+        "component": [
+            *_chances(probabilities),
+            *(
+                {
+                    "code": _own("PREDICTION_SET", "Condition in the prediction set"),
+                    "valueCodeableConcept": _own(one.name, one.label),
+                }
+                for one in result.prediction_set
+            ),
+        ],
+        "note": _notes(result, [f"{one.code}: {one.text}" for one in result.reservations]),
+    }
+    if result.condition is None:
+        found["dataAbsentReason"] = _absent(result.advice or "no statement")
+    else:
+        found["valueCodeableConcept"] = _own(result.condition.name, result.condition.label)
+    return found
+
+
+def _level(result: ScreeningResult, level: LevelFinding) -> Element:
+    """The attenuation of one vertebra, and its probabilities."""
+    code = VERTEBRA_OF_LEVEL.get(level.level)
+    codings = () if code is None or code in UNVERIFIED else ((SNOMED, code.value),)
+    values = [
+        ("MEDIAN", "Median attenuation", level.attenuation_median_hu, _hu),
+        ("SPREAD", "Standard deviation of the attenuation", level.attenuation_spread_hu, _hu),
+        ("HEIGHT", "Height of the body along the series", level.height_mm, _mm),
+        ("NAME_CONFIDENCE", "Probability that names are not off by one", level.confidence, _one),
+    ]
+    components = [
+        {"code": _own(name, text), "valueQuantity": quantity(value)}
+        for name, text, value, quantity in values
+        if value is not None
+    ]
+    found: Element = {
+        "resourceType": "Observation",
+        "code": _own("TRABECULAR", "Attenuation of spongy bone inside the vertebral body, mean"),
+        "bodySite": _concept(level.level, *codings),
+        "note": _notes(result, [f"does not count: {level.left_out}"] if level.left_out else []),
+    }
+    if level.attenuation_hu is None:
+        found["dataAbsentReason"] = _absent(NOT_MEASURED)
+    else:
+        found["valueQuantity"] = _hu(level.attenuation_hu)
+    components += [*_chances(level.probabilities)] if level.probabilities else []
+    return found | ({"component": components} if components else {})
+
+
+def _chances(probabilities: Probabilities) -> Iterator[Element]:
+    for one, value in zip(CONDITIONS, probabilities.as_tuple()):
+        text = f"Probability of {one.label.lower()}"
+        yield {"code": _own(f"P_{one.name}", text), "valueQuantity": _one(value)}
+
+
+def _notes(result: ScreeningResult, texts: Sequence[str]) -> list[Element]:
+    """What is to be read with a value, also where it lies apart from the report."""
+    return [{"text": text} for text in (result.notice, *texts)]
+
+
+def _lumbar_spine() -> Element:
+    return _concept("Lumbar spine", (SNOMED, "122496007"))  # PS3.16 CID 4
+
+
+def _own(code: str, text: str) -> Element:
+    return _concept(text, (OWN, code))
+
+
+def _concept(text: str, *codings: tuple[str, str]) -> Element:
+    concept: Element = {"text": text}
+    if codings:
+        concept["coding"] = [{"system": system, "code": code} for system, code in codings]
+    return concept
+
+
+def _absent(text: str) -> Element:
+    return _concept(text, (f"{TERMINOLOGY}/data-absent-reason", "unknown"))
+
+
+def _hu(value: float) -> Element:
+    return {"value": value, "unit": "HU", "system": UCUM, "code": "[hnsf'U]"}
+
+
+def _mm(value: float) -> Element:
+    return {"value": value, "unit": "mm", "system": UCUM, "code": "mm"}
+
+
+def _one(value: float) -> Element:
+    return {"value": round(value, DECIMALS), "system": UCUM, "code": "1"}
