@@ -209,7 +209,7 @@ def test_the_page_and_the_names_of_files_hold_no_identity(tmp_path: Path, bundle
     folder = tmp_path / "out" / row["folder"]
     printed = words((folder / "report.pdf").read_bytes())
     for text in (
-        *((folder / name).read_text() for name in ("report.html", "result.json")),
+        *((folder / name).read_text() for name in ("report.html", "result.json", "fhir.json")),
         printed,
     ):
         assert "SECRET" not in text
