@@ -53,15 +53,14 @@ class Passes:
             )
         return counter.get_total_flops() / 2e9
 
-    def seconds(self, runs: int) -> float:
-        """Shortest time of one pass over some runs, PyTorch on all cores."""
-        image, times = torch.rand(1, *self.shape), []
+    def core_seconds(self) -> float:
+        """Time of one pass in PyTorch on one core, s: of the processor, whatever runs beside it."""
+        torch.set_num_threads(1)
+        image, network = torch.rand(1, *self.shape), self.network.eval()
         with torch.inference_mode():
-            for _ in range(runs):
-                start = time.perf_counter()
-                self.network.eval()(image)
-                times.append(time.perf_counter() - start)
-        return min(times)
+            start = time.process_time()
+            network(image)
+            return time.process_time() - start
 
 
 def count_patches(extent_mm: Sequence[float], spacing_mm: float) -> int:
