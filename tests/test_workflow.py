@@ -30,7 +30,7 @@ from osteoscreen.dicom.marked_slices import read_segmentation
 from osteoscreen.errors import InputError, RefusalCode
 from osteoscreen.findings import ReservationCode, ScreeningResult
 from osteoscreen.nifti import read_labels
-from osteoscreen.reporting import write_pictures
+from osteoscreen.reporting import write_report
 from osteoscreen.summary import SUMMARY, Row
 from osteoscreen.volume import Affine, Volume
 from osteoscreen.workflow import screen_inputs, screen_path
@@ -409,12 +409,12 @@ def test_a_failure_of_our_own_is_a_row_and_the_others_go_on(
     first, second = _series(tmp_path / "a", "A"), _series(tmp_path / "b", "B")
     errors = iter([RuntimeError("broken")])
 
-    def fail_once(*args: Any) -> None:
+    def fail_once(result: ScreeningResult, folder: Path) -> None:
         for error in errors:
             raise error
-        write_pictures(*args)
+        write_report(result, folder)
 
-    monkeypatch.setattr("osteoscreen.workflow.write_pictures", fail_once)
+    monkeypatch.setattr("osteoscreen.workflow.write_report", fail_once)
     rows = _run([first, second], tmp_path / "out", bundle)
     assert [row["status"] for row in rows] == ["failed", "screened"]
     assert rows[0]["code"] == "FAILED"
