@@ -42,7 +42,6 @@ DICTIONARY = {
     "MEAN": dictionary.SCT.Mean,
     "MEDIAN": dictionary.SCT.Median,
     "STANDARD_DEVIATION": dictionary.SCT.StandardDeviation,
-    "CLASS[normal_bone_mass]": dictionary.SCT.Normal,
 }
 """What pydicom has of the public codes, looked up by what they mean."""
 
@@ -51,8 +50,6 @@ PINNED = {
     "LUMBAR_VERTEBRA": ("73903008", "SCT", "Lumbar vertebra"),
     "VERTEBRA_OF_LEVEL[L6]": ("73903008", "SCT", "Lumbar vertebra"),
     "VERTEBRA_OF_LEVEL[S1]": ("65985001", "SCT", "S1 vertebra"),
-    "CLASS[low_bone_mass]": ("312894000", "SCT", "Osteopenia"),
-    "CLASS[osteoporosis]": ("64859006", "SCT", "Osteoporosis"),
     "QUALITATIVE_EVALUATIONS": ("C0034375", "UMLS", "Qualitative Evaluations"),
 }
 """What pydicom does not have, as it stands in the sources named in the table."""

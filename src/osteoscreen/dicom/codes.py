@@ -63,11 +63,12 @@ REFUSED = Code("REFUSED", PRIVATE, "Not screened")
 MOST_PROBABLE_CLASS = Code("MOST_PROBABLE", PRIVATE, "Most probable class")
 PREDICTION_SET = Code("PREDICTION_SET", PRIVATE, "Class in the prediction set")
 CLASS = {
-    BoneCondition.NORMAL: Code("17621005", "SCT", "Normal"),
-    BoneCondition.LOW: Code("312894000", "SCT", "Osteopenia"),
-    BoneCondition.OSTEOPOROSIS: Code("64859006", "SCT", "Osteoporosis"),
+    BoneCondition.NORMAL: Code("NORMAL", PRIVATE, "Looks like normal bone mass"),
+    BoneCondition.LOW: Code("LOW", PRIVATE, "Looks like low bone mass"),
+    BoneCondition.OSTEOPOROSIS: Code("OSTEOPOROSIS", PRIVATE, "Looks like osteoporosis"),
 }
-"""The WHO classes of bone mass; low bone mass is called osteopenia there."""
+"""What the image looks like. Private, since the code of a disease would enter a record as a
+diagnosis, which no image makes."""
 CERTAINTY = Code("CERTAINTY", PRIVATE, "Certainty of the statement")
 CERTAINTIES = {
     Certainty.CLEAR: Code("CLEAR", PRIVATE, "Clear"),
@@ -96,7 +97,6 @@ RESERVATION = Code("RESERVATION", PRIVATE, "Reservation")
 REFERENCE_BAND = Code("REFERENCE_BAND", PRIVATE, "Attenuation among published limits")
 
 _TG_263 = "SNOMED CT, by HL7 CodeX Radiation Therapy (mapping of AAPM TG-263 structure names)"
-_WHO = "SNOMED CT, by value sets of HL7 FHIR guides; DICOM does not list it"
 
 SOURCES = {
     ANATOMICAL_STRUCTURE: "PS3.16 CID 7150, Segmentation Property Categories",
@@ -122,9 +122,6 @@ SOURCES = {
     MEAN: "PS3.16 CID 7464, General Region of Interest Measurement Modifiers",
     MEDIAN: "PS3.16 CID 7464",
     STANDARD_DEVIATION: "PS3.16 CID 7464",
-    CLASS[BoneCondition.NORMAL]: "PS3.16 CID 222, Normality Codes",
-    CLASS[BoneCondition.LOW]: _WHO,
-    CLASS[BoneCondition.OSTEOPOROSIS]: _WHO,
 }
 """Where each code of a public scheme stands; private ones stand here only."""
 
@@ -133,8 +130,6 @@ UNVERIFIED = frozenset(
         VERTEBRAL_BODY,
         LUMBAR_VERTEBRA,
         VERTEBRA_OF_LEVEL["S1"],
-        CLASS[BoneCondition.LOW],
-        CLASS[BoneCondition.OSTEOPOROSIS],
     }
 )
 """Codes of SNOMED CT that PS3.16 does not list: taken from the sources named, not looked up in a
