@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.testing import assert_array_equal
 
-from osteoscreen.screening.box import box_of
+from osteoscreen.screening.box import box_of, places_of
 
 
 def test_a_box_ends_behind_the_last_marked_place() -> None:
@@ -29,3 +30,10 @@ def test_a_box_holds_all_of_a_mark_and_no_smaller_one_does(axes: int) -> None:
         ends = np.moveaxis(mark[box], axis, 0)
         assert ends[0].any()
         assert ends[-1].any()
+
+
+def test_the_places_of_a_mark_are_those_of_numpy() -> None:
+    mark = np.zeros((5, 6, 7), bool)
+    mark[1:3, 2:5, 3] = np.random.default_rng(1).random((2, 3)) < 0.7
+    assert_array_equal(places_of(mark), np.argwhere(mark))
+    assert places_of(np.zeros((4, 4), bool)).shape == (0, 2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -222,9 +223,11 @@ def screen_unit(
     indices = _input_indices(standing, reorientation)
     folder.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
-    write_pictures(screening, standing, indices, bundle, folder)
-    write_report(screening.result, folder)
-    _write_marks(screening, opened, reorientation, folder)
+    with ThreadPoolExecutor(1) as beside:
+        laid = beside.submit(_lay_on_input, screening, reorientation)
+        write_pictures(screening, standing, indices, bundle, folder)
+        write_report(screening.result, folder)
+    _write_marks(screening, opened, *laid.result(), folder)
     timing = screening.result.timing_s | {"write": round(time.perf_counter() - started, 3)}
     result = screening.result.model_copy(update={"timing_s": timing})
     text = result.model_dump_json(by_alias=True, indent=1)
@@ -300,10 +303,18 @@ def _input_indices(standing: Volume, reorientation: Reorientation) -> tuple[int,
     return tuple(reversed(indices)) if reorientation.flips[0] else tuple(indices)
 
 
+def _lay_on_input(
+    screening: Screening, reorientation: Reorientation
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Bring marks, and the number of each marked voxel's vertebra, onto the input's own grid."""
+    return reorientation.undo(screening.marks.labels()), reorientation.undo(_numbered(screening))
+
+
 def _write_marks(
     screening: Screening,
     opened: _Opened,
-    reorientation: Reorientation,
+    marks: NDArray[np.uint8],
+    named: NDArray[np.uint8],
     folder: Path,
 ) -> None:
     """Write the marks on the input's own grid: DICOM objects for DICOM, NIfTI for a volume file.
@@ -312,8 +323,6 @@ def _write_marks(
     NIfTI then.
     """
     names = tuple(one.level for one in screening.vertebrae)
-    marks = reorientation.undo(screening.marks.labels()).astype(np.uint8)
-    named = reorientation.undo(_numbered(screening)).astype(np.uint8)
     if opened.series is not None and opened.series.has_identifiers:
         picture = captured(screening.result, (folder / PICTURES["overlay"]).read_bytes())
         segments = number_vertebrae(marks, named, names)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from osteoscreen.screening.box import places_of
 from osteoscreen.screening.centreline import slices_across
 from osteoscreen.screening.levels import ABOVE, BELOW, Span
 
@@ -41,7 +42,7 @@ def part_bodies(
     Returns: 0 outside the mark, k + 1 for span k; shape of the mark.
     """
     labels = np.zeros(body.shape, np.uint8)
-    places = np.argwhere(body)
+    places = places_of(body)
     span_of = np.repeat(np.arange(len(spans)), [one.stop - one.start for one in spans])
     across = np.clip(slices_across(places, len(body), spacing_mm), 0, len(body) - 1)
     owner = span_of[across]

@@ -21,3 +21,17 @@ def box_of(mark: NDArray[np.bool_]) -> tuple[slice, ...] | None:
             return None
         box.append(slice(int(at[0]), int(at[-1]) + 1))
     return tuple(box)
+
+
+def places_of(mark: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Find the marked places, as ``numpy.argwhere`` does, but only in their box.
+
+    Args:
+        mark: Any number of axes.
+    Returns: Indices, shape (places, axes), in their order.
+    """
+    box = box_of(mark)
+    if box is None:
+        return np.zeros((0, mark.ndim), np.int64)
+    corner = np.array([one.start for one in box])
+    return np.asarray(np.argwhere(mark[box]) + corner, np.int64)

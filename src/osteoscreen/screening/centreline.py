@@ -10,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from osteoscreen.screening.box import places_of
+
 NEAR_MM = 25.0
 """How far slices count for the line at a slice, as the width of a bell: most of a vertebra."""
 STIFF_MM2 = 25.0
@@ -33,7 +35,7 @@ def areas_across(
     strides = tuple(max(1, round(SAMPLE_MM / mm)) for mm in spacing_mm[1:])
     seen = body[:, :: strides[0], :: strides[1]]
     spacing = (spacing_mm[0], spacing_mm[1] * strides[0], spacing_mm[2] * strides[1])
-    index = slices_across(np.argwhere(seen), len(body), spacing)
+    index = slices_across(places_of(seen), len(body), spacing)
     inside = index[(index >= 0) & (index < len(body))]
     return np.asarray(
         np.bincount(inside, minlength=len(body)) * spacing[1] * spacing[2], np.float64
