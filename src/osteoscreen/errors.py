@@ -9,6 +9,7 @@ OsteoscreenError
 ├── CohortError          a synthetic cohort that cannot be made as asked, or where asked
 ├── RecipeError          a training recipe that contradicts itself
 ├── RunError             a training run folder that cannot be used
+├── BatchError          an archive that cannot be screened as asked, or where asked
 ├── BundleError          a model bundle that is incomplete, changed or of another version
 └── ResultError          a stored result that cannot be read
 """
@@ -120,6 +121,10 @@ class RecipeError(OsteoscreenError):
 
 class RunError(OsteoscreenError):
     """A training run folder that cannot be used."""
+
+
+class BatchError(OsteoscreenError):
+    """An archive that cannot be screened as asked, or where asked; found before any work."""
 
 
 class BundleError(OsteoscreenError):

@@ -92,7 +92,9 @@ class Unit:
 
 
 @contextmanager
-def find_units(source: Path, series_uid: str | None = None) -> Iterator[list[Unit | Row]]:
+def find_units(
+    source: Path, series_uid: str | None = None, folders: Sequence[Path] = ()
+) -> Iterator[list[Unit | Row]]:
     """Find what to screen in one input, a unit a study; what cannot be is a row already.
 
     An unpacked archive is there as long as the context is.
@@ -100,18 +102,23 @@ def find_units(source: Path, series_uid: str | None = None) -> Iterator[list[Uni
     Args:
         source: DICOM file, folder, DICOMDIR or zip archive; or a volume file.
         series_uid: Screen this series instead of the chosen one.
+        folders: Where given, only the files that lie in one of these folders below the source.
     """
     found: list[Unit | Row] = []
     with ExitStack() as opened:
         try:
             with door(source):
-                found.extend(_open(source, series_uid, opened))  # up to an error, if there is one
+                found.extend(
+                    _open(source, series_uid, opened, folders)
+                )  # up to an error, if there is one
         except InputError as error:
             found.append(refused_row(source, "", error))
         yield found
 
 
-def _open(source: Path, series_uid: str | None, opened: ExitStack) -> Iterator[Unit | Row]:
+def _open(
+    source: Path, series_uid: str | None, opened: ExitStack, folders: Sequence[Path]
+) -> Iterator[Unit | Row]:
     """Unpack an archive, until ``opened`` closes; find what to screen in it, or in the input."""
     folder = None
     try:
@@ -119,14 +126,16 @@ def _open(source: Path, series_uid: str | None, opened: ExitStack) -> Iterator[U
             archive = opened.enter_context(unpacked(source))
             folder = archive.folder
             yield from (refused_row(source, "", problem) for problem in archive.problems)
-        yield from _find(source, folder, series_uid)
+        yield from _find(source, folder, series_uid, folders)
     except OSError as error:
         cause = error.strerror or type(error).__name__
         reason = f"the input must be readable, and fit on the disk once unpacked, got: {cause}"
         raise InputError(RefusalCode.NO_INPUT, reason, source) from None
 
 
-def _find(source: Path, folder: Path | None, series_uid: str | None) -> Iterator[Unit | Row]:
+def _find(
+    source: Path, folder: Path | None, series_uid: str | None, folders: Sequence[Path]
+) -> Iterator[Unit | Row]:
     """Find what to screen in a file or folder, or in the folder of an unpacked archive."""
     place = folder or source
     if place.is_file() and is_nifti(place):
@@ -136,7 +145,7 @@ def _find(source: Path, folder: Path | None, series_uid: str | None) -> Iterator
         reason = UNREADABLE_SUFFIXES[place.suffix.lower()]
         raise InputError(RefusalCode.UNSUPPORTED_FORMAT, reason, source)
     try:
-        discovery = find_series(place)
+        discovery = find_series(place, folders)
     except InputError as error:
         raise _outside(error, folder, source) from None
     for problem in discovery.problems:

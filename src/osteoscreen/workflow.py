@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
@@ -52,6 +52,29 @@ class Watcher(Protocol):
         """A row of the summary is known."""
 
 
+@dataclass(frozen=True)
+class Order:
+    """How inputs are screened.
+
+    Args:
+        series_uid: Screen this series instead of the chosen one.
+        mask: Marks from elsewhere, of the one image that is screened.
+        folders: Look only at the files that lie in one of these folders below the input.
+        keeps: Whether the folder of a result is written.
+        salt: Mixed into the hash of the patient's identifier.
+    """
+
+    series_uid: str | None = None
+    mask: Path | None = None
+    folders: tuple[Path, ...] = ()
+    keeps: Callable[[ScreeningResult], bool] = lambda _: True
+    salt: bytes = field(default_factory=lambda: secrets.token_bytes(16))
+
+
+Told = tuple[Row, ScreeningResult | None]
+"""A row of the summary and the result that it tells of, where there is one."""
+
+
 def screen_inputs(
     inputs: Sequence[Path],
     out: Path,
@@ -73,21 +96,35 @@ def screen_inputs(
     Returns: The rows of ``summary.csv``, which is complete after each of them.
     """
     out.mkdir(parents=True, exist_ok=True)
-    salt = secrets.token_bytes(16)
+    order = Order(series_uid, mask)
     rows: list[Row] = []
     for source in inputs:
-        with find_units(source, series_uid) as units:
-            for found in units:
-                told = (
-                    [found]
-                    if isinstance(found, Row)
-                    else _screen_study(found, out, bundle, watcher, salt, mask)
-                )
-                for row in told:
-                    rows.append(row)
-                    watcher.end(row)
-                    write_summary(rows, out / SUMMARY)
+        for row, _ in screen_input(source, out, bundle, watcher, order):
+            rows.append(row)
+            watcher.end(row)
+            write_summary(rows, out / SUMMARY)
     return rows
+
+
+def screen_input(
+    source: Path, out: Path, bundle: Bundle, watcher: Watcher, order: Order
+) -> Iterator[Told]:
+    """Screen the studies of one input and write the folders of their results.
+
+    Args:
+        source: DICOM file, folder, DICOMDIR or zip archive; or a volume file.
+        out: Output folder.
+        bundle: Model bundle.
+        watcher: Hears how the work goes.
+        order: How.
+    Returns: What came of each series; what is wrong with the input is a row.
+    """
+    with find_units(source, order.series_uid, order.folders) as units:
+        for found in units:
+            if isinstance(found, Row):
+                yield found, None
+            else:
+                yield from _screen_study(found, out, bundle, watcher, order)
 
 
 def screen_path(
@@ -142,47 +179,45 @@ def _screen_in_turn(first: Unit, bundle: Bundle, mask: Path | None) -> Screening
 
 
 def _screen_study(
-    first: Unit, out: Path, bundle: Bundle, watcher: Watcher, salt: bytes, mask: Path | None
-) -> Iterator[Row]:
+    first: Unit, out: Path, bundle: Bundle, watcher: Watcher, order: Order
+) -> Iterator[Told]:
     """Screen the best series of a study that shows a lumbar spine; a row a series."""
-    alone = _alone(first, mask)
-    rows: list[Row] = []
-    while (unit := alone.next_after([row.code for row in rows])) is not None:
-        rows.append(_screen_job(unit, out, bundle, watcher, salt, mask))
-    is_found = rows[-1].status == "screened"
-    for row in rows:
+    alone = _alone(first, order.mask)
+    told: list[Told] = []
+    while (unit := alone.next_after([row.code for row, _ in told])) is not None:
+        told.append(_screen_job(unit, out, bundle, watcher, order))
+    is_found = told[-1][0].status == "screened"
+    for row, result in told:
         if is_found and row.status == "refused":
             reason = f"left after it was tried, another series was screened: {row.reason}"
-            yield replace(row, status="skipped", reason=reason)
+            yield replace(row, status="skipped", reason=reason), result
         else:
-            yield row
-    yield from (unit.skipped() for unit in first.following[len(rows) - 1 :])
+            yield row, result
+    yield from ((unit.skipped(), None) for unit in first.following[len(told) - 1 :])
 
 
-def _screen_job(
-    unit: Unit, out: Path, bundle: Bundle, watcher: Watcher, salt: bytes, mask: Path | None
-) -> Row:
+def _screen_job(unit: Unit, out: Path, bundle: Bundle, watcher: Watcher, order: Order) -> Told:
     try:
         with door(unit.source):
-            screening = screen_unit(unit, out / unit.name, bundle, watcher, salt=salt, mask=mask)
-            return _row(unit, screening.result)
+            result = screen_unit(unit, out / unit.name, bundle, watcher, order).result
+            return _row(unit, result, unit.name if order.keeps(result) else ""), result
     except InputError as error:
-        return unit.refused(error)
+        return unit.refused(error), None
 
 
-def _row(unit: Unit, result: ScreeningResult) -> Row:
+def _row(unit: Unit, result: ScreeningResult, folder: str) -> Row:
     codes = ";".join(one.code for one in result.reservations)
     if result.refusal is not None:
         return Row(
             shown(unit.source), unit.key, "refused", reservations=codes, code=result.refusal.code,
-            reason=f"{shown(unit.source)}: {result.refusal.text}", folder=unit.name,
+            reason=f"{shown(unit.source)}: {result.refusal.text}", folder=folder,
         )  # fmt: skip
     assert result.probabilities is not None
     condition = result.condition or ""
     normal, low, osteoporosis = (round(p, 4) for p in result.probabilities.as_tuple())
     return Row(
         shown(unit.source), unit.key, "screened", condition, normal, low, osteoporosis,
-        len(result.slices), codes, folder=unit.name,
+        len(result.slices), codes, folder=folder,
     )  # fmt: skip
 
 
@@ -198,28 +233,25 @@ class _Opened:
 
 
 def screen_unit(
-    unit: Unit,
-    folder: Path,
-    bundle: Bundle,
-    watcher: Watcher,
-    *,
-    salt: bytes,
-    mask: Path | None = None,
+    unit: Unit, folder: Path, bundle: Bundle, watcher: Watcher, order: Order
 ) -> Screening:
-    """Screen one series and write its folder.
+    """Screen one series and write its folder, if it is to be kept.
 
     Args:
         unit: What to screen.
         folder: Where its results go; made if it does not exist.
         bundle: Model bundle.
         watcher: Hears how the work goes.
-        salt: Mixed into the hash of the patient's identifier.
-        mask: Marks from elsewhere.
+        order: How.
     Raises:
         InputError: If the series, or the mask, cannot be read; nothing is written then.
     """
     _clear(folder)
-    opened, standing, reorientation, screening = _screen(unit, bundle, salt, mask, watcher)
+    opened, standing, reorientation, screening = _screen(
+        unit, bundle, order.salt, order.mask, watcher
+    )
+    if not order.keeps(screening.result):
+        return screening
     indices = _input_indices(standing, reorientation)
     folder.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()

@@ -12,6 +12,7 @@ import logging
 import os
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -120,7 +121,7 @@ class Discovery:
 Found = tuple[Frame, Dataset]
 
 
-def find_series(path: Path) -> Discovery:
+def find_series(path: Path, folders: Sequence[Path] = ()) -> Discovery:
     """Group the DICOM files of a path into series and their stacks, from headers only.
 
     Args:
@@ -128,6 +129,8 @@ def find_series(path: Path) -> Discovery:
             within it and never out of it. Files without a DICOM preamble are ignored unless they
             end in ``.dcm``. A DICOMDIR stands for the folder it
             lies in; what it lists is never followed.
+        folders: Where given, only the files that lie in one of these, and not deeper, are looked
+            at; the path is a folder that holds them all.
     Returns: The stacks, sorted by their first file, and a problem for each file that is unreadable
         and each series that met an error of ours.
     Raises:
@@ -141,7 +144,7 @@ def find_series(path: Path) -> Discovery:
     if header is not None and not _is_directory(header):
         found = list(frames_of(path, header))
     else:
-        found, problems = _read_folder(path if header is None else path.parent)
+        found, problems = _read_folder(path if header is None else path.parent, folders)
     series: list[SeriesFiles] = []
     for key, group in _by_series(found).items():
         try:
@@ -155,11 +158,12 @@ def find_series(path: Path) -> Discovery:
     return Discovery(tuple(series), tuple(problems))
 
 
-def _read_folder(folder: Path) -> tuple[list[Found], list[InputError]]:
+def _read_folder(folder: Path, folders: Sequence[Path]) -> tuple[list[Found], list[InputError]]:
     """Read the headers of all files in a folder; what is wrong with one is told and not raised."""
     found: list[Found] = []
     problems: list[InputError] = []
-    for file in sorted(one for one in folder.rglob("*") if one.is_file() or one.is_symlink()):
+    inside = chain.from_iterable(one.iterdir() for one in folders) if folders else folder.rglob("*")
+    for file in sorted(one for one in inside if one.is_file() or one.is_symlink()):
         try:
             with door(file):
                 _check_link(file, folder)
