@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import typer
 
@@ -110,3 +110,30 @@ class StepsBar:
         """Count slices that were read."""
         self._progress.start()
         self._progress.advance(self._task, slices)
+
+
+class StudiesBar:
+    """Shows the progress of a run over an archive: studies, their rate, refusals, time left."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task = progress.add_task("Starting", total=None)
+        self._done = self._refused = 0
+        self._began = monotonic()
+
+    def count(self, studies: int) -> None:
+        """Take the number of studies of the archive, once it is known."""
+        self._progress.update(self._task, total=studies)
+
+    def begin(self, finished: int) -> None:
+        """Show a run that begins; so many studies were finished before."""
+        self._began = monotonic()
+        self._progress.reset(self._task, description="Studies", completed=finished)
+
+    def end(self, records: list[dict[str, Any]]) -> None:
+        """Count a study."""
+        self._done += 1
+        self._refused += all(one["status"] != "screened" for one in records)
+        rate = self._done / max(monotonic() - self._began, 1e-9)
+        words = f"Studies {rate:.2f} a second, {self._refused} refused"
+        self._progress.update(self._task, advance=1, description=words)

@@ -12,6 +12,7 @@ import typer
 
 from osteoscreen import __version__
 from osteoscreen.cli import (
+    batch,
     demo,
     evaluate,
     export,
@@ -67,5 +68,6 @@ for command in (
     export.export,
     evaluate.evaluate,
     reproduce.reproduce,
+    batch.batch,
 ):
     app.command()(command)

@@ -13,11 +13,15 @@ WRONG_USAGE = 2
 """Exit status of a wrong command, manifest, recipe, run or bundle."""
 
 
-def need_training() -> None:
-    """Stop where the training extra is not installed."""
-    if find_spec("torch") is None or find_spec("lightning") is None:
+EXTRAS = {"train": ("torch", "lightning"), "batch": ("ray", "pandas", "pyarrow")}
+"""Extras of the installation and what they bring."""
+
+
+def need_extra(name: str) -> None:
+    """Stop where an extra is not installed."""
+    if any(find_spec(module) is None for module in EXTRAS[name]):
         stop(
-            "this command needs the training extra: pip install '.[train]' in the project's folder"
+            f"this command needs the extra {name}: pip install '.[{name}]' in the project's folder"
         )
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from osteoscreen.cli.ending import need_training, stop
+from osteoscreen.cli.ending import need_extra, stop
 from osteoscreen.errors import OsteoscreenError
 from osteoscreen.progress import new_progress
 
@@ -29,7 +29,7 @@ def evaluate(
     ] = None,
 ) -> None:
     """Measure a bundle on the test split of a cohort: the paper's tables and figures, and ours."""
-    need_training()
+    need_extra("train")
     from osteoscreen.bundle import load_bundle
     from osteoscreen.cohort.grids import mask_errors
     from osteoscreen.cohort.manifest import read_manifest

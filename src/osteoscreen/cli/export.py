@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from osteoscreen.cli.ending import need_training, stop
+from osteoscreen.cli.ending import need_extra, stop
 from osteoscreen.errors import OsteoscreenError
 from osteoscreen.progress import new_progress
 
@@ -28,7 +28,7 @@ def export(
     ] = None,
 ) -> None:
     """Export two runs, or three, to a model bundle, calibrate and measure it."""
-    need_training()
+    need_extra("train")
     from osteoscreen.cohort.grids import mask_errors
     from osteoscreen.cohort.manifest import read_manifest
     from osteoscreen.training.export import export as export_bundle

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from osteoscreen.cli.ending import need_training, stop
+from osteoscreen.cli.ending import need_extra, stop
 from osteoscreen.cli.evaluate import headline
 from osteoscreen.errors import OsteoscreenError
 from osteoscreen.progress import PatientsBar, StepsBar, new_progress
@@ -44,7 +44,7 @@ def reproduce(
     workers: Annotated[int, typer.Option(help="Processes that make the synthetic patients.")] = 1,
 ) -> None:
     """Run the paper's experiment: every table and figure of it, and the honest ones beside."""
-    need_training()
+    need_extra("train")
     if (cohort is None) != (card is None):
         stop("--cohort and --card belong together: a bundle must say what it was trained on")
     from osteoscreen.evaluation.publication import REPORT

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from osteoscreen.cli.ending import need_training, stop
+from osteoscreen.cli.ending import need_extra, stop
 from osteoscreen.errors import OsteoscreenError
 
 
@@ -40,7 +40,7 @@ def train(  # noqa: PLR0913 - an option a setting
     ] = None,
 ) -> None:
     """Train MS-Net (segmenter), BCC-Net (classifier) or LevelNet (levels)."""
-    need_training()
+    need_extra("train")
     import torch
 
     from osteoscreen.cohort.grids import mask_errors

@@ -1,0 +1,1 @@
+"""Archives: many studies on Ray Data, on this machine or on a cluster."""

@@ -1,0 +1,174 @@
+"""Ray: studies stream to workers, their rows stream back. Ray is known here and nowhere else."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from osteoscreen.batch.screener import MAX_DEATHS, Screener
+from osteoscreen.batch.study import Study
+from osteoscreen.errors import BatchError
+
+OBJECT_STORE_BYTES = 100 * 2**20
+"""Of a local Ray: what passes through it is paths and rows, a few kilobytes a study."""
+
+STUDIES_A_WORKER = 2
+"""One at work and the next one waiting."""
+
+CONNECT_SECONDS = 5.0
+
+LOOPBACK = {
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # Ray's own switch: all its sockets on 127.0.0.1
+}
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
+
+
+@contextmanager
+def connected(address: str | None, workers: int | None) -> Iterator[int]:
+    """Start Ray on this machine, or join a cluster; leave it when the context ends.
+
+    A local Ray listens on loopback only, shows no dashboard and reports no usage.
+
+    Args:
+        address: Of a cluster, HOST:PORT or "auto"; ``None`` to start Ray here.
+        workers: How many to use; ``None`` for one a core.
+    Returns: The number of workers.
+    Raises: BatchError if the cluster cannot be reached.
+    """
+    os.environ.update(QUIET if address is not None else QUIET | LOOPBACK)  # before Ray is imported
+    import ray
+
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if address is None:
+        cores = workers or len(os.sched_getaffinity(0))
+        options |= {
+            "num_cpus": cores,
+            "include_dashboard": False,
+            "object_store_memory": OBJECT_STORE_BYTES,
+        }
+    else:
+        _check_reachable(address)
+        options["address"] = address
+    try:
+        ray.init(**options)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        cause = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BatchError(f"{address}: a Ray cluster must answer there, got: {cause}") from None
+    try:
+        yield workers or int(ray.cluster_resources().get("CPU", 1))
+    finally:
+        ray.shutdown()
+
+
+def _check_reachable(address: str) -> None:
+    """Ray itself tries for minutes before it gives up."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if address == "auto":
+        return
+    try:
+        with socket.create_connection((host, int(port)), CONNECT_SECONDS):
+            pass
+    except (OSError, ValueError) as error:
+        raise BatchError(f"{address}: a Ray cluster must answer there, got: {error}") from None
+
+
+class _Deaths:
+    """Counts the workers that died over a study; it lives as long as the run."""
+
+    def __init__(self) -> None:
+        self._begun: dict[str, int] = {}
+
+    def begin(self, key: str) -> int:
+        """Note that a study is begun; return how often it was begun and not ended before."""
+        before = self._begun.get(key, 0)
+        self._begun[key] = before + 1
+        return before
+
+    def end(self, key: str) -> None:
+        """Note that a study has ended."""
+        self._begun.pop(key, None)
+
+
+class _Worker:
+    """An actor of the pool."""
+
+    def __init__(self, screener: Screener, deaths: Any) -> None:  # noqa: ANN401 - a Ray handle
+        screener.begin()
+        self._screener, self._deaths = screener, deaths
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        """Screen the studies of a batch."""
+        import ray
+
+        told = []
+        for row in batch.to_pylist():
+            study = Study(row["key"], Path(row["source"]), tuple(map(Path, row["folders"])))
+            if ray.get(self._deaths.begin.remote(study.key)) < MAX_DEATHS:
+                records = self._screener.screen(study)
+            else:
+                records = self._screener.leave(study)
+            ray.get(self._deaths.end.remote(study.key))
+            told.append({"records": records})
+        return pa.Table.from_pylist(told)
+
+
+def screen_on_ray(
+    screener: Screener, studies: Callable[[], Iterator[Study]], workers: int
+) -> Iterator[list[dict[str, Any]]]:
+    """Screen studies on the workers of a connected Ray.
+
+    Studies are found only a little ahead of the workers. A study that costs its worker three times
+    is left.
+
+    Args:
+        screener: Screens a study.
+        studies: Starts the stream of studies; called on a worker.
+        workers: How many; each has one core.
+    Returns: The rows of one study after the other, in no order.
+    """
+    import ray
+    import ray.data
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    context.target_max_block_size = 1  # a study is a block: none waits for others to fill one
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    here = ray.get_runtime_context().get_node_id()
+    at_home = NodeAffinitySchedulingStrategy(here, soft=False)
+    deaths = ray.remote(_Deaths).options(num_cpus=0, scheduling_strategy=at_home).remote()
+
+    def discover(_: pa.Table) -> Iterator[pa.Table]:
+        for study in studies():
+            folders = [os.fspath(folder) for folder in study.folders]
+            yield pa.table(
+                {
+                    "key": [study.key],
+                    "source": [os.fspath(study.source)],
+                    "folders": pa.array([folders], pa.list_(pa.string())),
+                }
+            )
+
+    pool = ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=STUDIES_A_WORKER)
+    told = (
+        ray.data.from_items([{"start": 0}])
+        .map_batches(discover, batch_format="pyarrow", num_cpus=0)
+        .map_batches(
+            _Worker,
+            fn_constructor_args=(screener, deaths),
+            batch_size=1,
+            batch_format="pyarrow",
+            compute=pool,
+            num_cpus=1,
+        )
+    )
+    for row in told.iter_rows():
+        yield row["records"]

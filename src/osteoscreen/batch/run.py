@@ -1,0 +1,114 @@
+"""A run over an archive: what is finished is skipped, the rest is screened, the table grows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from osteoscreen.batch.engine import connected, screen_on_ray
+from osteoscreen.batch.plan import Keep, Plan, find_plan, plan_of, write_plan
+from osteoscreen.batch.screener import Screener
+from osteoscreen.batch.study import Study, find_studies
+from osteoscreen.batch.table import TABLE, TableWriter, finished_studies, number_of
+from osteoscreen.bundle import Bundle
+from osteoscreen.cohort.lock import locked
+from osteoscreen.errors import BatchError
+
+
+class Counter(Protocol):
+    """Hears how the run goes; the command line shows it."""
+
+    def begin(self, finished: int) -> None:
+        """Screening begins; so many studies were finished before."""
+
+    def end(self, records: list[dict[str, Any]]) -> None:
+        """The rows of a study are known."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is asked of a run.
+
+    Args:
+        archive: Folder or manifest.
+        out: Output folder.
+        bundle: Model bundle.
+        keep: Which result folders are written.
+        workers: How many; ``None`` for one a core.
+        address: Of a Ray cluster; ``None`` to start Ray here.
+    """
+
+    archive: Path
+    out: Path
+    bundle: Bundle
+    keep: Keep = "none"
+    workers: int | None = None
+    address: str | None = None
+
+    @property
+    def table(self) -> Path:
+        """Folder of the table."""
+        return self.out / TABLE
+
+    def plan(self) -> tuple[Plan, bool]:
+        """Return the plan of the output folder, and whether it is new.
+
+        Raises: BatchError if the archive has no study, or the folder belongs to another run.
+        """
+        wanted = plan_of(self.archive, self.bundle, self.keep)
+        found = find_plan(self.out, wanted)
+        if next(find_studies(self.archive), None) is None:
+            raise BatchError(f"{self.archive}: an archive must hold DICOM, zip or NIfTI, got none")
+        return found or wanted, found is None
+
+    def count(self) -> tuple[int, int]:
+        """Count the studies of the archive, and those of them that are finished."""
+        finished = finished_studies(self.table)
+        total = done = 0
+        for study in find_studies(self.archive):
+            total += 1
+            done += is_in(finished, study)
+        return total, done
+
+
+def screen_archive(run: Run, counter: Counter) -> None:
+    """Screen what is not finished of an archive; the table is whole at any time.
+
+    Args:
+        run: What is asked.
+        counter: Hears how it goes.
+    Raises:
+        BatchError: Before any work, if the archive has no study, its manifest has unknown columns,
+            the output folder belongs to another run, or the cluster cannot be reached.
+        CohortError: If another run is at work in the output folder.
+    """
+    plan, is_new = run.plan()
+    with connected(run.address, run.workers) as workers:
+        if is_new:
+            write_plan(plan, run.out)
+        with locked(run.out), TableWriter(run.table) as table:
+            finished = finished_studies(run.table)
+            counter.begin(len(finished))
+            screener = Screener(plan, run.bundle.folder, run.out)
+            rest = partial(unfinished, run.archive, finished)
+            for records in screen_on_ray(screener, rest, workers):
+                table.add(records)
+                counter.end(records)
+
+
+def unfinished(archive: Path, finished: NDArray[np.uint64]) -> Iterator[Study]:
+    """Find the studies of an archive that are not finished, one by one."""
+    return (study for study in find_studies(archive) if not is_in(finished, study))
+
+
+def is_in(finished: NDArray[np.uint64], study: Study) -> bool:
+    """Return whether a study is among the finished ones."""
+    number = np.uint64(number_of(study.key))
+    at = int(np.searchsorted(finished, number))
+    return at < len(finished) and bool(finished[at] == number)

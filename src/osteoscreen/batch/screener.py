@@ -1,0 +1,108 @@
+"""A worker: it loads the bundle once and screens one study after the other, on one core."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from osteoscreen.batch.plan import Plan
+from osteoscreen.batch.record import is_flagged, record_of
+from osteoscreen.batch.study import Study
+from osteoscreen.bundle import Bundle, load_bundle
+from osteoscreen.door import door
+from osteoscreen.errors import InputError, RefusalCode
+from osteoscreen.findings import ScreeningResult
+from osteoscreen.summary import Row, refused_row
+from osteoscreen.workflow import Order, screen_input
+
+RESULTS = "results"
+
+MAX_DEATHS = 3
+"""Workers that a study may cost before it is left."""
+
+
+class _Silent:
+    """Hears nothing: the run counts studies."""
+
+    def begin(self, name: str, slices: int) -> None:
+        """A series was read."""
+
+    def advance(self, slices: int) -> None:
+        """Slices were marked."""
+
+    def end(self, row: Row) -> None:
+        """A row is known."""
+
+
+@dataclass(frozen=True)
+class Screener:
+    """Screens studies of one run.
+
+    Args:
+        plan: Of the run.
+        bundle_folder: Where the bundle lies; ``None`` for the one in the package.
+        out: Output folder of the run.
+    """
+
+    plan: Plan
+    bundle_folder: Path | None
+    out: Path
+
+    @cached_property
+    def _bundle(self) -> Bundle:
+        return load_bundle(self.bundle_folder)
+
+    def screen(self, study: Study) -> list[dict[str, Any]]:
+        """Screen a study and return its rows of the table; the folders to keep are written."""
+        folder = self.out / RESULTS / study.key
+        order = Order(
+            folders=study.folders, keeps=self._keeps(), salt=bytes.fromhex(self.plan.salt)
+        )
+        try:
+            with door(study.source):
+                return [
+                    record_of(study.key, row, result, self._is_flagged(result))
+                    for row, result in screen_input(
+                        study.source, folder, self._bundle, _Silent(), order
+                    )
+                ]
+        except InputError as error:
+            return [self._refused(study, error)]
+
+    def leave(self, study: Study) -> list[dict[str, Any]]:
+        """Return the row of a study that is not tried again."""
+        reason = f"left after its worker died {MAX_DEATHS} times"
+        return [self._refused(study, InputError(RefusalCode.FAILED, reason, study.source))]
+
+    def begin(self) -> None:
+        """Load the bundle, and open the log of this process, which appears with the first failure.
+
+        Raises: BundleError if the bundle is not there, or damaged.
+        """
+        assert self._bundle
+        file = self.out / f"worker-{os.uname().nodename}-{os.getpid()}.log"
+        handler = logging.FileHandler(file, delay=True)
+        handler.setLevel(logging.ERROR)
+        logging.getLogger("osteoscreen").addHandler(handler)
+
+    def _refused(self, study: Study, error: InputError) -> dict[str, Any]:
+        return record_of(study.key, refused_row(study.source, "", error), None, flagged=False)
+
+    def _is_flagged(self, result: ScreeningResult | None) -> bool:
+        points = self._bundle.settings.operating_points
+        return is_flagged(result, points.sensitive_probability)
+
+    def _keeps(self) -> Callable[[ScreeningResult], bool]:
+        if self.plan.keep == "flagged":
+            return self._is_flagged
+        return lambda _: self.plan.keep == "all"
+
+
+def screen_in_turn(screener: Screener, studies: Iterator[Study]) -> Iterator[list[dict[str, Any]]]:
+    """Screen studies one after the other in this process: a plain loop, to compare with."""
+    return (screener.screen(study) for study in studies)

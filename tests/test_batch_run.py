@@ -1,0 +1,251 @@
+"""Runs over an archive, on a Ray that is started for these tests."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from archives import write_study, zipped
+from bundles import threshold_bundle
+from osteoscreen.batch.engine import connected, screen_on_ray
+from osteoscreen.batch.plan import PLAN, Plan, plan_of
+from osteoscreen.batch.screener import MAX_DEATHS, Screener, screen_in_turn
+from osteoscreen.batch.study import Study, find_studies
+from osteoscreen.batch.table import TABLE, open_table
+from osteoscreen.bundle import Bundle, load_bundle, write_settings
+from osteoscreen.cli import REFUSED, WRONG_USAGE, app
+
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
+
+STUDIES = 6
+runner = CliRunner()
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The brighter the bone, the less likely osteoporosis; the dimmest ones are flagged."""
+    made = threshold_bundle(tmp_path_factory.mktemp("bundle"))
+    points = made.settings.operating_points.model_copy(update={"sensitive_probability": 0.002})
+    settings = made.settings.model_copy(update={"operating_points": points})
+    write_settings(settings, made.folder)
+    return load_bundle(made.folder)
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six studies, one of them zipped, and a folder that is refused."""
+    root = tmp_path_factory.mktemp("archive")
+    for number in range(STUDIES):
+        write_study(root / f"{number}" / "ct", f"{number}", hu=250 + 40 * number)
+    zipped(root / "3" / "ct")
+    (root / "bad").mkdir()
+    (root / "bad" / "x.dcm").write_text("no DICOM")
+    return root
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[int]:
+    """A Ray of two workers, for all tests of this file."""
+    with connected(None, 2) as workers:
+        yield workers
+
+
+class Heard:
+    """Counts what a command line would show."""
+
+    def __init__(self) -> None:
+        self.finished = -1
+        self.studies: list[list[dict[str, Any]]] = []
+
+    def begin(self, finished: int) -> None:
+        self.finished = finished
+
+    def end(self, records: list[dict[str, Any]]) -> None:
+        self.studies.append(records)
+
+
+def _rows(out: Path) -> list[dict[str, Any]]:
+    table = open_table(out / TABLE).to_table()
+    return list(table.sort_by([("study", "ascending"), ("series", "ascending")]).to_pylist())
+
+
+def test_ray_says_what_a_plain_loop_says(
+    tmp_path: Path, archive: Path, bundle: Bundle, workers: int
+) -> None:
+    screener = Screener(plan_of(archive, bundle, "flagged"), bundle.folder, tmp_path)
+    looped = sorted(screen_in_turn(screener, find_studies(archive)), key=str)
+    again = replace(screener)  # without the networks that the loop has opened
+    on_ray = sorted(screen_on_ray(again, lambda: find_studies(archive), workers), key=str)
+    assert on_ray == looped
+    statuses = sorted(row["status"] for (row,) in looped)
+    assert statuses == ["refused", *["screened"] * STUDIES]
+    for (row,) in looped:
+        folder = tmp_path / "results" / row["folder"] / "result.json"
+        assert (folder.is_file() and row["folder"] != "") == row["is_flagged"]
+        assert row["age"] == (None if row["status"] == "refused" else 63)
+    assert 0 < sum(row["is_flagged"] for (row,) in looped) < STUDIES
+
+
+LISTENING = "0A"
+LOOPBACK = {"0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F"}
+"""127.0.0.1, ::1 and ::ffff:127.0.0.1 as Linux writes them."""
+
+
+def _descendants(pid: int) -> set[int]:
+    parents: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            words = stat.read_text().rpartition(")")[2].split()
+            parents.setdefault(int(words[1]), []).append(int(stat.parent.name))
+    found = {pid}
+    for one in (waiting := [pid]):
+        waiting += parents.get(one, [])
+        found |= set(parents.get(one, []))
+    return found
+
+
+@pytest.mark.usefixtures("workers")
+def test_a_local_ray_listens_on_loopback_only() -> None:
+    sockets = set()
+    for pid in _descendants(os.getpid()):
+        with suppress(OSError):
+            sockets |= {str(file.readlink()) for file in Path(f"/proc/{pid}/fd").iterdir()}
+    rows = [
+        line.split()
+        for table in ("tcp", "tcp6")
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]
+    ]
+    heard = [
+        row[1].partition(":")[0]
+        for row in rows
+        if row[3] == LISTENING and f"socket:[{row[9]}]" in sockets
+    ]
+    assert len(heard) > 3  # the scheduler, its store, this process and more
+    assert set(heard) <= LOOPBACK
+
+
+@dataclass(frozen=True)
+class Deadly(Screener):
+    """Kills its worker over one study."""
+
+    def screen(self, study: Study) -> list[dict[str, Any]]:
+        with (self.out / f"{study.key}.tries").open("a") as stream:
+            stream.write(".")
+        if study.source.name == "deadly":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().screen(study)
+
+
+def test_a_study_that_kills_its_worker_is_left_and_the_others_are_screened(
+    tmp_path: Path, archive: Path, bundle: Bundle, workers: int
+) -> None:
+    from ray import cloudpickle
+
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    studies = [Study("d" * 16, Path("deadly")), *find_studies(archive)]
+    screener = Deadly(plan_of(archive, bundle, "none"), bundle.folder, tmp_path)
+    told = {
+        records[0]["study"]: records
+        for records in screen_on_ray(screener, lambda: iter(studies), workers)
+    }
+    assert len(told) == len(studies)
+    (left,) = told["d" * 16]
+    assert (left["status"], left["code"]) == ("failed", "FAILED")
+    assert left["reason"] == f"deadly: left after its worker died {MAX_DEATHS} times"
+    assert (tmp_path / f"{'d' * 16}.tries").read_text() == "." * MAX_DEATHS
+    assert sum(records[0]["status"] == "screened" for records in told.values()) == STUDIES
+
+
+IN_PARTS_OF_ONE_STUDY = """
+import sys
+import time
+from osteoscreen.batch import table
+from osteoscreen.cli import main
+
+table.STUDIES_A_PART = 1
+sys.argv = ["osteoscreen", *{command!r}]
+main()
+"""
+
+
+@pytest.mark.slow
+def test_a_run_that_was_killed_ends_in_the_same_table(
+    tmp_path: Path, archive: Path, bundle: Bundle
+) -> None:
+    """Kills the run and its workers' parent with it, as soon as some studies are in the table."""
+    out = tmp_path / "out"
+    command = _command(archive, out, bundle, "--workers", "1")
+    code = IN_PARTS_OF_ONE_STUDY.format(command=command)
+    with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE) as killed:
+        while len(list(out.rglob("*.parquet"))) < 2 and killed.poll() is None:
+            time.sleep(0.02)
+        killed.kill()
+    before = _rows(out)
+    assert 2 <= len(before) < STUDIES + 1
+    again = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert again.returncode == REFUSED, again.stderr
+    whole = Screener(_plan(out), bundle.folder, tmp_path / "other")
+    rows = [row for told in screen_in_turn(whole, find_studies(archive)) for row in told]
+    expected = sorted(rows, key=lambda row: (row["study"], row["series"]))
+    assert [{key: row[key] for key in expected[0]} for row in _rows(out)] == expected
+    assert f"{STUDIES} screened, 1 refused" in again.stdout
+
+
+def _plan(out: Path) -> Plan:
+    return Plan.model_validate_json((out / PLAN).read_bytes())
+
+
+def _command(archive: Path, out: Path, bundle: Bundle, *more: str) -> list[str]:
+    return ["batch", str(archive), "--out", str(out), "--bundle", str(bundle.folder), *more]
+
+
+@pytest.mark.parametrize(
+    ("is_there", "message"),
+    [(True, "must hold DICOM, zip or NIfTI"), (False, "must be a folder, or a CSV")],
+)
+def test_an_archive_without_studies_is_wrong_usage(
+    tmp_path: Path, bundle: Bundle, is_there: bool, message: str
+) -> None:
+    if is_there:
+        (tmp_path / "in").mkdir()
+    result = runner.invoke(app, _command(tmp_path / "in", tmp_path / "out", bundle))
+    assert result.exit_code == WRONG_USAGE
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unreachable_cluster_is_wrong_usage(
+    tmp_path: Path, archive: Path, bundle: Bundle
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    result = runner.invoke(app, _command(archive, tmp_path / "out", bundle, "--ray", address))
+    assert result.exit_code == WRONG_USAGE
+    assert f"{address}: a Ray cluster must answer there" in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_dry_run_says_what_would_be_done_and_does_nothing(
+    tmp_path: Path, archive: Path, bundle: Bundle
+) -> None:
+    result = runner.invoke(app, _command(archive, tmp_path / "out", bundle, "--dry-run"))
+    assert result.exit_code == 0
+    assert f"{STUDIES + 1} studies in {archive}, 0 finished, {STUDIES + 1} to do" in result.output
+    assert not (tmp_path / "out").exists()

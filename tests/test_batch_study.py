@@ -1,0 +1,141 @@
+"""Studies of an archive, found one by one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from itertools import islice
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from archives import write_study, zipped
+from osteoscreen.batch.study import Study, find_studies
+from osteoscreen.errors import BatchError
+from osteoscreen.intake import Unit, find_units
+
+
+def _sources(root: Path) -> list[str]:
+    return [study.source.relative_to(root).as_posix() for study in find_studies(root)]
+
+
+def test_series_folders_of_one_study_are_one(tmp_path: Path) -> None:
+    write_study(tmp_path / "p" / "s" / "1", "A", series="1")
+    write_study(tmp_path / "p" / "s" / "2", "A", series="2")
+    write_study(tmp_path / "p" / "t" / "1", "B")
+    one, other = find_studies(tmp_path)
+    assert one.source == tmp_path / "p" / "s"
+    assert one.folders == (tmp_path / "p" / "s" / "1", tmp_path / "p" / "s" / "2")
+    assert other.folders == (other.source,) == (tmp_path / "p" / "t" / "1",)
+
+
+def test_series_folders_of_two_studies_side_by_side_are_two_studies(tmp_path: Path) -> None:
+    for name, series in (("A", "1"), ("A", "2"), ("B", "1")):
+        write_study(tmp_path / f"{name}{series}", name, series=series)
+    one, other = find_studies(tmp_path)
+    assert [len(study.folders) for study in (one, other)] == [2, 1]
+    assert one.source == tmp_path
+    with find_units(one.source, None, one.folders) as found:
+        units = [unit for unit in found if isinstance(unit, Unit)]
+    assert len(units) == 1
+    assert len(units[0].following) == 1
+
+
+def test_archives_and_volume_files_are_studies(tmp_path: Path) -> None:
+    zipped(write_study(tmp_path / "b" / "z", "A"))
+    (tmp_path / "b" / "a.nii.gz").touch()
+    (tmp_path / "b" / "notes.txt").write_text("no image")
+    (tmp_path / "empty").mkdir()
+    assert _sources(tmp_path) == ["b/a.nii.gz", "b/z.zip"]
+
+
+def test_a_folder_whose_files_tell_no_study_is_found_to_be_refused(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x.dcm").write_text("no DICOM")
+    assert _sources(tmp_path) == ["a", "b"]
+
+
+def test_a_file_that_tells_nothing_does_not_hide_its_folders_study(tmp_path: Path) -> None:
+    write_study(tmp_path / "a", "A")
+    (tmp_path / "a" / "0.dcm").write_text("no DICOM")
+    write_study(tmp_path / "b", "A", series="2")
+    (study,) = find_studies(tmp_path)
+    assert len(study.folders) == 2
+
+
+def test_linked_folders_are_not_entered(tmp_path: Path) -> None:
+    write_study(tmp_path / "a" / "1", "A")
+    (tmp_path / "a" / "again").symlink_to(tmp_path / "a")
+    assert _sources(tmp_path) == ["a/1"]
+
+
+def test_keys_depend_on_the_place_in_the_archive_alone(tmp_path: Path) -> None:
+    for name in ("A", "B"):
+        write_study(tmp_path / "here" / name, name)
+    shutil.copytree(tmp_path / "here", tmp_path / "there")
+    here, there = (
+        [study.key for study in find_studies(tmp_path / place)] for place in ("here", "there")
+    )
+    assert here == there
+    assert len(set(here)) == 2
+
+
+def test_studies_are_found_as_a_stream(tmp_path: Path) -> None:
+    for name in ("A", "B", "C"):
+        write_study(tmp_path / name, name)
+    stream = find_studies(tmp_path)
+    first = list(islice(stream, 1))
+    write_study(tmp_path / "C" / "later", "D")  # found, for nothing was listed ahead of the walk
+    assert len([*first, *stream]) == 4
+
+
+def test_a_manifest_in_csv_and_parquet_tells_the_same_studies(tmp_path: Path) -> None:
+    images = ["x/a", "b.zip", "x/a"]
+    rows = "\n".join(f"{image},{number}" for number, image in enumerate(images))
+    (tmp_path / "m.csv").write_text(f"image,case_id\n{rows}\n")
+    pq.write_table(pa.table({"image": images, "age": [1, 2, 3]}), tmp_path / "m.parquet")
+    found = list(find_studies(tmp_path / "m.csv"))
+    assert found == list(find_studies(tmp_path / "m.parquet"))
+    assert [study.source for study in found] == [tmp_path / image for image in images]
+    assert len({study.key for study in found}) == 3  # one that stands there twice is screened twice
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("image,colour\na,b\n", "no other columns .* got colour"),
+        ("case_id\na\n", "must have the column image"),
+        ("", "must have the column image"),
+        ("\udcff", "CSV file in UTF-8"),
+    ],
+)
+def test_a_manifest_with_wrong_columns_is_refused_before_it_is_read(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    path = tmp_path / "m.csv"
+    path.write_bytes(os.fsencode(text))
+    with pytest.raises(BatchError, match=message) as raised:
+        find_studies(path)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_parquet_manifest_is_refused_alike(tmp_path: Path) -> None:
+    path = tmp_path / "m.parquet"
+    pq.write_table(pa.table({"image": ["a"], "colour": ["b"]}), path)
+    with pytest.raises(BatchError, match="got colour"):
+        find_studies(path)
+    path.write_text("no Parquet")
+    with pytest.raises(BatchError, match="must be a Parquet file"):
+        find_studies(path)
+
+
+def test_what_is_no_archive_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BatchError, match="must be a folder"):
+        find_studies(tmp_path / "nowhere")
+
+
+def test_a_study_is_whole_where_nothing_else_is_told() -> None:
+    assert Study("0" * 16, Path("a.zip")).folders == ()
