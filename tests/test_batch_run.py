@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from archives import write_study, zipped
 from bundles import threshold_bundle
+from osteoscreen.batch.cohort_report import REPORT
 from osteoscreen.batch.engine import connected, screen_on_ray
 from osteoscreen.batch.plan import PLAN, Plan, plan_of
 from osteoscreen.batch.screener import MAX_DEATHS, Screener, screen_in_turn
@@ -203,6 +204,7 @@ def test_a_run_that_was_killed_ends_in_the_same_table(
     expected = sorted(rows, key=lambda row: (row["study"], row["series"]))
     assert [{key: row[key] for key in expected[0]} for row in _rows(out)] == expected
     assert f"{STUDIES} screened, 1 refused" in again.stdout
+    assert (out / REPORT).is_file()
 
 
 def _plan(out: Path) -> Plan:
@@ -237,7 +239,7 @@ def test_an_unreachable_cluster_is_wrong_usage(
         address = f"127.0.0.1:{free.getsockname()[1]}"
     result = runner.invoke(app, _command(archive, tmp_path / "out", bundle, "--ray", address))
     assert result.exit_code == WRONG_USAGE
-    assert f"{address}: a Ray cluster must answer there" in result.stderr
+    assert f"{address}: a Ray cluster must answer, got: " in result.stderr
     assert result.stderr.count("\n") == 1
     assert not (tmp_path / "out").exists()
 

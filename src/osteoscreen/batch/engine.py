@@ -40,7 +40,7 @@ def connected(address: str | None, workers: int | None) -> Iterator[int]:
         address: Of a cluster, HOST:PORT or "auto"; ``None`` to start Ray here.
         workers: How many to use; ``None`` for one a core.
     Returns: The number of workers.
-    Raises: BatchError if the cluster cannot be reached.
+    Raises: BatchError if the cluster cannot be reached, or Ray does not start.
     """
     os.environ.update(QUIET if address is not None else QUIET | LOOPBACK)  # before Ray is imported
     import ray
@@ -58,9 +58,12 @@ def connected(address: str | None, workers: int | None) -> Iterator[int]:
         options["address"] = address
     try:
         ray.init(**options)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        cause = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BatchError(f"{address}: a Ray cluster must answer there, got: {cause}") from None
+    except Exception as error:  # noqa: BLE001 - Ray says with a plain Exception that it timed out
+        cause = str(error).strip().partition("\n")[0] or type(error).__name__
+        where = (
+            "Ray must start here" if address is None else f"{address}: a Ray cluster must answer"
+        )
+        raise BatchError(f"{where}, got: {cause}") from None
     try:
         yield workers or int(ray.cluster_resources().get("CPU", 1))
     finally:
@@ -76,7 +79,7 @@ def _check_reachable(address: str) -> None:
         with socket.create_connection((host, int(port)), CONNECT_SECONDS):
             pass
     except (OSError, ValueError) as error:
-        raise BatchError(f"{address}: a Ray cluster must answer there, got: {error}") from None
+        raise BatchError(f"{address}: a Ray cluster must answer, got: {error}") from None
 
 
 class _Deaths:
@@ -132,6 +135,7 @@ def screen_on_ray(
         studies: Starts the stream of studies; called on a worker.
         workers: How many; each has one core.
     Returns: The rows of one study after the other, in no order.
+    Raises: BatchError if Ray itself fails, or a worker cannot load the bundle.
     """
     import ray
     import ray.data
@@ -170,5 +174,10 @@ def screen_on_ray(
             num_cpus=1,
         )
     )
-    for row in told.iter_rows():
-        yield row["records"]
+    try:
+        for row in told.iter_rows():
+            yield row["records"]
+    except ray.exceptions.RayError as error:
+        cause = getattr(error, "cause", None) or error
+        reason = str(cause).strip().splitlines()[-1]
+        raise BatchError(f"Ray must keep its workers, it ended with {reason}") from error

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from osteoscreen.batch.cohort_report import write_cohort_report
 from osteoscreen.batch.engine import connected, screen_on_ray
 from osteoscreen.batch.plan import Keep, Plan, find_plan, plan_of, write_plan
 from osteoscreen.batch.screener import Screener
@@ -19,6 +20,7 @@ from osteoscreen.batch.table import TABLE, TableWriter, finished_studies, number
 from osteoscreen.bundle import Bundle
 from osteoscreen.cohort.lock import locked
 from osteoscreen.errors import BatchError
+from osteoscreen.findings import NOTICE, OWN_DATA_NOTICE
 
 
 class Counter(Protocol):
@@ -78,7 +80,9 @@ class Run:
 
 
 def screen_archive(run: Run, counter: Counter) -> None:
-    """Screen what is not finished of an archive; the table is whole at any time.
+    """Screen what is not finished of an archive, and report on all of it.
+
+    The table is whole at any time.
 
     Args:
         run: What is asked.
@@ -100,6 +104,9 @@ def screen_archive(run: Run, counter: Counter) -> None:
             for records in screen_on_ray(screener, rest, workers):
                 table.add(records)
                 counter.end(records)
+            table.flush()
+            is_synthetic = run.bundle.settings.trained_on.is_synthetic
+            write_cohort_report(run.table, run.out, NOTICE if is_synthetic else OWN_DATA_NOTICE)
 
 
 def unfinished(archive: Path, finished: NDArray[np.uint64]) -> Iterator[Study]:

@@ -81,10 +81,12 @@ def _foretell(run: Run) -> None:
 
 def _conclude(run: Run) -> None:
     """Say what was found and where it lies, and exit."""
+    from osteoscreen.batch.cohort_report import REPORT
     from osteoscreen.batch.table import count_rows
 
     counts = count_rows(run.table)
     typer.echo(", ".join(f"{count} {status}" for status, count in counts.items()))
     typer.echo(f"Table: {run.table}")
+    typer.echo(f"Report: {run.out / REPORT}")
     typer.echo("Research use only. Not a medical device.")
     raise typer.Exit(REFUSED if counts["refused"] or counts["failed"] else 0)

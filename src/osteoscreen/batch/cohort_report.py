@@ -1,0 +1,246 @@
+"""The report of a run: one page, every figure of it from the table alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import pyarrow.dataset as ds
+
+from osteoscreen.batch.follow_up import (
+    COLUMNS,
+    HOLDS_FOR,
+    LEAST_SIGNIFICANT,
+    OTHER_SCANNER_CV,
+    SAME_SCANNER_CV,
+    SOURCE,
+    follow_up,
+)
+from osteoscreen.batch.table import open_table
+from osteoscreen.findings import CONDITIONS
+from osteoscreen.report.article import Plate, Section, Sheet, render_article
+from osteoscreen.report.cohort_charts import Drift, Spread, drift_figure, png_of, spreads_figure
+
+if TYPE_CHECKING:
+    from osteoscreen.report.charts import FloatArray
+
+REPORT, FOLLOW_UP = "report.html", "follow_up.parquet"
+
+READ = tuple(
+    dict.fromkeys(
+        (
+            *COLUMNS, "status", "condition", "osteoporosis", "code", "folder", "input",
+            "is_flagged", "age", "sex", "outcome",
+        )
+    )
+)  # fmt: skip
+"""Columns of the table that the page needs."""
+
+SHOWN = 200
+"""Lines of a list on the page; the table holds all."""
+
+FEWEST = 5
+"""Patients that a median on the page stands for at least."""
+
+AGE_STEP = 10
+SEXES = {"F": "women", "M": "men"}
+SCANNERS = 3
+"""Scanners with a drift chart of their own, those with the most studies."""
+
+SIGMAS = 3.0
+"""Limits of a control chart (ISO 7870-2, Shewhart charts)."""
+
+MEDIAN_TO_MEAN = 1.2533
+"""Standard error of a median in those of a mean, for a normal distribution: the square root of
+pi / 2."""
+
+ATTENUATION = "Trabecular attenuation, HU"
+
+
+def write_cohort_report(table: Path, out: Path, notice: str) -> None:
+    """Write the page, and the pairs of studies of one patient as Parquet.
+
+    Args:
+        table: Folder of the table.
+        out: Folder for both.
+        notice: What the page must not be used for.
+    """
+    read = open_table(table).to_table(columns=list(READ), filter=ds.field("status") != "skipped")
+    rows = read.to_pandas(strings_to_categorical=True)
+    screened = rows[rows["status"] == "screened"]
+    pairs = follow_up(screened[list(COLUMNS)].astype({"study_date": object}))
+    pairs.to_parquet(out / FOLLOW_UP)
+    measured = screened.dropna(subset=["attenuation_hu"])
+    sections = [
+        Section("What came of it", [_counts(rows, screened), _refusals(rows)]),
+        Section("Attenuation", [*_ages(measured), _scanners(measured)]),
+        Section("Month by month", list(_drifts(measured)), note=DRIFT_NOTE),
+        Section("Flagged", [_flagged(screened)]),
+        Section("Followed up", [_followed(pairs)], note=FOLLOW_UP_NOTE),
+    ]
+    facts = [f"{rows['study'].nunique():,} studies, {len(screened):,} series screened"]
+    page = render_article("Screened archive", notice, facts, sections)
+    part = out / f"{REPORT}.part"
+    part.write_text(page, encoding="utf-8")
+    part.replace(out / REPORT)
+
+
+DRIFT_NOTE = (
+    f"The median of each month against that of all months, with limits at {SIGMAS:g} standard "
+    "errors of the month's median. A month outside them is ringed: the scanner, its protocol or "
+    f"the patients changed. Months with fewer than {FEWEST} results are left out."
+)
+FOLLOW_UP_NOTE = (
+    "Each study of a patient beside the one before. A change is significant where it exceeds "
+    f"{LEAST_SIGNIFICANT:g} times the precision error, taken as {SAME_SCANNER_CV:.1%} on one "
+    f"scanner model with one kernel and {OTHER_SCANNER_CV:.1%} otherwise ({SOURCE}). That holds "
+    f"for {HOLDS_FOR}."
+)
+
+
+def _counts(rows: pd.DataFrame, screened: pd.DataFrame) -> Sheet:
+    by_condition = screened["condition"].value_counts()
+    lines = [
+        ("Studies without a result", rows.loc[rows["outcome"] == "refused", "study"].nunique()),
+        ("Series screened", len(screened)),
+        *((one.label, by_condition.get(one.value, 0)) for one in CONDITIONS),
+        ("No statement", by_condition.get("", 0)),
+        ("Flagged", int(screened["is_flagged"].sum())),
+    ]
+    total = max(len(screened), 1)
+    body = [
+        (name, f"{count:,}", f"{count / total:.1%}" if place > 1 else "")
+        for place, (name, count) in enumerate(lines)
+    ]
+    return Sheet("Counts", ("", "Number", "Of those screened"), body)
+
+
+def _refusals(rows: pd.DataFrame) -> Sheet:
+    counts = rows.loc[rows["status"] != "screened", "code"].value_counts()
+    body = [(str(code), f"{count:,}") for code, count in counts.items() if count]
+    return Sheet("Refusals and failures by reason", ("Reason", "Number"), body)
+
+
+def _spread(values: pd.Series[float]) -> tuple[float, float, float]:
+    low, median, high = values.quantile([0.25, 0.5, 0.75])
+    return float(low), float(median), float(high)
+
+
+def _ages(measured: pd.DataFrame) -> Iterator[Plate | Sheet]:
+    """Attenuation by decade of age and sex."""
+    known = measured.dropna(subset=["age", "sex"])
+    decade = (known["age"] // AGE_STEP * AGE_STEP).astype(int)
+    groups, body = [], []
+    for sex, name in SEXES.items():
+        values = known.loc[known["sex"] == sex, "attenuation_hu"].groupby(decade)
+        found = [(age, one, _spread(one)) for age, one in values if len(one) >= FEWEST]
+        body += [
+            (f"{name}, {age} to {age + AGE_STEP - 1}", f"{len(one):,}", f"{mid:.0f}",
+             f"{low:.0f} to {high:.0f}")
+            for age, one, (low, mid, high) in found
+        ]  # fmt: skip
+        if found:
+            low, mid, high = zip(*(spread for *_, spread in found))
+            ages = [age + AGE_STEP / 2 for age, *_ in found]
+            groups.append(Spread(name, ages, mid, low, high))
+    if groups:
+        figure = spreads_figure(groups, x="Age, years", y=ATTENUATION)
+        yield Plate("By age and sex", png_of(figure), "Medians, and the range between quartiles.")
+    yield Sheet("By age and sex", ("", "Number", "Median, HU", "Quartiles, HU"), body)
+
+
+def _scanner_of(rows: pd.DataFrame) -> pd.Series[str]:
+    words = [rows[name].astype(object).fillna("unknown") for name in ("manufacturer", "model")]
+    return words[0] + " " + words[1]
+
+
+def _scanners(measured: pd.DataFrame) -> Sheet:
+    body = [
+        (str(name), f"{len(one):,}", f"{mid:.0f}", f"{low:.0f} to {high:.0f}")
+        for name, one in measured["attenuation_hu"].groupby(_scanner_of(measured))
+        if len(one) >= FEWEST
+        for low, mid, high in [_spread(one)]
+    ]
+    return Sheet("By scanner", ("Scanner", "Number", "Median, HU", "Quartiles, HU"), body)
+
+
+def _drifts(measured: pd.DataFrame) -> Iterator[Plate]:
+    """Control charts of all scanners together and of those with the most studies."""
+    dated = measured[measured["study_date"].notna()]
+    scanner = _scanner_of(dated)
+    most = scanner.value_counts().index[:SCANNERS]
+    parts = [("All scanners", dated), *((str(one), dated[scanner == one]) for one in most)]
+    for name, rows in parts if len(most) > 1 else parts[:1]:
+        drift = drift_of(rows["study_date"].astype(str).str[:6], rows["attenuation_hu"])
+        if drift is not None:
+            yield Plate(name, png_of(drift_figure(drift, y=ATTENUATION)))
+
+
+def drift_of(month: pd.Series[str], attenuation_hu: pd.Series[float]) -> Drift | None:
+    """Return the control chart of a value by month.
+
+    Args:
+        month: YYYYMM of each study.
+        attenuation_hu: Its attenuation.
+    Returns: The chart; ``None`` where no two months have results enough.
+    """
+    groups = attenuation_hu.groupby(month)
+    months = groups.agg(["median", "count"])
+    months = months[months["count"] >= FEWEST]
+    if len(months) < 2:
+        return None
+    within = attenuation_hu - groups.transform("median")
+    spread = float(np.sqrt((within**2).sum() / max(len(within) - len(groups), 1)))
+    centre = float(attenuation_hu.median())
+    error: FloatArray = MEDIAN_TO_MEAN * spread / np.sqrt(months["count"].to_numpy(float))
+    return Drift(
+        months=[f"{name[:4]}-{name[4:]}" for name in months.index],
+        value=months["median"].to_numpy(float),
+        centre=centre,
+        low=centre - SIGMAS * error,
+        high=centre + SIGMAS * error,
+    )
+
+
+def _number(value: float, form: str) -> str:
+    return "" if pd.isna(value) else format(value, form)
+
+
+def _flagged(screened: pd.DataFrame) -> Sheet:
+    flagged = screened[screened["is_flagged"]].sort_values("osteoporosis", ascending=False)
+    body: list[Sequence[str]] = [
+        (
+            str(row.study), f"{row.osteoporosis:.1%}", str(row.condition).replace("_", " "),
+            _number(row.attenuation_hu, ".0f"), _number(row.age, ".0f"),
+            "" if pd.isna(row.sex) else str(row.sex), str(row.input), str(row.folder),
+        )
+        for row in flagged.head(SHOWN).itertuples()
+    ]  # fmt: skip
+    columns = ("Study", "P(osteoporosis)", "Condition", "HU", "Age", "Sex", "Input", "Folder")
+    note = f"The first {min(SHOWN, len(flagged)):,} of {len(flagged):,}, the likeliest first."
+    return Sheet("Studies to look at", columns, body, note)
+
+
+def _followed(pairs: pd.DataFrame) -> Sheet:
+    compared = pairs[pairs["note"] == ""]
+    ordered = compared.assign(by=compared["change_hu"] / compared["least_significant_hu"])
+    body: list[Sequence[str]] = [
+        (
+            str(row.subject), f"{row.years:.1f}", f"{row.attenuation_before_hu:.0f}",
+            f"{row.attenuation_hu:.0f}", f"{row.change_hu:+.0f}",
+            f"{row.least_significant_hu:.0f}",
+            "significant" if row.is_significant else "within error",
+        )
+        for row in ordered.sort_values("by").head(SHOWN).itertuples()
+    ]  # fmt: skip
+    columns = ("Patient", "Years", "Before, HU", "Now, HU", "Change", "Least significant", "")
+    counts = pairs.loc[pairs["note"] != "", "note"].value_counts()
+    left = "; ".join(f"{note}: {count:,}" for note, count in counts.items())
+    note = (
+        f"{len(compared):,} pairs compared, {int(compared['is_significant'].sum()):,} significant; "
+        f"the steepest falls first, up to {SHOWN}. {left}"
+    )
+    return Sheet("Change of attenuation", columns, body, note)
