@@ -16,8 +16,18 @@ GivenT = TypeVar("GivenT")
 DoneT = TypeVar("DoneT")
 
 
+THREADS = "OMP_NUM_THREADS"
+"""Variable that limits the threads of a process, as numerical libraries read it."""
+
+
 def count_cores() -> int:
-    """Count the cores that this process may use."""
+    """Count the cores that this process may use: those of the machine, fewer where it is told."""
+    told = os.environ.get(THREADS, "")
+    there = _count_there()
+    return min(there, int(told)) if told.isdecimal() and int(told) else there
+
+
+def _count_there() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -27,7 +27,11 @@ CONNECT_SECONDS = 5.0
 LOOPBACK = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # Ray's own switch: all its sockets on 127.0.0.1
 }
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
+ALWAYS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+    "OMP_NUM_THREADS": "1",  # a core a worker; a cluster's Ray gives its workers the same
+}
 
 
 @contextmanager
@@ -42,7 +46,7 @@ def connected(address: str | None, workers: int | None) -> Iterator[int]:
     Returns: The number of workers.
     Raises: BatchError if the cluster cannot be reached, or Ray does not start.
     """
-    os.environ.update(QUIET if address is not None else QUIET | LOOPBACK)  # before Ray is imported
+    os.environ.update(ALWAYS if address is not None else ALWAYS | LOOPBACK)  # before Ray is loaded
     import ray
 
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
