@@ -38,6 +38,7 @@ WARM = 8
 RUNS = 3
 MEMORY_STUDIES = 2000
 FIRST_MEASURED = 100
+NICENESS = "RAY_worker_niceness"
 INNER = ("read", "marks", "levels", "classify")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -152,5 +153,5 @@ def main() -> None:
 
 if __name__ == "__main__":
     os.environ["OMP_NUM_THREADS"] = "1"  # of the loop; the engine sees to its workers itself
-    os.environ["RAY_worker_niceness"] = "0"  # the loop is not nice either; Ray's default is 15
+    os.environ[NICENESS] = "0"  # the loop is not nice either; Ray's default is 15
     main()

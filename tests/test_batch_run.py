@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import socket
 import subprocess
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.progress import Progress
 from typer.testing import CliRunner
 
 from archives import write_study, zipped
@@ -27,6 +29,8 @@ from osteoscreen.batch.study import Study, find_studies
 from osteoscreen.batch.table import TABLE, open_table
 from osteoscreen.bundle import Bundle, load_bundle, write_settings
 from osteoscreen.cli import REFUSED, WRONG_USAGE, app
+from osteoscreen.errors import BatchError
+from osteoscreen.progress import StudiesBar
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
 
@@ -97,6 +101,15 @@ def test_ray_says_what_a_plain_loop_says(
         assert (folder.is_file() and row["folder"] != "") == row["is_flagged"]
         assert row["age"] == (None if row["status"] == "refused" else 63)
     assert 0 < sum(row["is_flagged"] for (row,) in looped) < STUDIES
+
+
+def test_a_bundle_that_a_worker_cannot_load_ends_the_run_in_one_line(
+    tmp_path: Path, archive: Path, bundle: Bundle, workers: int
+) -> None:
+    lost = Screener(plan_of(archive, bundle, "none"), tmp_path / "nowhere", tmp_path)
+    with pytest.raises(BatchError, match=r"must hold bundle\.json") as raised:
+        list(screen_on_ray(lost, lambda: find_studies(archive), workers))
+    assert "\n" not in str(raised.value)
 
 
 LISTENING = "0A"
@@ -205,6 +218,57 @@ def test_a_run_that_was_killed_ends_in_the_same_table(
     assert [{key: row[key] for key in expected[0]} for row in _rows(out)] == expected
     assert f"{STUDIES} screened, 1 refused" in again.stdout
     assert (out / REPORT).is_file()
+
+
+ON_TWO_NODES = """
+import os, pickle, sys
+from pathlib import Path
+from osteoscreen.batch.engine import ALWAYS, LOOPBACK, connected, screen_on_ray
+from osteoscreen.batch.screener import Screener
+from osteoscreen.batch.study import find_studies
+
+os.environ.update(ALWAYS | LOOPBACK)
+from ray.cluster_utils import Cluster
+
+screener, archive, told = pickle.loads(bytes.fromhex({given!r}))
+node = {{"num_cpus": 1, "object_store_memory": 100 * 2**20}}
+cluster = Cluster(initialize_head=True, head_node_args={{**node, "include_dashboard": False}})
+other = cluster.add_node(**node)
+with connected(cluster.address, None) as workers, told.open("w") as stream:
+    assert workers == 2
+    for records in screen_on_ray(screener, lambda: find_studies(archive), workers):
+        print(records[0]["study"], file=stream, flush=True)
+        if other is not None:
+            cluster.remove_node(other, allow_graceful=False)
+            other = None
+cluster.shutdown()
+"""
+
+
+@pytest.mark.slow
+def test_nothing_is_lost_or_doubled_where_a_node_of_a_cluster_dies(
+    tmp_path: Path, archive: Path, bundle: Bundle
+) -> None:
+    """Two nodes on this machine, one of which is killed as soon as a study is screened."""
+    screener = Screener(plan_of(archive, bundle, "none"), bundle.folder, tmp_path)
+    given = pickle.dumps((screener, archive, tmp_path / "told")).hex()
+    code = ON_TWO_NODES.format(given=given)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    told = (tmp_path / "told").read_text().split()
+    assert sorted(told) == sorted(study.key for study in find_studies(archive))
+
+
+def test_the_bar_counts_studies_and_those_without_a_result() -> None:
+    progress = Progress()
+    bar = StudiesBar(progress)
+    bar.begin(3)
+    bar.count(10)
+    bar.end([{"status": "skipped"}, {"status": "screened"}])
+    bar.end([{"status": "skipped"}, {"status": "refused"}])
+    (task,) = progress.tasks
+    assert (task.completed, task.total) == (5, 10)
+    assert task.description.endswith("a second, 1 refused")
 
 
 def _plan(out: Path) -> Plan:

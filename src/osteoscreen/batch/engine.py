@@ -126,33 +126,8 @@ class _Worker:
         return pa.Table.from_pylist(told)
 
 
-def screen_on_ray(
-    screener: Screener, studies: Callable[[], Iterator[Study]], workers: int
-) -> Iterator[list[dict[str, Any]]]:
-    """Screen studies on the workers of a connected Ray.
-
-    Studies are found only a little ahead of the workers. A study that costs its worker three times
-    is left.
-
-    Args:
-        screener: Screens a study.
-        studies: Starts the stream of studies; called on a worker.
-        workers: How many; each has one core.
-    Returns: The rows of one study after the other, in no order.
-    Raises: BatchError if Ray itself fails, or a worker cannot load the bundle.
-    """
-    import ray
-    import ray.data
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
-    context.target_max_block_size = 1  # a study is a block: none waits for others to fill one
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-    here = ray.get_runtime_context().get_node_id()
-    at_home = NodeAffinitySchedulingStrategy(here, soft=False)
-    deaths = ray.remote(_Deaths).options(num_cpus=0, scheduling_strategy=at_home).remote()
+def _discovery(studies: Callable[[], Iterator[Study]]) -> Callable[[pa.Table], Iterator[pa.Table]]:
+    """Return the task that finds studies, each of which leaves it as soon as it is found."""
 
     def discover(_: pa.Table) -> Iterator[pa.Table]:
         for study in studies():
@@ -165,10 +140,45 @@ def screen_on_ray(
                 }
             )
 
+    return discover
+
+
+def _settle() -> None:
+    """Make Ray Data stream study by study, and leave words and bars to the command line."""
+    from ray.data import DataContext
+
+    context = DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    context.target_max_block_size = 1  # a study is a block: none waits for others to fill one
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+
+
+def screen_on_ray(
+    screener: Screener, studies: Callable[[], Iterator[Study]], workers: int
+) -> Iterator[list[dict[str, Any]]]:
+    """Screen studies on the workers of a connected Ray.
+
+    Studies are found only a little ahead of the workers. A study that costs its worker three times
+    is left.
+
+    Args:
+        screener: Screens a study.
+        studies: Starts the stream of studies; called in another process of this machine.
+        workers: How many; each has one core.
+    Returns: The rows of one study after the other, in no order.
+    Raises: BatchError if Ray itself fails, or a worker cannot load the bundle.
+    """
+    import ray
+    import ray.data
+
+    _settle()
+    here = {"ray.io/node-id": ray.get_runtime_context().get_node_id()}
+    deaths = ray.remote(_Deaths).options(num_cpus=0, label_selector=here).remote()
     pool = ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=STUDIES_A_WORKER)
     told = (
         ray.data.from_items([{"start": 0}])
-        .map_batches(discover, batch_format="pyarrow", num_cpus=0)
+        .map_batches(_discovery(studies), batch_format="pyarrow", num_cpus=0, label_selector=here)
         .map_batches(
             _Worker,
             fn_constructor_args=(screener, deaths),
