@@ -50,11 +50,12 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six studies, one of them zipped, and a folder that is refused."""
+    """Six studies, one zipped, one under a name that is no UTF-8; and a folder that is refused."""
     root = tmp_path_factory.mktemp("archive")
     for number in range(STUDIES):
         write_study(root / f"{number}" / "ct", f"{number}", hu=250 + 40 * number)
     zipped(root / "3" / "ct")
+    (root / "4").rename(root / os.fsdecode(b"4-\xe9"))
     (root / "bad").mkdir()
     (root / "bad" / "x.dcm").write_text("no DICOM")
     return root

@@ -66,10 +66,12 @@ def test_a_file_that_tells_nothing_does_not_hide_its_folders_study(tmp_path: Pat
     assert len(study.folders) == 2
 
 
-def test_linked_folders_are_not_entered(tmp_path: Path) -> None:
+def test_linked_folders_and_archives_are_left_out(tmp_path: Path) -> None:
     write_study(tmp_path / "a" / "1", "A")
     (tmp_path / "a" / "again").symlink_to(tmp_path / "a")
-    assert _sources(tmp_path) == ["a/1"]
+    zipped(write_study(tmp_path / "b" / "z", "B"))
+    (tmp_path / "b" / "again.zip").symlink_to(tmp_path / "b" / "z.zip")
+    assert _sources(tmp_path) == ["a/1", "b/z.zip"]
 
 
 def test_keys_depend_on_the_place_in_the_archive_alone(tmp_path: Path) -> None:

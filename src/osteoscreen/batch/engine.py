@@ -116,7 +116,8 @@ class _Worker:
 
         told = []
         for row in batch.to_pylist():
-            study = Study(row["key"], Path(row["source"]), tuple(map(Path, row["folders"])))
+            folders = tuple(Path(os.fsdecode(folder)) for folder in row["folders"])
+            study = Study(row["key"], Path(os.fsdecode(row["source"])), folders)
             if ray.get(self._deaths.begin.remote(study.key)) < MAX_DEATHS:
                 records = self._screener.screen(study)
             else:
@@ -131,12 +132,12 @@ def _discovery(studies: Callable[[], Iterator[Study]]) -> Callable[[pa.Table], I
 
     def discover(_: pa.Table) -> Iterator[pa.Table]:
         for study in studies():
-            folders = [os.fspath(folder) for folder in study.folders]
+            folders = [os.fsencode(folder) for folder in study.folders]  # a path may be no UTF-8
             yield pa.table(
                 {
                     "key": [study.key],
-                    "source": [os.fspath(study.source)],
-                    "folders": pa.array([folders], pa.list_(pa.string())),
+                    "source": pa.array([os.fsencode(study.source)], pa.binary()),
+                    "folders": pa.array([folders], pa.list_(pa.binary())),
                 }
             )
 

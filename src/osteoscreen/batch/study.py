@@ -60,7 +60,8 @@ def find_studies(root: Path) -> Iterator[Study]:
     """Find the studies of an archive one by one, in an order that does not change.
 
     Folders that follow one another and are of one study, as their Study Instance UIDs tell, are
-    one. Zip archives and volume files are taken as they are. Linked folders are not entered.
+    one. Zip archives and volume files are taken as they are. Folders, archives and volume files
+    that are links are left out.
 
     Args:
         root: A folder that is searched with all its subfolders, or a manifest: a CSV or Parquet
@@ -86,23 +87,25 @@ def _in_tree(root: Path) -> Iterator[Study]:
             yield Study(key, paths[0])
 
 
-def _places(folder: Path) -> Iterator[_Place]:
+def _places(root: Path) -> Iterator[_Place]:
     """Walk a tree: the files of a folder before its subfolders, each in order of their names."""
-    try:
-        with os.scandir(folder) as entries:
-            sorted_entries = sorted(entries, key=lambda one: one.name)
-    except OSError:
-        yield _Place(folder)  # it is refused by its own reason when it is screened
-        return
-    files = [Path(one.path) for one in sorted_entries if one.is_file()]
-    alone = [file for file in files if is_archive(file) or is_nifti(file)]
-    yield from (_Place(file) for file in alone)
-    uid = study_uid_of(file for file in files if file not in alone)
-    if uid is not None:
-        yield _Place(folder, uid, is_folder=True)
-    for one in sorted_entries:
-        if one.is_dir(follow_symlinks=False):
-            yield from _places(Path(one.path))
+    waiting = [root]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            with os.scandir(folder) as entries:
+                found = sorted(entries, key=lambda one: one.name)
+        except OSError:
+            yield _Place(folder)  # it is refused by its own reason when it is screened
+            continue
+        files = [Path(one.path) for one in found if one.is_file()]
+        alone = {file for file in files if is_archive(file) or is_nifti(file)}
+        yield from (_Place(file) for file in files if file in alone and not file.is_symlink())
+        uid = study_uid_of(file for file in files if file not in alone)
+        if uid is not None:
+            yield _Place(folder, uid, is_folder=True)
+        inner = [Path(one.path) for one in found if one.is_dir(follow_symlinks=False)]
+        waiting += reversed(inner)
 
 
 def _in_manifest(path: Path) -> Iterator[Study]:
