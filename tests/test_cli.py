@@ -56,7 +56,7 @@ def test_version_is_the_packages() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["screen", "inspect", "demo", "phantom", "train", "export", "evaluate"]
+    "command", ["screen", "inspect", "demo", "phantom", "train", "export", "evaluate", "batch"]
 )
 def test_every_command_has_help(command: str) -> None:
     result = runner.invoke(app, [command, "--help"])
@@ -95,7 +95,8 @@ def test_help_loads_no_heavy_library() -> None:
     code = (
         "import sys; from typer.testing import CliRunner; from osteoscreen.cli import app; "
         "CliRunner().invoke(app, ['--help']); "
-        "heavy = {'torch', 'pydicom', 'highdicom', 'matplotlib', 'scipy', 'onnxruntime', 'numpy'}; "
+        "heavy = {'torch', 'pydicom', 'highdicom', 'matplotlib', 'scipy', 'onnxruntime', 'numpy', "
+        "'ray', 'pandas', 'pyarrow'}; "
         "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
