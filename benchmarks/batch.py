@@ -131,13 +131,13 @@ def private_bytes() -> int:
 
 def memory(folder: Path) -> None:
     """Print the memory of driver, worker and Ray along a run."""
-    root = archive(folder, MEMORY_STUDIES)
+    root = archive(folder, MEMORY_STUDIES + FIRST_MEASURED)  # the end is not measured: Ray shrinks
     screener = Screener(plan_of(root, load_bundle(), "none"), None, folder)
     samples: list[int] = []
     with connected(None, 1):
         told = screen_on_ray(screener, lambda: find_studies(root), 1)
         for number, _ in enumerate(told, start=1):
-            if number % FIRST_MEASURED == 0:
+            if number % FIRST_MEASURED == 0 and number <= MEMORY_STUDIES:
                 samples.append(private_bytes())
                 print(f"{number}: {samples[-1] / 2**20:.0f} MiB", flush=True)
     places = np.arange(len(samples))
