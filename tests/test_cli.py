@@ -341,7 +341,7 @@ def test_an_error_of_our_own_while_looking_is_one_line_and_status_three(
 ) -> None:
     name = "DOE^JANE"
 
-    def fail(_path: Path) -> None:
+    def fail(*_given: object) -> None:
         raise AssertionError(name)
 
     monkeypatch.setattr("osteoscreen.intake.find_series", fail)
