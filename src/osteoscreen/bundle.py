@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from osteoscreen.cores import on_all_cores
 from osteoscreen.errors import BundleError
-from osteoscreen.findings import CONDITIONS, BundleReference
+from osteoscreen.findings import CONDITIONS, NOTICE, OWN_DATA_NOTICE, BundleReference
 
 SCHEMA: Literal["osteoscreen.bundle/1"] = "osteoscreen.bundle/1"
 SETTINGS, CARD = "bundle.json", "MODEL_CARD.md"
@@ -143,6 +143,11 @@ class TrainedOn(_Section):
     description: str
     kvp: tuple[float, float]
     thickness_mm: tuple[float, float]
+
+    @property
+    def notice(self) -> str:
+        """What every output says of the use and of the training."""
+        return NOTICE if self.is_synthetic else OWN_DATA_NOTICE
 
 
 class BundleSettings(_Section):

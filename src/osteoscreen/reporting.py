@@ -128,7 +128,7 @@ def _panels(
     return [
         OverlayPanel(
             hu=volume.hu[at],
-            labels=np.where(marks.body[at], 1, np.where(marks.vertebra[at], 2, 0)).astype(np.uint8),
+            labels=marks.labels(at),
             spacing_mm=volume.spacing_mm[1:],
             title=texts.slice_title(level, indices[at], float(positions[at])),
             probabilities=said[at].probabilities if at in said else None,

@@ -20,7 +20,6 @@ from osteoscreen.batch.table import TABLE, TableWriter, finished_studies, number
 from osteoscreen.bundle import Bundle
 from osteoscreen.cohort.lock import locked
 from osteoscreen.errors import BatchError
-from osteoscreen.findings import NOTICE, OWN_DATA_NOTICE
 
 
 class Counter(Protocol):
@@ -105,8 +104,7 @@ def screen_archive(run: Run, counter: Counter) -> None:
                 table.add(records)
                 counter.end(records)
             table.flush()
-            is_synthetic = run.bundle.settings.trained_on.is_synthetic
-            write_cohort_report(run.table, run.out, NOTICE if is_synthetic else OWN_DATA_NOTICE)
+            write_cohort_report(run.table, run.out, run.bundle.settings.trained_on.notice)
 
 
 def unfinished(archive: Path, finished: NDArray[np.uint64]) -> Iterator[Study]:

@@ -17,7 +17,6 @@ from osteoscreen.evaluation.pictures import Plot, pictures_of, reread
 from osteoscreen.evaluation.readings import Shows
 from osteoscreen.evaluation.table import Table
 from osteoscreen.evaluation.tables import tables_of
-from osteoscreen.findings import NOTICE, OWN_DATA_NOTICE
 from osteoscreen.report.article import Plate, Section, Sheet, render_article
 from osteoscreen.report.charts import save_figure
 
@@ -104,12 +103,10 @@ def publish(
     for plot in plots:
         png = save_figure(plot.figure, folder / FIGURES, plot.name)
         parts.append((plot.name, Plate(plot.title, png, plot.note)))
-    page = render_article(title, _notice(bundle), _facts(bundle, figures), _sections(parts))
+    page = render_article(
+        title, bundle.settings.trained_on.notice, _facts(bundle, figures), _sections(parts)
+    )
     (folder / REPORT).write_text(page, encoding="utf-8")
-
-
-def _notice(bundle: Bundle) -> str:
-    return NOTICE if bundle.settings.trained_on.is_synthetic else OWN_DATA_NOTICE
 
 
 def _facts(bundle: Bundle, figures: Mapping[str, Any]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,9 +34,13 @@ class Marks:
         """The bodies; the whole vertebrae where the bundle does not mark bodies."""
         return self.body if self.body.any() else self.vertebra
 
-    def labels(self) -> NDArray[np.uint8]:
-        """Labels as they are stored: 1 vertebral body, 2 rest of the vertebra."""
-        return np.where(self.body, np.uint8(1), self.vertebra * np.uint8(2))
+    def labels(self, at: Any = ...) -> NDArray[np.uint8]:  # noqa: ANN401 - as numpy indexes
+        """Labels as they are stored: 1 vertebral body, 2 rest of the vertebra.
+
+        Args:
+            at: Index of the part that is wanted, as numpy takes it; all by default.
+        """
+        return np.where(self.body[at], np.uint8(1), self.vertebra[at] * np.uint8(2))
 
 
 def mark_volume(

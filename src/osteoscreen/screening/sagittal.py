@@ -61,8 +61,7 @@ def cut_sagittal(
     slabs = [slice(max(0, at - half), min(last, at + half) + 1) for at in columns]
     hu = np.stack([plane[:, one].mean(axis=1) for plane, one in zip(volume.hu, slabs)])
     at = np.arange(count)
-    body, vertebra = (mark[at, :, columns] for mark in (marks.body, marks.vertebra))
-    labels = np.where(body, 1, np.where(vertebra, 2, 0)).astype(np.uint8)
+    labels = marks.labels((at, slice(None), columns))
     fronts = []
     for one in vertebrae:
         assert bodies is not None

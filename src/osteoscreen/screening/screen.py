@@ -14,8 +14,6 @@ from osteoscreen import __version__
 from osteoscreen.bundle import PLACES, Bundle
 from osteoscreen.errors import RefusalCode
 from osteoscreen.findings import (
-    NOTICE,
-    OWN_DATA_NOTICE,
     Acquisition,
     Probabilities,
     Refusal,
@@ -333,9 +331,8 @@ class _Series:
         )
 
     def _common(self) -> dict[str, Any]:
-        is_synthetic = self.bundle.settings.trained_on.is_synthetic
         return {
-            "notice": NOTICE if is_synthetic else OWN_DATA_NOTICE,
+            "notice": self.bundle.settings.trained_on.notice,
             "subject": self.scanned.subject,
             "acquisition": self.scanned.acquisition,
             "series_choice": self.scanned.choice,

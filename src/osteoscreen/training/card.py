@@ -7,7 +7,7 @@ from typing import Any
 
 from osteoscreen.bundle import BundleSettings
 from osteoscreen.evaluation.table import as_text, interval_text
-from osteoscreen.findings import CONDITIONS, NOTICE, OWN_DATA_NOTICE
+from osteoscreen.findings import CONDITIONS
 
 SCORES = {
     "dice_score": "Dice index",
@@ -21,7 +21,7 @@ def write_card(settings: BundleSettings, path: Path) -> None:
     """Write ``MODEL_CARD.md`` from the settings and figures of a bundle."""
     parts = [
         f"# {settings.name} {settings.version}",
-        f"**{NOTICE if settings.trained_on.is_synthetic else OWN_DATA_NOTICE}**",
+        f"**{settings.trained_on.notice}**",
         "## Intended use",
         "Research on opportunistic screening for low bone mass in CT. It marks lumbar vertebrae "
         "in axial CT slices and gives probabilities of normal bone mass, low bone mass and "
