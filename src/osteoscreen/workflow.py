@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from osteoscreen.box import box_of
 from osteoscreen.bundle import Bundle, load_bundle
 from osteoscreen.dicom.fhir import write_fhir
 from osteoscreen.dicom.result_study import OBJECTS, write_objects
-from osteoscreen.dicom.segment import number_vertebrae
+from osteoscreen.dicom.segment import NumberedSegments, number_vertebrae
 from osteoscreen.dicom.series import CTSeries, read_series
 from osteoscreen.door import door
 from osteoscreen.errors import InputError, RefusalCode
@@ -199,7 +199,7 @@ def _screen_study(
 def _screen_job(unit: Unit, out: Path, bundle: Bundle, watcher: Watcher, order: Order) -> Told:
     try:
         with door(unit.source):
-            result = screen_unit(unit, out / unit.name, bundle, watcher, order).result
+            result = screen_unit(unit, out / unit.name, bundle, watcher, order)
             return _row(unit, result, unit.name if order.keeps(result) else ""), result
     except InputError as error:
         return unit.refused(error), None
@@ -234,7 +234,7 @@ class _Opened:
 
 def screen_unit(
     unit: Unit, folder: Path, bundle: Bundle, watcher: Watcher, order: Order
-) -> Screening:
+) -> ScreeningResult:
     """Screen one series and write its folder, if it is to be kept.
 
     Args:
@@ -250,24 +250,26 @@ def screen_unit(
     opened, standing, reorientation, screening = _screen(
         unit, bundle, order.salt, order.mask, watcher
     )
-    if not order.keeps(screening.result):
-        return screening
+    result = screening.result
+    if not order.keeps(result):
+        return result
     indices = _input_indices(standing, reorientation)
     folder.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
     with ThreadPoolExecutor(1) as beside:
-        laid = beside.submit(_lay_on_input, screening, reorientation)
+        segments = beside.submit(_segments, screening, reorientation)
         write_pictures(screening, standing, indices, bundle, folder)
-        write_report(screening.result, folder)
-    _write_marks(screening, opened, *laid.result(), folder)
-    timing = screening.result.timing_s | {"write": round(time.perf_counter() - started, 3)}
-    result = screening.result.model_copy(update={"timing_s": timing})
+        write_report(result, folder)
+    del screening, standing  # of a thin series, as much memory as the segmentation needs
+    _write_marks(result, segments.result(), opened, folder)
+    timing = result.timing_s | {"write": round(time.perf_counter() - started, 3)}
+    result = result.model_copy(update={"timing_s": timing})
     text = result.model_dump_json(by_alias=True, indent=1)
     (folder / RESULT).write_text(text + "\n", encoding="utf-8")
     if opened.series is not None and opened.series.has_identifiers:
         study = str(opened.series.headers[0].StudyInstanceUID)
         write_fhir(result, study, folder / FHIR, issued=datetime.now(UTC))
-    return replace(screening, result=result)
+    return result
 
 
 FHIR = "fhir.json"
@@ -335,44 +337,37 @@ def _input_indices(standing: Volume, reorientation: Reorientation) -> tuple[int,
     return tuple(reversed(indices)) if reorientation.flips[0] else tuple(indices)
 
 
-def _lay_on_input(
-    screening: Screening, reorientation: Reorientation
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Bring marks, and the number of each marked voxel's vertebra, onto the input's own grid."""
-    return reorientation.undo(screening.marks.labels()), reorientation.undo(_numbered(screening))
+def _segments(screening: Screening, reorientation: Reorientation) -> NumberedSegments:
+    """Number the vertebrae, and their bodies, on the input's own grid."""
+    marks, vertebrae = screening.marks, screening.vertebrae
+    named = np.zeros(marks.vertebra.shape, np.uint8)
+    box = box_of(marks.vertebra)
+    if screening.bodies is not None and box is not None:
+        order = np.zeros(256, np.uint8)
+        order[[one.number for one in vertebrae]] = range(1, len(vertebrae) + 1)
+        named[box] = level_map(marks.vertebra[box], order[screening.bodies[box]])
+    names = [one.level for one in vertebrae]
+    return number_vertebrae(reorientation.undo(marks.labels()), reorientation.undo(named), names)
 
 
 def _write_marks(
-    screening: Screening,
-    opened: _Opened,
-    marks: NDArray[np.uint8],
-    named: NDArray[np.uint8],
-    folder: Path,
+    result: ScreeningResult, segments: NumberedSegments, opened: _Opened, folder: Path
 ) -> None:
     """Write the marks on the input's own grid: DICOM objects for DICOM, NIfTI for a volume file.
 
     Images without identifiers cannot be referred to, and a SEG cannot be empty; the marks become
     NIfTI then.
     """
-    names = tuple(one.level for one in screening.vertebrae)
     if opened.series is not None and opened.series.has_identifiers:
-        picture = captured(screening.result, (folder / PICTURES["overlay"]).read_bytes())
-        segments = number_vertebrae(marks, named, names)
+        picture = captured(result, (folder / PICTURES["overlay"]).read_bytes())
         pdf = (folder / PDF).read_bytes()
-        if write_objects(
-            screening.result, segments, opened.series, folder, picture=picture, pdf=pdf
-        ):
+        if write_objects(result, segments, opened.series, folder, picture=picture, pdf=pdf):
             return
+    assert segments.within is not None
+    labels = segments.labels
+    marks = np.where(segments.within, np.uint8(1), np.where(labels, np.uint8(2), np.uint8(0)))
     write_labels(marks, opened.volume, folder / "segmentation.nii.gz")
-    if names:
-        numbers = np.array([0, *(LEVEL_NUMBERS[name] for name in names)], np.uint8)
-        write_labels(numbers[named], opened.volume, folder / "levels.nii.gz")
-
-
-def _numbered(screening: Screening) -> NDArray[np.uint8]:
-    """Number the marks by vertebra: k + 1 for the k-th of the screening."""
-    if screening.bodies is None:
-        return np.zeros(screening.marks.vertebra.shape, np.uint8)
-    order = np.zeros(256, np.uint8)
-    order[[one.number for one in screening.vertebrae]] = range(1, len(screening.vertebrae) + 1)
-    return level_map(screening.marks.vertebra, order[screening.bodies])
+    levels = [LEVEL_NUMBERS[one.level] if one.level else 0 for one in segments.segments]
+    if any(levels):
+        numbers = np.array([0, *levels], np.uint8)
+        write_labels(numbers[labels], opened.volume, folder / "levels.nii.gz")

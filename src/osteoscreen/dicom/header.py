@@ -119,9 +119,9 @@ def read_header(path: Path, *, keywords: Sequence[str] | None = None) -> Dataset
     return _parse(path, keywords, has_pixels=False)
 
 
-def read_instance(path: Path) -> Dataset:
+def read_instance(path: Path, *, keywords: Sequence[str] | None = None) -> Dataset:
     """Read a DICOM file with its pixels; otherwise as ``read_header``."""
-    return _parse(path, None, has_pixels=True)
+    return _parse(path, keywords, has_pixels=True)
 
 
 def text(header: Dataset, keyword: str) -> str | None:

@@ -68,6 +68,26 @@ DECODER_ERRORS = (*UNREADABLE, RuntimeError, MemoryError)
 """What pydicom and its decoders raise on damaged pixel data."""
 
 
+PIXEL_KEYWORDS = (
+    "BitsAllocated",
+    "BitsStored",
+    "Columns",
+    "ExtendedOffsetTable",
+    "ExtendedOffsetTableLengths",
+    "HighBit",
+    "NumberOfFrames",
+    "PhotometricInterpretation",
+    "PixelData",
+    "PixelPaddingRangeLimit",
+    "PixelPaddingValue",
+    "PixelRepresentation",
+    "PlanarConfiguration",
+    "Rows",
+    "SamplesPerPixel",
+)
+"""What decoding needs of a file; the rest of its header was read before."""
+
+
 def check_pixels(header: Dataset, source: Path) -> None:
     """Refuse, before decoding, pixels that are too large, not decodable or not HU.
 
@@ -129,7 +149,7 @@ def read_pixels(path: Path) -> Dataset:
     Raises:
         InputError: TRUNCATED if there are fewer pixels than the frames need, or more frames.
     """
-    instance = read_instance(path)
+    instance = read_instance(path, keywords=PIXEL_KEYWORDS)
     frames = _frames(instance)
     one = int(instance.Rows) * int(instance.Columns) * BYTES_PER_PIXEL
     data = instance.get("PixelData") or b""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 
+from osteoscreen.box import box_of
 from osteoscreen.dicom.codes import (
     ARCH_OF_VERTEBRA,
     LUMBAR_VERTEBRA,
@@ -29,11 +30,13 @@ class Segment:
         label: Name for people.
         kind: Coded property type.
         region: Coded part of it that the segment covers; ``None`` for all.
+        level: The vertebra that it is of, such as ``"L3"``; ``None`` if it has no name.
     """
 
     label: str
     kind: Code
     region: Code | None = None
+    level: str | None = None
 
 
 SEGMENTS = (
@@ -47,20 +50,21 @@ def whole_segment(level: str | None) -> Segment:
     """Name a vertebra, such as ``"L3"``, body and all; a level without a code is a vertebra."""
     if level is None:
         return Segment("Vertebra", VERTEBRA)
-    return Segment(f"{level} vertebra", VERTEBRA_OF_LEVEL.get(level, VERTEBRA))
+    return Segment(f"{level} vertebra", VERTEBRA_OF_LEVEL.get(level, VERTEBRA), level=level)
 
 
 def body_segment(level: str | None) -> Segment:
     """Name the body of a vertebra."""
     if level is None:
         return SEGMENTS[0]
-    return Segment(f"{level} body", VERTEBRA_OF_LEVEL.get(level, VERTEBRA), VERTEBRAL_BODY)
+    kind = VERTEBRA_OF_LEVEL.get(level, VERTEBRA)
+    return Segment(f"{level} body", kind, VERTEBRAL_BODY, level)
 
 
 def rest_segment(level: str) -> Segment:
     """Name a vertebra without its body: pedicles, laminae and processes."""
     kind = VERTEBRA_OF_LEVEL.get(level, VERTEBRA)
-    return Segment(f"{level} posterior elements", kind, ARCH_OF_VERTEBRA)
+    return Segment(f"{level} posterior elements", kind, ARCH_OF_VERTEBRA, level)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,22 +95,24 @@ def number_vertebrae(
     Returns: A segment for each vertebra and for each body that is there; marks without a name are
         one vertebra, the last.
     """
-    at = np.flatnonzero(marks)  # few of many pixels
-    vertebra, is_body = named.ravel()[at], marks.ravel()[at] == 1
     segments: list[Segment] = []
-    grids = np.zeros((2, *marks.shape), np.uint8)
+    labels, within = np.zeros(marks.shape, np.uint8), np.zeros(marks.shape, np.uint8)
+    box = box_of(marks != 0)
+    if box is None:
+        return NumberedSegments(labels, (), within)
     for grid, name, mine in (
-        (grids[0], whole_segment, np.full(at.shape, True)),
-        (grids[1], body_segment, is_body),
+        (labels, whole_segment, marks[box] != 0),
+        (within, body_segment, marks[box] == 1),
     ):
-        seen = set(np.flatnonzero(np.bincount(vertebra[mine])).tolist())
+        vertebra = named[box][mine]
+        seen = set(np.flatnonzero(np.bincount(vertebra)).tolist())
         numbers = np.zeros(256, np.uint8)
         for number in [*range(len(names), 0, -1), 0]:
             if number in seen:
                 segments.append(name(names[number - 1] if number else None))
                 numbers[number] = len(segments)
-        grid.ravel()[at[mine]] = numbers[vertebra[mine]]
-    return NumberedSegments(grids[0], tuple(segments), grids[1])
+        grid[box][mine] = numbers[vertebra]
+    return NumberedSegments(labels, tuple(segments), within)
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ def captured(result: ScreeningResult, overlay_png: bytes) -> NDArray[np.uint8]:
         place = (MARGIN, MARGIN + (number + 0.5) * LINE)
         drawing.write(place, words, Lettering(LETTER, INK, "left"))
     drawing.paste(slices, (MARGIN, top))
-    return np.asarray(Image.open(BytesIO(drawing.png())), np.uint8)
+    return np.asarray(drawing.image(), np.uint8)
 
 
 def _words(result: ScreeningResult) -> list[str]:

@@ -137,11 +137,14 @@ class Drawing:
             picture, (round(corner[0] * self._scale), round(corner[1] * self._scale)), mask
         )
 
+    def image(self) -> Image.Image:
+        """Return the drawing as it is kept."""
+        return self._image.reduce(self._fineness) if self._fineness > 1 else self._image
+
     def png(self) -> bytes:
         """Return the drawing as PNG; equal drawings are equal files."""
-        kept = self._image.reduce(self._fineness) if self._fineness > 1 else self._image
         file = BytesIO()
-        kept.save(file, "PNG", compress_level=4, dpi=(192, 192))
+        self.image().save(file, "PNG", compress_level=4, dpi=(192, 192))
         return file.getvalue()
 
 

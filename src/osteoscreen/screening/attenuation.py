@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from osteoscreen.screening.box import box_of
+from osteoscreen.box import box_of
 
 RIM_MM = 4.0
 """Depth of the rim that is left out: cortex, and the blur of it. TotalSegmentator's spine report

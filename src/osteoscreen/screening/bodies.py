@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from osteoscreen.screening.box import places_of
+from osteoscreen.box import places_of
 from osteoscreen.screening.centreline import slices_across
 from osteoscreen.screening.levels import ABOVE, BELOW, Span
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from osteoscreen.screening.box import places_of
+from osteoscreen.box import places_of
 
 NEAR_MM = 25.0
 """How far slices count for the line at a slice, as the width of a bell: most of a vertebra."""

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from osteoscreen.screening.box import box_of
+from osteoscreen.box import box_of
 
 OUTSIDE_COST = 255
 """Growth goes through marked voxels first: through the pedicles into the arch, not across a gap."""

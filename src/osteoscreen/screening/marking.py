@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from osteoscreen.box import box_of
 from osteoscreen.bundle import BATCH, Bundle
 from osteoscreen.cores import on_all_cores
-from osteoscreen.screening.box import box_of
 from osteoscreen.screening.grid import Grid, coarse, grey, restore
 from osteoscreen.volume import Volume
 

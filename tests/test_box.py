@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from osteoscreen.screening.box import box_of, places_of
+from osteoscreen.box import box_of, places_of
 
 
 def test_a_box_ends_behind_the_last_marked_place() -> None:
