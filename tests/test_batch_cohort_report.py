@@ -69,8 +69,7 @@ def test_counts_and_refusals_are_those_of_the_table(tmp_path: Path) -> None:
     assert _cells(page, "No statement") == ["1", "12.5%"]
     assert _cells(page, "NO_LUMBAR") == ["2"]
     assert _cells(page, "FAILED") == ["1"]
-    assert _cells(page, "women, 60 to 69") == ["7", "152", "150 to 154"]
-    assert ">men, 60 to 69<" not in page  # one man is no group
+    assert _cells(page, "60 to 69") == ["7", "152", "150 to 154", "", "", ""]  # one man: no group
     assert NOTICE in page
 
 
@@ -129,3 +128,19 @@ def test_a_month_off_the_others_lies_outside_its_limits() -> None:
 @pytest.mark.parametrize("months", [["202401"] * 20, ["202401"] * 20 + ["202402"] * 4])
 def test_no_drift_is_told_of_fewer_than_two_months(months: list[str]) -> None:
     assert drift_of(pd.Series(months), pd.Series(np.full(len(months), 150.0))) is None
+
+
+def test_a_kept_result_is_a_link_from_the_list(tmp_path: Path) -> None:
+    kept = replace(SCREENED, folder="series 1")
+    page = _page(tmp_path, _record(1, kept, is_flagged=True), _record(2, is_flagged=True))
+    assert (
+        _cells(page, f"{1:016x}")[-1]
+        == f'<a href="results/{1:016x}/series%201/report.html">report</a>'
+    )
+    assert _cells(page, f"{2:016x}")[-1] == "not kept"
+
+
+def test_what_there_is_none_of_is_said(tmp_path: Path) -> None:
+    page = _page(tmp_path, _record(1))
+    assert page.count("<p>None.</p>") == 6  # refusals, ages, scanners, months, flagged, pairs
+    assert "No two months have 5 results." in page

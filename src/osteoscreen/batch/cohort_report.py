@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,10 +20,19 @@ from osteoscreen.batch.follow_up import (
     SOURCE,
     follow_up,
 )
+from osteoscreen.batch.screener import RESULTS
 from osteoscreen.batch.table import open_table
 from osteoscreen.findings import CONDITIONS
-from osteoscreen.report.article import Plate, Section, Sheet, render_article
-from osteoscreen.report.cohort_charts import Drift, Spread, drift_figure, png_of, spreads_figure
+from osteoscreen.report.article import Link, Plate, Section, Sheet, render_article
+from osteoscreen.report.cohort_charts import (
+    Drift,
+    Spread,
+    conditions_figure,
+    drift_figure,
+    png_of,
+    spreads_figure,
+)
+from osteoscreen.reporting import PAGE
 
 if TYPE_CHECKING:
     from osteoscreen.report.charts import FloatArray
@@ -46,7 +56,9 @@ FEWEST = 5
 """Patients that a median on the page stands for at least."""
 
 AGE_STEP = 10
-SEXES = {"F": "women", "M": "men"}
+SEXES = {"F": "Women", "M": "Men"}
+SPREAD_COLUMNS = ("number", "median", "quartiles")
+NOBODY = ("", "", "")
 SCANNERS = 3
 """Scanners with a drift chart of their own, those with the most studies."""
 
@@ -75,9 +87,9 @@ def write_cohort_report(table: Path, out: Path, notice: str) -> None:
     pairs.to_parquet(out / FOLLOW_UP)
     measured = screened.dropna(subset=["attenuation_hu"])
     sections = [
-        Section("What came of it", [_counts(rows, screened), _refusals(rows)]),
+        Section("What came of it", list(_outcome(rows, screened))),
         Section("Attenuation", [*_ages(measured), _scanners(measured)]),
-        Section("Month by month", list(_drifts(measured)), note=DRIFT_NOTE),
+        Section("Month by month", list(_drifts(measured)) or [NO_DRIFT], note=DRIFT_NOTE),
         Section("Flagged", [_flagged(screened)]),
         Section("Followed up", [_followed(pairs)], note=FOLLOW_UP_NOTE),
     ]
@@ -93,12 +105,23 @@ DRIFT_NOTE = (
     "errors of the month's median. A month outside them is ringed: the scanner, its protocol or "
     f"the patients changed. Months with fewer than {FEWEST} results are left out."
 )
+NO_DRIFT = Sheet("Control chart", (), (), f"No two months have {FEWEST} results.")
 FOLLOW_UP_NOTE = (
     "Each study of a patient beside the one before. A change is significant where it exceeds "
     f"{LEAST_SIGNIFICANT:g} times the precision error, taken as {SAME_SCANNER_CV:.1%} on one "
     f"scanner model with one kernel and {OTHER_SCANNER_CV:.1%} otherwise ({SOURCE}). That holds "
     f"for {HOLDS_FOR}."
 )
+
+
+def _outcome(rows: pd.DataFrame, screened: pd.DataFrame) -> Iterator[Plate | Sheet]:
+    counts = screened["condition"].value_counts()
+    if len(screened):
+        shares = [int(counts.get(one.value, 0)) for one in CONDITIONS]
+        figure = conditions_figure(shares, int(counts.get("", 0)))
+        yield Plate("Conditions", png_of(figure), "As the leading class says, sure or not.")
+    yield _counts(rows, screened)
+    yield _refusals(rows)
 
 
 def _counts(rows: pd.DataFrame, screened: pd.DataFrame) -> Sheet:
@@ -133,23 +156,33 @@ def _ages(measured: pd.DataFrame) -> Iterator[Plate | Sheet]:
     """Attenuation by decade of age and sex."""
     known = measured.dropna(subset=["age", "sex"])
     decade = (known["age"] // AGE_STEP * AGE_STEP).astype(int)
-    groups, body = [], []
+    groups = []
+    cells: dict[int, dict[str, tuple[str, str, str]]] = {}
     for sex, name in SEXES.items():
         values = known.loc[known["sex"] == sex, "attenuation_hu"].groupby(decade)
-        found = [(age, one, _spread(one)) for age, one in values if len(one) >= FEWEST]
-        body += [
-            (f"{name}, {age} to {age + AGE_STEP - 1}", f"{len(one):,}", f"{mid:.0f}",
-             f"{low:.0f} to {high:.0f}")
-            for age, one, (low, mid, high) in found
-        ]  # fmt: skip
-        if found:
-            low, mid, high = zip(*(spread for *_, spread in found))
-            ages = [age + AGE_STEP / 2 for age, *_ in found]
+        found = [(int(age), one) for age, one in values if len(one) >= FEWEST]
+        for age, one in found:
+            cells.setdefault(age, {})[name] = _spread_cells(one)
+        if len(found) > 1:
+            low, mid, high = zip(*(_spread(one) for _, one in found))
+            ages = [age + AGE_STEP / 2 for age, _ in found]
             groups.append(Spread(name, ages, mid, low, high))
     if groups:
         figure = spreads_figure(groups, x="Age, years", y=ATTENUATION)
-        yield Plate("By age and sex", png_of(figure), "Medians, and the range between quartiles.")
-    yield Sheet("By age and sex", ("", "Number", "Median, HU", "Quartiles, HU"), body)
+        note = "Medians of ten years of age, and the range between quartiles."
+        yield Plate("By age and sex", png_of(figure), note)
+    names = SEXES.values()
+    columns = [f"{name}: {what}" for name in names for what in SPREAD_COLUMNS]
+    body = [
+        (f"{age} to {age + AGE_STEP - 1}", *chain(*(of.get(name, NOBODY) for name in names)))
+        for age, of in sorted(cells.items())
+    ]
+    yield Sheet("By age and sex, HU", ("Age", *columns), body)
+
+
+def _spread_cells(values: pd.Series[float]) -> tuple[str, str, str]:
+    low, median, high = _spread(values)
+    return f"{len(values):,}", f"{median:.0f}", f"{low:.0f} to {high:.0f}"
 
 
 def _scanner_of(rows: pd.DataFrame) -> pd.Series[str]:
@@ -159,12 +192,11 @@ def _scanner_of(rows: pd.DataFrame) -> pd.Series[str]:
 
 def _scanners(measured: pd.DataFrame) -> Sheet:
     body = [
-        (str(name), f"{len(one):,}", f"{mid:.0f}", f"{low:.0f} to {high:.0f}")
+        (str(name), *_spread_cells(one))
         for name, one in measured["attenuation_hu"].groupby(_scanner_of(measured))
         if len(one) >= FEWEST
-        for low, mid, high in [_spread(one)]
     ]
-    return Sheet("By scanner", ("Scanner", "Number", "Median, HU", "Quartiles, HU"), body)
+    return Sheet("By scanner, HU", ("Scanner", *SPREAD_COLUMNS), body)
 
 
 def _drifts(measured: pd.DataFrame) -> Iterator[Plate]:
@@ -211,15 +243,16 @@ def _number(value: float, form: str) -> str:
 
 def _flagged(screened: pd.DataFrame) -> Sheet:
     flagged = screened[screened["is_flagged"]].sort_values("osteoporosis", ascending=False)
-    body: list[Sequence[str]] = [
+    body: list[Sequence[str | Link]] = [
         (
             str(row.study), f"{row.osteoporosis:.1%}", str(row.condition).replace("_", " "),
             _number(row.attenuation_hu, ".0f"), _number(row.age, ".0f"),
-            "" if pd.isna(row.sex) else str(row.sex), str(row.input), str(row.folder),
+            "" if pd.isna(row.sex) else str(row.sex), str(row.input),
+            Link("report", f"{RESULTS}/{row.folder}/{PAGE}") if row.folder else "not kept",
         )
         for row in flagged.head(SHOWN).itertuples()
     ]  # fmt: skip
-    columns = ("Study", "P(osteoporosis)", "Condition", "HU", "Age", "Sex", "Input", "Folder")
+    columns = ("Study", "P(osteoporosis)", "Condition", "HU", "Age", "Sex", "Input", "Result")
     note = f"The first {min(SHOWN, len(flagged)):,} of {len(flagged):,}, the likeliest first."
     return Sheet("Studies to look at", columns, body, note)
 

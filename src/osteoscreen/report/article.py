@@ -4,9 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from osteoscreen.report import palette
 from osteoscreen.report.page import Picture, environment
+
+
+@dataclass(frozen=True)
+class Link:
+    """A cell that leads to another file.
+
+    Args:
+        words: What is read.
+        path: Of the file, from the folder of the page.
+    """
+
+    words: str
+    path: str
+
+    @property
+    def address(self) -> str:
+        """The path, as a page names it."""
+        return quote(self.path)
 
 
 @dataclass(frozen=True)
@@ -16,14 +35,25 @@ class Sheet:
     Args:
         title: Above it.
         columns: Headings.
-        rows: Words of each cell.
+        rows: Words of each cell; where there is none, the page says so.
         note: Below it; may be empty.
     """
 
     title: str
     columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
+    rows: Sequence[Sequence[str | Link]]
     note: str = ""
+
+    @property
+    def are_words(self) -> list[bool]:
+        """Whether the cells of each column are words rather than numbers."""
+        return [_are_words(cells) for cells in zip(self.columns, *self.rows)]
+
+
+def _are_words(column: Sequence[str | Link]) -> bool:
+    cells = [cell.words if isinstance(cell, Link) else cell for cell in column[1:]]
+    told = [cell for cell in cells if cell]
+    return bool(told) and 2 * sum(cell[0].isalpha() for cell in told) > len(told)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ from io import BytesIO
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from osteoscreen.findings import CONDITIONS
+from osteoscreen.report import texts
 from osteoscreen.report.charts import (
     DPI,
     EDGE,
@@ -17,7 +19,15 @@ from osteoscreen.report.charts import (
     plain_axes,
 )
 from osteoscreen.report.lettering import FONT
-from osteoscreen.report.palette import CAUTION_EDGE, FOCUS, INK, MUTED, REFUSED_INK
+from osteoscreen.report.palette import (
+    CAUTION_EDGE,
+    CONDITION_COLOURS,
+    FOCUS,
+    INK,
+    MUTED,
+    PAPER,
+    REFUSED_INK,
+)
 
 COLOURS = (FOCUS, CAUTION_EDGE, MUTED)
 MARKERS = ("o", "s", "^")
@@ -59,6 +69,30 @@ class Drift:
     centre: float
     low: FloatArray
     high: FloatArray
+
+
+def conditions_figure(counts: Sequence[int], without: int) -> Drawing:
+    """Draw how many series were found to be of each condition, and how many of none.
+
+    Args:
+        counts: Of the conditions, in their order.
+        without: Those of which no statement was made.
+    """
+    figure = new_figure((4.6, 2.2))
+    axes = plain_axes(figure)
+    names = [*(one.label for one in CONDITIONS), texts.NO_STATEMENT]
+    colours = [*CONDITION_COLOURS.values(), PAPER]
+    bars = axes.barh(names, [*counts, without], color=colours, edgecolor=INK, linewidth=0.8)
+    bars[-1].set_hatch("///")
+    total = max(sum(counts) + without, 1)
+    shown = [f"{count:,} ({count / total:.0%})" for count in (*counts, without)]
+    axes.bar_label(bars, shown, padding=4, fontsize=8.5, color=INK, fontfamily=FONT)
+    axes.invert_yaxis()
+    axes.grid(visible=False)
+    axes.set_xticks([])
+    axes.spines["bottom"].set_visible(False)
+    axes.margins(x=0.28)
+    return figure
 
 
 def spreads_figure(groups: Sequence[Spread], *, x: str, y: str) -> Drawing:
