@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from bad_inputs import series
+from osteoscreen import texts
 from osteoscreen.dicom.discovery import find_series
 from osteoscreen.dicom.segment import NumberedSegments, number_vertebrae
 from osteoscreen.dicom.series import CTSeries, read_series
@@ -57,6 +58,7 @@ def made_result(**changes: object) -> ScreeningResult:
     """A doubtful result of three vertebrae, one of them left out."""
     fields: dict[str, object] = {
         "status": "screened",
+        "notice": texts.NOTICE,
         "condition": BoneCondition.LOW,
         "certainty": Certainty.DOUBTFUL,
         "probabilities": shares(1 / 3 - 0.1, 1 / 3 + 0.2, 1 / 3 - 0.1),
@@ -116,7 +118,9 @@ def made_result(**changes: object) -> ScreeningResult:
 def made_refusal() -> ScreeningResult:
     """A series that shows no lumbar spine."""
     refusal = Refusal(code=RefusalCode.NO_LUMBAR, text="no lumbar vertebra was marked")
-    return ScreeningResult(status="refused", refusal=refusal, software="osteoscreen 9.9")
+    return ScreeningResult(
+        status="refused", notice=texts.NOTICE, refusal=refusal, software="osteoscreen 9.9"
+    )
 
 
 def made_pdf(words: str = "a report") -> bytes:

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
+from osteoscreen import texts
 from osteoscreen.batch.cohort_report import (
     FOLLOW_UP,
     REPORT,
@@ -20,7 +21,6 @@ from osteoscreen.batch.cohort_report import (
 )
 from osteoscreen.batch.record import record_of
 from osteoscreen.batch.table import TableWriter
-from osteoscreen.findings import NOTICE
 from osteoscreen.report.cohort_charts import drift_figure, png_of
 from osteoscreen.summary import Row
 
@@ -42,7 +42,7 @@ def _page(folder: Path, *records: dict[str, Any]) -> str:
     with TableWriter(folder / "table") as writer:
         for record in records:
             writer.add([record])
-    write_cohort_report(folder / "table", folder, NOTICE)
+    write_cohort_report(folder / "table", folder, texts.NOTICE)
     return (folder / REPORT).read_text(encoding="utf-8")
 
 
@@ -70,7 +70,7 @@ def test_counts_and_refusals_are_those_of_the_table(tmp_path: Path) -> None:
     assert _cells(page, "NO_LUMBAR") == ["2"]
     assert _cells(page, "FAILED") == ["1"]
     assert _cells(page, "60 to 69") == ["7", "152", "150 to 154", "", "", ""]  # one man: no group
-    assert NOTICE in page
+    assert texts.NOTICE in page
 
 
 def test_the_flagged_are_listed_the_likeliest_first(tmp_path: Path) -> None:

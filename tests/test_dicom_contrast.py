@@ -9,11 +9,11 @@ from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset
 
 from bad_inputs import edit, put, series
+from osteoscreen import texts
 from osteoscreen.dicom.contrast import phase_of
 from osteoscreen.dicom.discovery import find_series
 from osteoscreen.dicom.series import read_series
 from osteoscreen.findings import Acquisition, ContrastPhase
-from osteoscreen.report import texts
 
 
 def _header(**values: object) -> Dataset:

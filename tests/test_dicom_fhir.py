@@ -14,6 +14,7 @@ import pytest
 from fhir.resources.R4B.bundle import Bundle
 from pydicom.sr.codedict import codes as dictionary
 
+from osteoscreen import texts
 from osteoscreen.dicom.codes import UNVERIFIED, VERTEBRA_OF_LEVEL
 from osteoscreen.dicom.fhir import LOINC, OWN, SNOMED, UCUM, write_fhir
 from osteoscreen.errors import RefusalCode
@@ -70,6 +71,7 @@ def _levels() -> tuple[LevelFinding, ...]:
 def _result(**changes: object) -> ScreeningResult:
     fields: dict[str, Any] = {
         "status": "screened",
+        "notice": texts.NOTICE,
         "condition": BoneCondition.OSTEOPOROSIS,
         "certainty": Certainty.CLEAR,
         "probabilities": Probabilities(normal_bone_mass=0.05, low_bone_mass=0.15, osteoporosis=0.8),
@@ -90,6 +92,7 @@ def _result(**changes: object) -> ScreeningResult:
 def _refused() -> ScreeningResult:
     return ScreeningResult(
         status="refused",
+        notice=texts.NOTICE,
         refusal=Refusal(code=RefusalCode.NO_LUMBAR, text="no lumbar vertebra was found"),
         software="osteoscreen 0.1.0",
     )

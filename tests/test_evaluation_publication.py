@@ -13,6 +13,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from bundles import threshold_bundle
+from osteoscreen import texts
 from osteoscreen.bundle import Bundle
 from osteoscreen.cohort.manifest import Case, Manifest, Split
 from osteoscreen.cohort.slices import LabelledSlice
@@ -77,7 +78,7 @@ def test_tables_hold_the_figures(folder: Path) -> None:
     with (folder / "tables" / "table_4.csv").open(newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     said = figures["protocol"]["classifiers"][OWN]
-    assert [row["Bone condition"] for row in rows] == [c.label for c in BoneCondition]
+    assert [row["Bone condition"] for row in rows] == [texts.LABELS[c] for c in BoneCondition]
     for row, condition in zip(rows, BoneCondition):
         assert row["144 images"] == str(said["precision"][condition.value])
         assert float(row["AUC: 3 patients"]) == figures["classification"]["auc"][condition.value]

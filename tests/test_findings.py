@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from osteoscreen import texts
 from osteoscreen.errors import GeometryError, InputError, OsteoscreenError, RefusalCode
 from osteoscreen.findings import (
     CONDITIONS,
@@ -26,6 +27,7 @@ from osteoscreen.findings import (
 
 GOOD: dict[str, Any] = {
     "status": "screened",
+    "notice": texts.NOTICE,
     "condition": BoneCondition.LOW,
     "certainty": Certainty.CLEAR,
     "probabilities": Probabilities(normal_bone_mass=0.2, low_bone_mass=0.5, osteoporosis=0.3),
@@ -35,6 +37,7 @@ GOOD: dict[str, Any] = {
 DOUBT = Reservation(code=ReservationCode.DOUBTFUL, text="doubt")
 REFUSED: dict[str, Any] = {
     "status": "refused",
+    "notice": texts.NOTICE,
     "refusal": Refusal(code=RefusalCode.NO_LUMBAR, text="nothing was marked"),
     "software": "osteoscreen",
 }
@@ -69,6 +72,7 @@ def test_a_result_goes_to_json_and_back() -> None:
         (REFUSED, {"condition": BoneCondition.LOW}, "no condition or probability"),
         (REFUSED, {"advice": "advice"}, "no condition or probability"),
         (GOOD, {"unknown": 1}, "Extra inputs"),
+        (GOOD, {"notice": ""}, "at least 1 character"),
     ],
 )
 def test_a_result_that_contradicts_itself_cannot_be_built(
@@ -89,7 +93,7 @@ def test_probabilities_that_do_not_sum_to_1_cannot_be_built(values: tuple[float,
 
 
 def test_labels_are_those_of_the_paper() -> None:
-    assert [condition.label for condition in CONDITIONS] == [
+    assert [texts.LABELS[condition] for condition in CONDITIONS] == [
         "Normal bone mass", "Low bone mass", "Osteoporosis"
     ]  # fmt: skip
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from osteoscreen import texts
 from osteoscreen.errors import RefusalCode
 from osteoscreen.findings import (
     CONDITIONS,
-    NOTICE,
     Abstention,
     Acquisition,
     BoneCondition,
@@ -31,7 +31,7 @@ from osteoscreen.findings import (
     SliceFinding,
     Subject,
 )
-from osteoscreen.report import palette, texts
+from osteoscreen.report import palette
 from osteoscreen.report.content import PictureName, describe
 from osteoscreen.report.page import render_html
 from osteoscreen.report.ring import ring_drawing
@@ -67,6 +67,7 @@ def screened(**changes: object) -> ScreeningResult:
     found = shares(0.72, 0.2065, 0.0735)
     fields: dict[str, object] = {
         "status": "screened",
+        "notice": texts.NOTICE,
         "condition": found.condition,
         "certainty": Certainty.CLEAR,
         "probabilities": found,
@@ -86,6 +87,7 @@ def screened(**changes: object) -> ScreeningResult:
 def refused(**changes: object) -> ScreeningResult:
     fields: dict[str, object] = {
         "status": "refused",
+        "notice": texts.NOTICE,
         "refusal": Refusal(code=RefusalCode.NO_LUMBAR, text="no lumbar vertebra was marked."),
         "software": "osteoscreen 0.1",
     }
@@ -201,7 +203,7 @@ def test_condition_advice_and_words_come_from_the_result() -> None:
     )
     text = Reading(page(result)).text
     for word in (
-        NOTICE,
+        texts.NOTICE,
         "Normal bone mass",
         "The bone looks normal to the networks.",
         "Prediction set",
@@ -311,7 +313,7 @@ def test_a_refused_page_shows_the_reason_and_no_probability() -> None:
     assert "No lumbar vertebra was marked." in reading.text
     assert "NO_LUMBAR" in reading.text
     assert "%" not in reading.text
-    assert not any(condition.label in reading.text for condition in CONDITIONS)
+    assert not any(texts.LABELS[condition] in reading.text for condition in CONDITIONS)
     assert not any("%" in str(attributes.get("style")) for _, attributes in reading.tags)
     assert len(reading.all("img")) == 2  # slices and overview; no ring, chart or saliency
     assert "2105" in reading.text
@@ -352,7 +354,7 @@ def test_the_page_has_landmarks_and_its_scrollers_can_be_reached_by_keyboard() -
 
 
 def test_the_templates_hold_no_words_of_their_own() -> None:
-    folder = Path(texts.__file__).parent
+    folder = Path(palette.__file__).parent
     source = (folder / "report.html.j2").read_text(encoding="utf-8")
     bare = re.sub(r"\{%.*?%\}|\{\{.*?\}\}|<style>.*?</style>", "", source, flags=re.DOTALL)
     words = re.sub(r"<[^>]*>", " ", bare)
@@ -360,7 +362,7 @@ def test_the_templates_hold_no_words_of_their_own() -> None:
 
 
 def test_the_setters_of_the_report_hold_no_sentences_of_their_own() -> None:
-    folder = Path(texts.__file__).parent
+    folder = Path(palette.__file__).parent
     names = ("content", "page", "pdf", "ring", "overlay", "sagittal", "looked", "attenuation")
     for name in names:
         tree = ast.parse((folder / f"{name}.py").read_text(encoding="utf-8"))
@@ -418,9 +420,9 @@ def test_the_page_uses_no_colour_outside_the_palette() -> None:
 
 
 def test_the_words_never_promise_the_absence_of_disease() -> None:
-    folder = Path(texts.__file__).parent
-    for name in ("texts.py", "report.html.j2", "pdf.py"):
-        said = (folder / name).read_text(encoding="utf-8").lower()
+    folder = Path(palette.__file__).parent
+    for file in (Path(texts.__file__), folder / "report.html.j2", folder / "pdf.py"):
+        said = file.read_text(encoding="utf-8").lower()
         assert not re.search(r"rul(e|es|ed|ing)\s+out|exclude", said)
 
 
@@ -447,7 +449,7 @@ def test_numbers_have_a_true_minus_and_no_negative_zero() -> None:
 
 def test_the_page_is_the_same_for_the_same_result() -> None:
     assert page(screened()) == page(screened())
-    assert html.unescape(page(screened())).count(NOTICE) == 2
+    assert html.unescape(page(screened())).count(texts.NOTICE) == 2
 
 
 def test_the_contrast_phase_stands_with_what_says_so() -> None:

@@ -15,7 +15,7 @@ from osteoscreen.report.looked import GAP, SIDE, TITLE, Looked, looked_drawing
 def _drawn(fall: NDArray[np.float64]) -> tuple[NDArray[np.int_], list[str]]:
     roi = np.full((64, 64), 90, np.float32)
     roi[:8] = 0
-    drawing = looked_drawing(Looked(roi, fall, "L3", "Osteoporosis"))
+    drawing = looked_drawing(Looked(roi, fall, "L3"))
     image = np.asarray(Image.open(BytesIO(drawing.png())).convert("RGB"))
     top, side = round((TITLE + SIDE + GAP) * SCALE), round(SIDE * SCALE)
     return image[top : top + side].astype(int), [one.words for one in drawing.said]

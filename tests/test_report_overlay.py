@@ -10,8 +10,8 @@ from numpy.testing import assert_allclose
 from numpy.typing import NDArray
 from PIL import Image, ImageColor
 
+from osteoscreen import texts
 from osteoscreen.findings import CONDITIONS, Probabilities
-from osteoscreen.report import texts
 from osteoscreen.report.drawing import SCALE, Drawing
 from osteoscreen.report.overlay import (
     MARGIN_MM,

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from osteoscreen import texts
 from osteoscreen.errors import RefusalCode
 from osteoscreen.findings import (
     CONDITIONS,
@@ -29,7 +30,6 @@ from osteoscreen.findings import (
     ScreeningResult,
     Subject,
 )
-from osteoscreen.report import texts
 from osteoscreen.report.content import PictureName, describe
 from osteoscreen.report.page import render_html
 from osteoscreen.report.pdf import render_pdf
@@ -85,6 +85,7 @@ def _result(
     is_abstained = certainty is Certainty.ABSTAINED
     fields: dict[str, object] = {
         "status": "screened",
+        "notice": texts.NOTICE,
         "condition": None if is_abstained else probabilities.condition,
         "certainty": certainty,
         "abstention": Abstention.ANY_CLASS if is_abstained else None,
@@ -122,7 +123,7 @@ def test_pdf_page_and_result_never_contradict_each_other(
         shares = re.findall(r"[<>]?\d+\.\d %", said)
         wanted = [texts.percent(one) for one in result.probabilities.as_tuple()]
         assert shares == [one.replace("\N{NO-BREAK SPACE}", " ") for one in wanted]
-        others = {one.label + "?" for one in CONDITIONS} | {texts.NO_STATEMENT}
+        others = {texts.LABELS[one] + "?" for one in CONDITIONS} | {texts.NO_STATEMENT}
         assert not any(other in said for other in others - {headline})
 
 
@@ -149,14 +150,18 @@ def test_the_pdf_says_what_the_result_says() -> None:
 def test_a_refused_pdf_has_the_reason_and_no_probability() -> None:
     refusal = Refusal(code=RefusalCode.NO_LUMBAR, text="no lumbar vertebra was marked")
     result = ScreeningResult(
-        status="refused", refusal=refusal, levels=_levels(2), software="osteoscreen"
+        status="refused",
+        notice=texts.NOTICE,
+        refusal=refusal,
+        levels=_levels(2),
+        software="osteoscreen",
     )
     printed = _printed(result)
     assert "Not screened" in printed
     assert "No lumbar vertebra was marked" in printed
     assert "NO_LUMBAR" in printed
     assert "%" not in printed
-    assert not any(condition.label in printed for condition in CONDITIONS)
+    assert not any(texts.LABELS[condition] in printed for condition in CONDITIONS)
 
 
 @pytest.mark.parametrize("level_count", [0, 8])

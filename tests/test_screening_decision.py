@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy import special
 
+from osteoscreen import texts
 from osteoscreen.bundle import (
     BundleSettings,
     ClassifierSettings,
@@ -28,12 +29,9 @@ from osteoscreen.findings import (
     ReservationCode,
     ScreeningResult,
 )
-from osteoscreen.report import texts
 from osteoscreen.report.content import describe
 from osteoscreen.report.page import render_html
 from osteoscreen.screening.decision import (
-    ABSTENTIONS,
-    ADVICE,
     Evidence,
     advise,
     aggregate,
@@ -90,7 +88,7 @@ def test_the_prediction_set_by_hand() -> None:
 
 
 def test_there_is_advice_for_every_class_clear_or_not() -> None:
-    assert set(ADVICE) == {(c, clear) for c in CONDITIONS for clear in (True, False)}
+    assert set(texts.ADVICE) == {(c, clear) for c in CONDITIONS for clear in (True, False)}
 
 
 @pytest.mark.parametrize(
@@ -110,7 +108,7 @@ def test_the_advice_is_that_of_section_3_5(values: tuple[float, float, float], w
 
 
 def test_no_advice_excludes_a_disease() -> None:
-    words = " ".join(ADVICE.values()).lower()
+    words = " ".join(texts.ADVICE.values()).lower()
     assert "rule" not in words
     assert "exclude" not in words
     assert "no osteoporosis" not in words
@@ -186,6 +184,7 @@ def test_class_chart_wording_and_codes_never_contradict_each_other(
     # The result checks itself when built: condition, certainty, set, codes.
     result = ScreeningResult(
         status="screened",
+        notice=texts.NOTICE,
         condition=decision.condition,
         certainty=decision.certainty,
         abstention=decision.abstention,
@@ -207,10 +206,12 @@ def test_class_chart_wording_and_codes_never_contradict_each_other(
         assert "No statement: " in decision.advice
         return
     assert decision.condition is probabilities.condition
-    assert headline == decision.condition.label + "?" * (decision.certainty is Certainty.DOUBTFUL)
+    assert headline == texts.LABELS[decision.condition] + "?" * (
+        decision.certainty is Certainty.DOUBTFUL
+    )
     assert ("doubtful" in alternative) == (decision.certainty is Certainty.DOUBTFUL)
     is_clear_cut = decision.certainty is Certainty.CLEAR
-    assert decision.advice == ADVICE[decision.condition, is_clear_cut]
+    assert decision.advice == texts.ADVICE[decision.condition, is_clear_cut]
     if evidence.suggested is not None and {decision.condition, evidence.suggested} == {
         BoneCondition.NORMAL,
         BoneCondition.OSTEOPOROSIS,
@@ -264,6 +265,6 @@ def test_agreement_is_told(suggested: BoneCondition | None, agreement: str | Non
 
 
 def test_no_advice_rules_anything_out() -> None:
-    for words in (*ADVICE.values(), *ABSTENTIONS.values()):
+    for words in (*texts.ADVICE.values(), *texts.ABSTENTIONS.values()):
         assert "rule" not in words.lower()
         assert "no osteoporosis" not in words.lower()

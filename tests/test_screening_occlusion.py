@@ -83,6 +83,7 @@ def _result(levels: tuple[LevelFinding, ...] = ()) -> ScreeningResult:
     return ScreeningResult(
         status="screened", condition=found.condition, certainty=Certainty.CLEAR,
         probabilities=found, advice="none", slices=slices, levels=levels, software="test",
+        notice="Made up.",
     )  # fmt: skip
 
 

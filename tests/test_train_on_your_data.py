@@ -15,6 +15,7 @@ import pytest
 from skimage.measure import find_contours
 from typer.testing import CliRunner
 
+from osteoscreen import texts
 from osteoscreen.bundle import load_bundle
 from osteoscreen.cli import app
 from osteoscreen.cohort.manifest import Case, Manifest, Split, read_manifest, write_manifest
@@ -22,7 +23,7 @@ from osteoscreen.cohort.slices import LabelledSlice, read_slices
 from osteoscreen.dicom.discovery import find_series
 from osteoscreen.dicom.series import read_series
 from osteoscreen.evaluation import metrics
-from osteoscreen.findings import OWN_DATA_NOTICE, condition_of_t_score
+from osteoscreen.findings import condition_of_t_score
 from osteoscreen.nifti import write_labels
 from osteoscreen.training.recipe import ClassifierRecipe, SegmenterRecipe
 from structure_sets import Contour, write_structure_set
@@ -132,7 +133,7 @@ def test_from_the_manifest_to_a_screened_study(
         "--classifier", str(tmp_path / "classifier"), "--calibrate", str(hospital),
         "--card", str(tmp_path / "card.toml"), "--out", str(bundle),
     )  # fmt: skip
-    assert OWN_DATA_NOTICE in (bundle / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert texts.OWN_DATA_NOTICE in (bundle / "MODEL_CARD.md").read_text(encoding="utf-8")
     _run(
         "evaluate", "--cohort", str(hospital), "--bundle", str(bundle),
         "--out", str(tmp_path / "figures"),

@@ -15,6 +15,7 @@ import torch
 from numpy.testing import assert_allclose
 from onnx import TensorProto
 
+from osteoscreen import texts
 from osteoscreen.bundle import CARD, CLASSIFIER, SEGMENTER, Bundle, load_bundle
 from osteoscreen.cohort.manifest import Manifest, Split
 from osteoscreen.errors import LeakageError, RunError
@@ -24,7 +25,6 @@ from osteoscreen.evaluation.evaluate import measure
 from osteoscreen.evaluation.metrics import by_patient
 from osteoscreen.evaluation.readings import read_cohort
 from osteoscreen.evaluation.table import as_text
-from osteoscreen.findings import NOTICE
 from osteoscreen.screening.decision import softmax
 from osteoscreen.training.export import export
 from osteoscreen.training.onnx_file import PARITY, round_weights
@@ -104,7 +104,7 @@ def test_the_card_says_what_the_bundle_is(tiny_bundle: Bundle) -> None:
     figures = tiny_bundle.settings.metrics
     for expected in (
         "# tiny 0.1",
-        NOTICE,
+        texts.NOTICE,
         "Twelve synthetic patients.",
         "**MS-Net**: width 4, grid 64 at 6.0 mm, marks vertebra, body, loss dice_bce. "
         "3 epochs, 360 augmented views",

@@ -18,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from osteoscreen import texts
 from osteoscreen.cores import on_all_cores
 from osteoscreen.errors import BundleError
-from osteoscreen.findings import CONDITIONS, NOTICE, OWN_DATA_NOTICE, BundleReference
+from osteoscreen.findings import CONDITIONS, BundleReference
 
 SCHEMA: Literal["osteoscreen.bundle/1"] = "osteoscreen.bundle/1"
 SETTINGS, CARD = "bundle.json", "MODEL_CARD.md"
@@ -147,7 +148,7 @@ class TrainedOn(_Section):
     @property
     def notice(self) -> str:
         """What every output says of the use and of the training."""
-        return NOTICE if self.is_synthetic else OWN_DATA_NOTICE
+        return texts.NOTICE if self.is_synthetic else texts.OWN_DATA_NOTICE
 
 
 class BundleSettings(_Section):

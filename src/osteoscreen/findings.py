@@ -15,12 +15,6 @@ from osteoscreen.errors import RefusalCode
 
 SCHEMA: Literal["osteoscreen.result/1"] = "osteoscreen.result/1"
 
-NOTICE = (
-    "Research use only. Not a medical device. The networks were trained on synthetic CT; "
-    "no clinical accuracy is known or claimed."
-)
-OWN_DATA_NOTICE = "Research use only. Not a medical device. The networks were trained by this site."
-
 PROBABILITY_TOLERANCE = 1e-6
 """Three float64 probabilities from a softmax sum to 1 within a few units of the last place."""
 
@@ -31,11 +25,6 @@ class BoneCondition(StrEnum):
     NORMAL = "normal_bone_mass"
     LOW = "low_bone_mass"
     OSTEOPOROSIS = "osteoporosis"
-
-    @property
-    def label(self) -> str:
-        """The name as a radiologist reads it, such as "Low bone mass"."""
-        return self.value.replace("_", " ").capitalize()
 
 
 CONDITIONS = tuple(BoneCondition)
@@ -288,7 +277,7 @@ class ScreeningResult(_Frozen):
     """One screened or refused series: every chart, word and code comes from here."""
 
     schema_version: Literal["osteoscreen.result/1"] = Field(default=SCHEMA, alias="schema")
-    notice: str = NOTICE
+    notice: str = Field(min_length=1)
     status: Literal["screened", "refused"]
     condition: BoneCondition | None = Field(default=None, description="null: no statement")
     certainty: Certainty | None = Field(default=None, description="null where refused")

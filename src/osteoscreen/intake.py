@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from osteoscreen import texts
 from osteoscreen.archive import is_archive, unpacked
 from osteoscreen.dicom.choice import choose_series, describe
 from osteoscreen.dicom.discovery import SeriesFiles, find_series
@@ -88,7 +89,8 @@ class Unit:
             if unit.series is not None
         ]
         unit = units[len(codes)]
-        return replace(unit, choice=f"{unit.choice}; tried before and left: {'; '.join(tried)}")
+        choice = texts.CHOICE_TRIED.format(choice=unit.choice, tried="; ".join(tried))
+        return replace(unit, choice=choice)
 
 
 @contextmanager
@@ -189,7 +191,7 @@ def _choose(
     units = []
     for series in tried:
         if series_uid:
-            why = f"asked for: {describe(series)}"
+            why = texts.CHOICE_ASKED.format(series=describe(series))
         else:
             why = choice.reason(series) if series in choice.ranked else ""
         name = _safe_name(source, f"{series.study_uid}/{series.key}")

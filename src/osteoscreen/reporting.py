@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 from pydantic import ValidationError
 
+from osteoscreen import texts
 from osteoscreen.bundle import Bundle
 from osteoscreen.errors import ResultError
 from osteoscreen.findings import ScreeningResult
-from osteoscreen.report import texts
 from osteoscreen.report.content import PictureName, describe
 from osteoscreen.report.looked import Looked, looked_drawing
 from osteoscreen.report.overlay import MAX_PANELS, OverlayPanel, overlay_drawing
@@ -68,7 +68,7 @@ def write_pictures(
     if screening.result.probabilities is not None:
         found = occlude(volume, screening.marks, screening.chosen, screening.result, bundle)
         title = texts.slice_title(found.finding.level, found.finding.index, None)
-        looked = Looked(found.roi, found.fall, title, found.condition.label)
+        looked = Looked(found.roi, found.fall, title)
         (folder / PICTURES["looked"]).write_bytes(looked_drawing(looked).png())
 
 

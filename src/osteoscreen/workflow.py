@@ -13,6 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
+from osteoscreen import texts
 from osteoscreen.box import box_of
 from osteoscreen.bundle import Bundle, load_bundle
 from osteoscreen.dicom.fhir import write_fhir
@@ -291,11 +292,7 @@ def _open(unit: Unit, salt: bytes) -> _Opened:
 
 def _tilt(reorientation: Reorientation) -> Iterator[Reservation]:
     if reorientation.moves:
-        text = (
-            f"The gantry was tilted by {reorientation.shear_deg:.1f} degrees; slices were moved by "
-            "whole pixels until the stack stood straight."
-        )
-        yield Reservation(code=ReservationCode.GANTRY_TILT, text=text)
+        yield texts.reservation(ReservationCode.GANTRY_TILT, degrees=reorientation.shear_deg)
 
 
 def _screen(
@@ -327,8 +324,7 @@ def _screen(
 
 def _given(mask: Path | None) -> Iterator[Reservation]:
     if mask is not None:
-        text = "The marks come from a file that was given, and not from MS-Net."
-        yield Reservation(code=ReservationCode.MARKS_GIVEN, text=text)
+        yield texts.reservation(ReservationCode.MARKS_GIVEN)
 
 
 def _input_indices(standing: Volume, reorientation: Reorientation) -> tuple[int, ...]:

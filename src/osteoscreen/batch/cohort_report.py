@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.dataset as ds
 
+from osteoscreen import texts
 from osteoscreen.batch.follow_up import (
     COLUMNS,
     HOLDS_FOR,
@@ -129,7 +130,7 @@ def _counts(rows: pd.DataFrame, screened: pd.DataFrame) -> Sheet:
     lines = [
         ("Studies without a result", rows.loc[rows["outcome"] == "refused", "study"].nunique()),
         ("Series screened", len(screened)),
-        *((one.label, by_condition.get(one.value, 0)) for one in CONDITIONS),
+        *((texts.LABELS[one], by_condition.get(one.value, 0)) for one in CONDITIONS),
         ("No statement", by_condition.get("", 0)),
         ("Flagged", int(screened["is_flagged"].sum())),
     ]

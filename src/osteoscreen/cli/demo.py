@@ -21,6 +21,7 @@ def demo(
     seed: Annotated[int, typer.Option(help="Which synthetic patient.")] = 2026,
 ) -> None:
     """Make a synthetic patient, screen it, write every output."""
+    from osteoscreen import texts
     from osteoscreen.bundle import load_bundle
     from osteoscreen.cohort.patient import write_patient
     from osteoscreen.cohort.plan import CohortPlan, Preset
@@ -45,6 +46,6 @@ def demo(
     assert case.condition is not None
     typer.echo(
         f"The synthetic patient: {case.sex}, {case.age} years, DXA T-score {case.t_score:.1f}: "
-        f"{case.condition.label.lower()}."
+        f"{texts.IN_SENTENCE[case.condition]}."
     )
     conclude(rows, out / "results")

@@ -58,6 +58,7 @@ def screen(
 
 def conclude(rows: list[Row], out: Path) -> NoReturn:
     """Say what was found and where it lies, and exit."""
+    from osteoscreen import texts
     from osteoscreen.findings import BoneCondition, ReservationCode
 
     for row in rows:
@@ -65,7 +66,11 @@ def conclude(rows: list[Row], out: Path) -> NoReturn:
             values = (row.normal_bone_mass, row.low_bone_mass, row.osteoporosis)
             shares = " / ".join(f"{value:.0%}" for value in values if value is not None)
             doubt = "?" if ReservationCode.DOUBTFUL in row.reservations.split(";") else ""
-            label = BoneCondition(row.condition).label + doubt if row.condition else NO_STATEMENT
+            label = (
+                texts.LABELS[BoneCondition(row.condition)] + doubt
+                if row.condition
+                else NO_STATEMENT
+            )
             typer.echo(f"{row.input}: {label} (normal / low / osteoporosis: {shares})")
             typer.echo(f"  report: {out / row.folder / 'report.html'}")
     typer.echo(f"Summary: {out / 'summary.csv'}")

@@ -10,6 +10,7 @@ from datetime import date
 from pydicom.dataset import Dataset
 from pydicom.uid import RE_VALID_UID
 
+from osteoscreen import texts
 from osteoscreen.dicom.contrast import contrast_of, phase_of
 from osteoscreen.dicom.dose import low_dose_sign
 from osteoscreen.dicom.header import number, text
@@ -96,50 +97,23 @@ def reservations_of(
         acquisition: What they say of the scan.
         error_hu: Largest error of a lossy compression, where it tells.
     """
-    found: list[tuple[ReservationCode, str]] = []
+    found: list[Reservation] = []
     if acquisition.contrast:
-        found.append(
-            (
-                ReservationCode.CONTRAST,
-                "A contrast agent is recorded; it raises the attenuation of bone.",
-            )
-        )
+        found.append(texts.reservation(ReservationCode.CONTRAST))
     lossy = next((header for header in headers if is_lossy(header)), None)
     if lossy is not None:
-        found.append((ReservationCode.LOSSY, _lossy_text(lossy, error_hu)))
-    if kernel_of(acquisition.kernel or "") is Kernel.SHARP:
-        found.append(
-            (
-                ReservationCode.KERNEL,
-                f"The kernel {acquisition.kernel} sharpens; it changes noise and attenuation.",
-            )
-        )
+        ratio = number(lossy, "LossyImageCompressionRatio")
+        extent = texts.extent_of_loss(ratio, error_hu)
+        found.append(texts.reservation(ReservationCode.LOSSY, extent=extent))
+    kernel = acquisition.kernel or ""
+    if kernel_of(kernel) is Kernel.SHARP:
+        found.append(texts.reservation(ReservationCode.KERNEL, kernel=kernel))
     low_dose = low_dose_sign(headers)
     if low_dose:
-        found.append(
-            (
-                ReservationCode.LOW_DOSE,
-                f"A low-dose scan, {low_dose}: noise blurs marks and attenuation.",
-            )
-        )
+        found.append(texts.reservation(ReservationCode.LOW_DOSE, sign=low_dose))
     if not has_identifiers(headers):
-        found.append(
-            (
-                ReservationCode.NO_IDENTIFIERS,
-                "The DICOM identifiers are empty or malformed; no DICOM object can refer to these "
-                "images.",
-            )
-        )
-    return tuple(Reservation(code=code, text=words) for code, words in found)
-
-
-def _lossy_text(header: Dataset, error_hu: float | None) -> str:
-    """Say what is known of a lossy compression."""
-    ratio = number(header, "LossyImageCompressionRatio")
-    packed = f" {ratio:g} to 1" if ratio else ""
-    if error_hu is None:
-        return f"The image was compressed with loss{packed}; by how many HU is not recorded."
-    return f"The image was compressed with loss{packed}: values are off by up to {error_hu:g} HU."
+        found.append(texts.reservation(ReservationCode.NO_IDENTIFIERS))
+    return tuple(found)
 
 
 def has_identifiers(headers: Sequence[Dataset]) -> bool:

@@ -8,10 +8,11 @@ are marked, so the series are ranked, and the next one is there where the best s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from pydicom.uid import UID
 
+from osteoscreen import texts
 from osteoscreen.dicom.discovery import SeriesFiles
 from osteoscreen.dicom.eligibility import CT_CLASSES, derived_words, projection_words
 from osteoscreen.dicom.kernel import Kernel, kernel_of
@@ -78,11 +79,9 @@ class Choice:
 
     def reason(self, series: SeriesFiles) -> str:
         """Say how one of the ranked series fits among them."""
-        if len(self.ranked) == 1:
-            return f"the only CT: {describe(series)}"
-        place = self.ranked.index(series)
-        rank = f"number {place + 1}" if place else "the best"
-        return f"{rank} of {len(self.ranked)} CT series: {describe(series)}"
+        place, count = self.ranked.index(series), len(self.ranked)
+        said = texts.CHOICE_NEXT if place else texts.CHOICE_BEST if count > 1 else texts.CHOICE_ONLY
+        return said.format(place=place + 1, count=count, series=describe(series))
 
 
 def choose_series(found: Sequence[SeriesFiles]) -> Choice:
@@ -101,9 +100,9 @@ def choose_series(found: Sequence[SeriesFiles]) -> Choice:
             skipped[series.key] = reason
     ranked = tuple(sorted(candidates, key=fitness, reverse=True))
     for series in ranked[1:]:
-        skipped[series.key] = (
-            f"another series was chosen: {_difference(series, ranked[0])} "
-            f"({describe(series)}; chosen: {describe(ranked[0])})"
+        reason, chosen = _difference(series, ranked[0]), describe(ranked[0])
+        skipped[series.key] = texts.CHOICE_OTHER.format(
+            reason=reason, series=describe(series), chosen=chosen
         )
     return Choice(ranked, skipped)
 
@@ -126,43 +125,27 @@ def fitness(series: SeriesFiles) -> Fitness:
 
 def describe(series: SeriesFiles) -> str:
     """Say in a line what a series is, from its headers."""
-    rated = fitness(series)
-    thickness = "unknown" if series.thickness_mm is None else f"{series.thickness_mm:g} mm"
-    kernel = {Kernel.SHARP: "sharp kernel", Kernel.SOFT: "kernel", Kernel.UNKNOWN: "kernel unknown"}
-    return ", ".join(
-        part
-        for part in (
-            "axial" if rated.is_axial else "not axial",
-            "original" if rated.is_original else "derived",
-            f"{rated.slices} slices over {series.length_mm:.0f} mm",
-            f"thickness {thickness}",
-            f"{kernel[rated.kernel]} {series.kernel}".strip(),
-            "contrast agent recorded" if series.has_contrast else "no contrast agent recorded",
-            "" if rated.is_trunk else f"body part {series.body_part}",
-        )
-        if part
-    )
-
-
-REASONS = {
-    "is_axial": "it is not axial",
-    "is_original": "it is derived",
-    "reach": "it covers less",
-    "is_trunk": "it names another body region",
-    "is_thin": "its slices are too thick, or of unknown thickness",
-    "kernel": "its kernel is sharper, or unknown",
-    "is_plain": "a contrast agent is recorded",
-    "length_mm": "it covers less",
-    "slices": "it has fewer slices",
-    "key": "both fit alike, and the later identifier was taken",
-}
-"""Why a series lost, by the first question in which the chosen one is better."""
+    rated, mm = fitness(series), series.thickness_mm
+    thickness = texts.SERIES_THICKNESS_UNKNOWN if mm is None else texts.SERIES_THICKNESS
+    parts = [
+        texts.SERIES_AXIAL[rated.is_axial],
+        texts.SERIES_ORIGINAL[rated.is_original],
+        texts.SERIES_LENGTH.format(count=rated.slices, mm=series.length_mm),
+        thickness.format(mm=mm),
+        texts.SERIES_KERNEL[rated.kernel.name].format(name=series.kernel),
+        texts.SERIES_CONTRAST[series.has_contrast],
+    ]
+    if not rated.is_trunk:
+        parts.append(texts.SERIES_PART.format(part=series.body_part))
+    return ", ".join(parts)
 
 
 def _difference(series: SeriesFiles, chosen: SeriesFiles) -> str:
+    """Say in what the chosen series is better, by the first question."""
     own, other = fitness(series), fitness(chosen)
+    names = (one.name for one in fields(Fitness))
     return next(
-        reason for name, reason in REASONS.items() if getattr(own, name) != getattr(other, name)
+        texts.SERIES_LOST[name] for name in names if getattr(own, name) != getattr(other, name)
     )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from pydicom.dataset import Dataset
 
+from osteoscreen import texts
 from osteoscreen.dicom.header import text
 from osteoscreen.findings import ContrastPhase
 
@@ -95,13 +96,13 @@ def phase_of(headers: Sequence[Dataset]) -> tuple[ContrastPhase | None, str | No
     coded = text(headers[0], "ContrastBolusAgentPhase")
     if coded is not None:
         phases |= {CODED_PHASES[coded]} if coded in CODED_PHASES else set()
-        evidence.append(f"the header says {coded}")
+        evidence.append(texts.PHASE_CODED.format(term=coded))
     if named:
         words = ", ".join(f'"{word}"' for word in named.values())
-        evidence.append(f"the series description says {words}")
+        evidence.append(texts.PHASE_NAMED.format(words=words))
     delay = _delay_s(headers)
     if delay is not None:
-        evidence.append(f"the first slice was acquired {delay:.0f} s after the agent was started")
+        evidence.append(texts.PHASE_TIMED.format(seconds=delay))
     return phases.pop() if len(phases) == 1 else None, "; ".join(evidence) or None
 
 

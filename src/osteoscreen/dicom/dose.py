@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from pydicom.dataset import Dataset
 
+from osteoscreen import texts
 from osteoscreen.dicom.header import number, text
 
 LOW_DOSE_MGY = 3.0
@@ -30,8 +31,8 @@ def low_dose_sign(headers: Sequence[Dataset]) -> str:
         name = re.sub(r"[^A-Z]+", " ", (text(headers[0], keyword) or "").upper())
         found = LOW_DOSE_NAME.search(name)
         if found:
-            return f'the series is named "{found[0]}"'
+            return texts.LOW_DOSE_NAME.format(name=found[0])
     doses = [dose for header in headers if (dose := number(header, "CTDIvol")) and dose > 0]
     if doses and max(doses) <= LOW_DOSE_MGY:
-        return f"the dose index CTDIvol is {max(doses):.1f} mGy"
+        return texts.LOW_DOSE_INDEX.format(mgy=max(doses))
     return ""

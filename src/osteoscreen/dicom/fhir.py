@@ -27,6 +27,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from osteoscreen import texts
 from osteoscreen.dicom.codes import UNVERIFIED, VERTEBRA_OF_LEVEL
 from osteoscreen.dicom.instance import derived_uid
 from osteoscreen.findings import CONDITIONS, LevelFinding, Probabilities, ScreeningResult
@@ -39,8 +40,6 @@ TERMINOLOGY = "http://terminology.hl7.org/CodeSystem"
 DICOM_UID = "urn:dicom:uid"
 """System of a Study Instance UID, its value ``urn:oid:`` and the UID (FHIR R4, ImagingStudy)."""
 
-SUBJECT = {"type": "Patient", "display": "The patient of the imaging study"}
-NOT_MEASURED = "not measured: too little of the body is marked"
 DECIMALS = 4
 """Of probabilities; more say nothing."""
 
@@ -74,8 +73,8 @@ def _bundle(result: ScreeningResult, study_uid: str, issued: datetime) -> Elemen
     device = _entry(_device(result))
     common: Element = {
         "status": "preliminary",
-        "category": [_concept("Imaging", (f"{TERMINOLOGY}/observation-category", "imaging"))],
-        "subject": SUBJECT,
+        "category": [_category("observation-category", "imaging")],
+        "subject": _subject(),
         **_when(result, issued),
         "derivedFrom": [study],
         "device": {"reference": device["fullUrl"]},
@@ -98,16 +97,19 @@ def _entry(resource: Element) -> Element:
 def _report(
     result: ScreeningResult, study: Element, issued: datetime, observations: Sequence[str]
 ) -> Element:
-    said = result.advice if result.refusal is None else f"Not screened: {result.refusal.text}"
+    refusal = result.refusal
+    said = result.advice
+    if refusal is not None:
+        said = texts.REFUSED_BECAUSE.format(reason=refusal.text)
     conclusion = f"{result.notice} {said}"
     div = f'<div xmlns="http://www.w3.org/1999/xhtml"><p>{html.escape(conclusion)}</p></div>'
     report: Element = {
         "resourceType": "DiagnosticReport",
         "text": {"status": "generated", "div": div},
         "status": "preliminary",
-        "category": [_concept("Radiology", (f"{TERMINOLOGY}/v2-0074", "RAD"))],
-        "code": _concept("Bone condition on CT", (LOINC, "18748-4")),
-        "subject": SUBJECT,
+        "category": [_category("v2-0074", "RAD")],
+        "code": _concept(texts.FHIR_REPORT, (LOINC, "18748-4")),
+        "subject": _subject(),
         **_when(result, issued),
         "imagingStudy": [study],
         "conclusion": conclusion,
@@ -118,14 +120,14 @@ def _report(
 
 
 def _device(result: ScreeningResult) -> Element:
-    versions = [{"type": {"text": "software"}, "value": result.software}]
+    versions = [{"type": {"text": texts.FHIR_SOFTWARE}, "value": result.software}]
     if result.bundle is not None:
         value = f"{result.bundle.name} {result.bundle.version}, sha256 {result.bundle.sha256}"
-        versions.append({"type": {"text": "model bundle"}, "value": value})
+        versions.append({"type": {"text": texts.FHIR_BUNDLE}, "value": value})
     return {
         "resourceType": "Device",
         "deviceName": [{"name": "osteoscreen", "type": "user-friendly-name"}],
-        "type": {"text": "Software"},
+        "type": {"text": texts.FHIR_DEVICE},
         "version": versions,
         "note": [{"text": result.notice}],
     }
@@ -146,10 +148,12 @@ def _observations(result: ScreeningResult) -> Iterator[Element]:
     yield _condition(result, result.probabilities)
     if result.attenuation_hu is not None:
         band = result.attenuation_band
-        told = result.attenuation_note if band is None else f"{band.meaning} ({band.source})"
+        told = result.attenuation_note
+        if band is not None:
+            told = texts.BAND_SAID_FHIR.format(meaning=band.meaning, source=band.source)
         yield {
             "resourceType": "Observation",
-            "code": _own("MEAN_OF_LEVELS", "Attenuation of spongy bone, mean of the vertebrae"),
+            "code": _own("MEAN_OF_LEVELS", texts.FHIR_MEAN),
             "bodySite": _lumbar_spine(),
             "valueQuantity": _hu(result.attenuation_hu),
             "note": _notes(result, [told] if told else []),
@@ -162,14 +166,14 @@ def _condition(result: ScreeningResult, probabilities: Probabilities) -> Element
     """The class, or why there is none, with what speaks for each."""
     found: Element = {
         "resourceType": "Observation",
-        "code": _own("MOST_PROBABLE", "Bone condition that CT looks like"),
+        "code": _own("MOST_PROBABLE", texts.FHIR_CONDITION),
         "bodySite": _lumbar_spine(),
         "component": [
             *_chances(probabilities),
             *(
                 {
-                    "code": _own("PREDICTION_SET", "Condition in the prediction set"),
-                    "valueCodeableConcept": _own(one.name, one.label),
+                    "code": _own("PREDICTION_SET", texts.FHIR_SET),
+                    "valueCodeableConcept": _own(one.name, texts.LABELS[one]),
                 }
                 for one in result.prediction_set
             ),
@@ -177,9 +181,9 @@ def _condition(result: ScreeningResult, probabilities: Probabilities) -> Element
         "note": _notes(result, [f"{one.code}: {one.text}" for one in result.reservations]),
     }
     if result.condition is None:
-        found["dataAbsentReason"] = _absent(result.advice or "no statement")
+        found["dataAbsentReason"] = _absent(result.advice or texts.FHIR_NO_STATEMENT)
     else:
-        found["valueCodeableConcept"] = _own(result.condition.name, result.condition.label)
+        found["valueCodeableConcept"] = _own(result.condition.name, texts.LABELS[result.condition])
     return found
 
 
@@ -188,24 +192,25 @@ def _level(result: ScreeningResult, level: LevelFinding) -> Element:
     code = VERTEBRA_OF_LEVEL.get(level.level)
     codings = () if code is None or code in UNVERIFIED else ((SNOMED, code.value),)
     values = [
-        ("MEDIAN", "Median attenuation", level.attenuation_median_hu, _hu),
-        ("SPREAD", "Standard deviation of the attenuation", level.attenuation_spread_hu, _hu),
-        ("HEIGHT", "Height of the body along the series", level.height_mm, _mm),
-        ("NAME_CONFIDENCE", "Probability that names are not off by one", level.confidence, _one),
+        ("MEDIAN", texts.FHIR_MEDIAN, level.attenuation_median_hu, _hu),
+        ("SPREAD", texts.FHIR_SPREAD, level.attenuation_spread_hu, _hu),
+        ("HEIGHT", texts.FHIR_HEIGHT, level.height_mm, _mm),
+        ("NAME_CONFIDENCE", texts.FHIR_CONFIDENCE, level.confidence, _one),
     ]
     components = [
         {"code": _own(name, text), "valueQuantity": quantity(value)}
         for name, text, value, quantity in values
         if value is not None
     ]
+    left_out = [texts.FHIR_LEFT_OUT.format(code=level.left_out)] if level.left_out else []
     found: Element = {
         "resourceType": "Observation",
-        "code": _own("TRABECULAR", "Attenuation of spongy bone inside the vertebral body, mean"),
+        "code": _own("TRABECULAR", texts.FHIR_LEVEL),
         "bodySite": _concept(level.level, *codings),
-        "note": _notes(result, [f"does not count: {level.left_out}"] if level.left_out else []),
+        "note": _notes(result, left_out),
     }
     if level.attenuation_hu is None:
-        found["dataAbsentReason"] = _absent(NOT_MEASURED)
+        found["dataAbsentReason"] = _absent(texts.FHIR_NOT_MEASURED)
     else:
         found["valueQuantity"] = _hu(level.attenuation_hu)
     components += [*_chances(level.probabilities)] if level.probabilities else []
@@ -214,17 +219,26 @@ def _level(result: ScreeningResult, level: LevelFinding) -> Element:
 
 def _chances(probabilities: Probabilities) -> Iterator[Element]:
     for one, value in zip(CONDITIONS, probabilities.as_tuple()):
-        text = f"Probability of {one.label.lower()}"
+        text = texts.FHIR_PROBABILITY.format(condition=texts.IN_SENTENCE[one])
         yield {"code": _own(f"P_{one.name}", text), "valueQuantity": _one(value)}
 
 
-def _notes(result: ScreeningResult, texts: Sequence[str]) -> list[Element]:
+def _notes(result: ScreeningResult, more: Sequence[str]) -> list[Element]:
     """What is to be read with a value, also where it lies apart from the report."""
-    return [{"text": text} for text in (result.notice, *texts)]
+    return [{"text": text} for text in (result.notice, *more)]
 
 
 def _lumbar_spine() -> Element:
-    return _concept("Lumbar spine", (SNOMED, "122496007"))  # PS3.16 CID 4
+    return _concept(texts.FHIR_SITE, (SNOMED, "122496007"))  # PS3.16 CID 4
+
+
+def _subject() -> Element:
+    """Point at the patient without telling who it is."""
+    return {"type": "Patient", "display": texts.FHIR_SUBJECT}
+
+
+def _category(system: str, code: str) -> Element:
+    return _concept(texts.FHIR_CATEGORIES[code], (f"{TERMINOLOGY}/{system}", code))
 
 
 def _own(code: str, text: str) -> Element:

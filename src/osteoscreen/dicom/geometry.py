@@ -15,9 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
+from osteoscreen import texts
 from osteoscreen.dicom.frame import Frame
 from osteoscreen.dicom.header import number, numbers
 from osteoscreen.errors import GeometryError, RefusalCode
+from osteoscreen.findings import Reservation, ReservationCode
 from osteoscreen.volume import Affine
 
 UNIT_TOLERANCE = 1e-2
@@ -169,14 +171,14 @@ def stack_affine(planes: Sequence[Plane], header: Dataset) -> Affine:
     return affine
 
 
-def longest_run(planes: Sequence[Plane]) -> tuple[Sequence[Plane], str]:
+def longest_run(planes: Sequence[Plane]) -> tuple[Sequence[Plane], Reservation | None]:
     """Return the longest part of a stack whose steps are regular, and what was left out.
 
     A missing slice, or a change of step, parts a stack; what lies beyond it is not used.
 
     Args:
         planes: Slices of one orientation, from lowest to highest.
-    Returns: The part, and a sentence about the others; empty if there are none.
+    Returns: The part, and a reservation about the others, if there are any.
     Raises:
         GeometryError: DUPLICATE_SLICES if two slices share a position, MISSING_SLICES if no part
             holds half of the slices.
@@ -192,25 +194,26 @@ def longest_run(planes: Sequence[Plane]) -> tuple[Sequence[Plane], str]:
                 above.source.parent,
             )
     if len(planes) < 2:
-        return planes, ""
+        return planes, None
     usual = float(np.median(steps))
     is_odd = np.abs(steps - usual) > max(REGULAR_TOLERANCE * usual, ROUNDING_MM)
     if not is_odd.any():
-        return planes, ""
+        return planes, None
     ends = [0, *(int(at) + 1 for at in np.flatnonzero(is_odd)), len(planes)]
     first, last = max(pairwise(ends), key=lambda part: part[1] - part[0])
     at = int(np.abs(steps - usual).argmax())
-    what = "a gap" if steps[at] > GAP_STEPS * usual else "a step"
-    where = f"{what} of {steps[at]:.2f} mm between {heights[at]:.2f} and {heights[at + 1]:.2f} mm"
+    what = texts.GAP if steps[at] > GAP_STEPS * usual else texts.STEP
+    place = what.format(mm=steps[at], low=heights[at], high=heights[at + 1])
     if last - first < max(LEAST_PART * len(planes), 2):
         raise GeometryError(
             RefusalCode.MISSING_SLICES,
-            f"slice spacing must be regular to 1 % in half of the stack at least, got {where} "
+            f"slice spacing must be regular to 1 % in half of the stack at least, got {place} "
             f"where {usual:.2f} mm is usual",
             planes[0].source.parent,
         )
-    left_out = f"{len(planes) - (last - first)} of {len(planes)} slices"
-    return planes[first:last], f"Slice spacing has {where}: {left_out} beyond it were left out."
+    count, left_out = len(planes), len(planes) - (last - first)
+    gap = texts.reservation(ReservationCode.GAP, place=place, left_out=left_out, count=count)
+    return planes[first:last], gap
 
 
 def _check_straight(planes: Sequence[Plane], slice_axis: NDArray[np.float64]) -> None:

@@ -35,6 +35,7 @@ from pydicom.sr.codedict import codes as dictionary
 from pydicom.sr.coding import Code
 from pydicom.uid import SegmentationStorage
 
+from osteoscreen import texts
 from osteoscreen.dicom import codes
 from osteoscreen.dicom.instance import derived_uid
 from osteoscreen.dicom.result_object import (
@@ -241,9 +242,17 @@ def _sentences(result: ScreeningResult) -> Iterator[tuple[Code, str]]:
         yield codes.RESERVATION, f"{one.code}: {one.text}"
     band = result.attenuation_band
     if band is not None:
-        said = f"{band.level}, {band.attenuation_hu:g} HU: {band.meaning}"
-        yield codes.REFERENCE_BAND, f"{said} ({band.source}; {band.holds_for})"
+        yield (
+            codes.REFERENCE_BAND,
+            texts.BAND_SAID_DICOM.format(
+                level=band.level,
+                hu=band.attenuation_hu,
+                meaning=band.meaning,
+                source=band.source,
+                holds_for=band.holds_for,
+            ),
+        )
     if result.attenuation_note is not None:
         yield codes.REFERENCE_BAND, result.attenuation_note
     if result.series_choice is not None:
-        yield codes.COMMENT, f"Series: {result.series_choice}"
+        yield codes.COMMENT, texts.CHOICE_SAID_DICOM.format(choice=result.series_choice)

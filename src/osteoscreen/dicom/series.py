@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
+from osteoscreen import texts
 from osteoscreen.dicom.acquisition import (
     acquisition_of,
     has_identifiers,
@@ -167,13 +168,12 @@ def _lossy_error_hu(headers: Sequence[Dataset], planes: Sequence[Plane]) -> floa
     return max(known) if known and len(known) == len(errors) else None
 
 
-def _left_out(copies: int, gap: str) -> Iterator[Reservation]:
+def _left_out(copies: int, gap: Reservation | None) -> Iterator[Reservation]:
     """Tell which files of a series were not used."""
     if copies:
-        text = f"Copies of other files that were left out: {copies}."
-        yield Reservation(code=ReservationCode.COPIES, text=text)
-    if gap:
-        yield Reservation(code=ReservationCode.GAP, text=gap)
+        yield texts.reservation(ReservationCode.COPIES, count=copies)
+    if gap is not None:
+        yield gap
 
 
 def _read_stack(planes: Sequence[Plane], headers: Sequence[Dataset]) -> NDArray[np.float32]:

@@ -15,6 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from osteoscreen import texts
 from osteoscreen.evaluation.metrics import by_patient
 from osteoscreen.evaluation.readings import Readings
 from osteoscreen.findings import CONDITIONS
@@ -209,7 +210,7 @@ def _score(
     """Return what a baseline says, or why nothing: every class is needed to measure it."""
     for index, condition in enumerate(CONDITIONS):
         if not (patients.truth[kept] == index).any():
-            why = f"no {condition.label.lower()} case whose facts are known"
+            why = f"no {texts.IN_SENTENCE[condition]} case whose facts are known"
             return _nothing(name, why, kept)
     return Baseline(name, source, kept, score)
 

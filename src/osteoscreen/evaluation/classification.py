@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import cohen_kappa_score, confusion_matrix, precision_score, recall_score
 
+from osteoscreen import texts
 from osteoscreen.evaluation.calibration import (
     accuracy_by_coverage,
     calibration_bins,
@@ -133,7 +134,7 @@ def rate_decisions(y_true: NDArray[np.int64], said: NDArray[np.int64]) -> dict[s
         ``rate_classes``.
     """
     precision, recall = precision_score(y_true, said, **_EACH), recall_score(y_true, said, **_EACH)
-    names = [condition.label.lower() for condition in CONDITIONS]
+    names = [texts.IN_SENTENCE[condition] for condition in CONDITIONS]
     why = "only one class is there and is said"
     return {
         "precision": {
@@ -176,8 +177,8 @@ def missing_class(y_true: NDArray[np.int64], index: int) -> str:
     """Say why a class has no curve; an empty text if it has one."""
     is_class = y_true == index
     if not is_class.any():
-        return f"no {CONDITIONS[index].label.lower()} case"
-    return f"no case but {CONDITIONS[index].label.lower()}" if is_class.all() else ""
+        return f"no {texts.IN_SENTENCE[CONDITIONS[index]]} case"
+    return f"no case but {texts.IN_SENTENCE[CONDITIONS[index]]}" if is_class.all() else ""
 
 
 def _tell_point(found: PointAccuracy, sizes: tuple[int, int]) -> dict[str, Any]:
@@ -187,7 +188,7 @@ def _tell_point(found: PointAccuracy, sizes: tuple[int, int]) -> dict[str, Any]:
         found: What was measured.
         sizes: Patients with and without the disease.
     """
-    disease = CONDITIONS[DISEASED].label.lower()
+    disease = texts.IN_SENTENCE[CONDITIONS[DISEASED]]
     sensitivity = told(found.sensitivity_score, f"no {disease} case")
     specificity = told(found.specificity_score, f"no case but {disease}")
     return asdict(found) | {

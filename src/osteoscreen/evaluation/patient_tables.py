@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from osteoscreen import texts
 from osteoscreen.evaluation.experiment import OWN
 from osteoscreen.evaluation.table import Figure, Table, interval_text
 from osteoscreen.findings import CONDITIONS
@@ -58,11 +59,15 @@ def _headline(figures: Mapping[str, Any]) -> Table:
         ("Accuracy, three classes", said["accuracy"], interval_text(said["accuracy_interval"])),
         ("Macro AUC", said["macro_auc"], interval_text(said["macro_auc_interval"])),
         *(
-            (f"AUC: {c.label}", said["auc"][c.value], interval_text(said["auc_intervals"][c.value]))
+            (
+                f"AUC: {texts.LABELS[c]}",
+                said["auc"][c.value],
+                interval_text(said["auc_intervals"][c.value]),
+            )
             for c in CONDITIONS
         ),
-        *((f"Precision: {c.label}", said["precision"][c.value], None) for c in CONDITIONS),
-        *((f"Recall: {c.label}", said["recall"][c.value], None) for c in CONDITIONS),
+        *((f"Precision: {texts.LABELS[c]}", said["precision"][c.value], None) for c in CONDITIONS),
+        *((f"Recall: {texts.LABELS[c]}", said["recall"][c.value], None) for c in CONDITIONS),
         ("Kappa", said["kappa"], None),
         (
             "Quadratic-weighted kappa",

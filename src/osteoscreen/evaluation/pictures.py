@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_curve
 from sklearn.neighbors import NearestNeighbors
 
+from osteoscreen import texts
 from osteoscreen.bundle import Bundle, BundleSettings
 from osteoscreen.cohort.manifest import Case, Manifest
 from osteoscreen.cohort.slices import LabelledSlice, read_slices
@@ -150,7 +151,9 @@ def _roc(experiment: Experiment, areas: Mapping[str, Any]) -> Plot:
         if is_class.any() and not is_class.all():
             false_positive, sensitivity, _ = roc_curve(is_class, score[:, index])
             curves[condition] = Curve(
-                f"{condition.label} (AUC {areas[condition]:.4f})", false_positive, sensitivity
+                f"{texts.LABELS[condition]} (AUC {areas[condition]:.4f})",
+                false_positive,
+                sensitivity,
             )
     note = f"{len(truth):,} augmented images, as the paper counts them."
     return Plot("figure_6", "Figure 6. ROC curves", roc_figure(curves), note)
@@ -202,7 +205,7 @@ def _look(bundle: Bundle, one: LabelledSlice) -> Look:
     roi = cut_roi(one.hu, mark, one.spacing_mm, roi_settings, fill=settings.fill)
     assert one.case.condition is not None
     t_score = "" if one.case.t_score is None else f"\nT-score {one.case.t_score:.1f}"
-    return Look(one.hu, mark, roi, f"{one.case.condition.label}{t_score}")
+    return Look(one.hu, mark, roi, f"{texts.LABELS[one.case.condition]}{t_score}")
 
 
 def _rings(experiment: Experiment) -> Plot:
@@ -216,7 +219,7 @@ def _rings(experiment: Experiment) -> Plot:
         rings = [_ring(score[row], settings) for row in order]
         clear = [ring for ring in rings if ring.certainty is Certainty.CLEAR]
         doubtful = [ring for ring in rings if ring.certainty is not Certainty.CLEAR]
-        rows[condition.label] = [
+        rows[texts.LABELS[condition]] = [
             *_spread(clear, CLEAR_RINGS, end=0.5),
             *_spread(doubtful, DOUBTFUL_RINGS, end=1.0),
         ]

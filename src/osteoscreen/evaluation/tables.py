@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from osteoscreen import texts
 from osteoscreen.evaluation import published
 from osteoscreen.evaluation.experiment import OWN
 from osteoscreen.evaluation.patient_tables import patient_tables
@@ -14,7 +15,7 @@ from osteoscreen.findings import CONDITIONS
 
 SCORES = {"dice_score": "DI", "iou_score": "IoU", "pixel_recall_score": "PA"}
 """Columns of Table 3. The paper's PA is the share of the vertebra that is marked (equation 3)."""
-LABELS = [condition.label for condition in CONDITIONS]
+LABELS = [texts.LABELS[condition] for condition in CONDITIONS]
 
 
 def tables_of(figures: Mapping[str, Any]) -> list[Table]:
@@ -40,7 +41,7 @@ def _cohort(figures: Mapping[str, Any]) -> Table:
     }
     rows: list[tuple[Figure, ...]] = [
         (
-            condition.label,
+            texts.LABELS[condition],
             published.PATIENTS["train"],
             published.PATIENTS["test"],
             *(counts[condition.value] for counts in columns.values()),
@@ -85,7 +86,7 @@ def _classes(figures: Mapping[str, Any]) -> Table:
     honest = figures["classification"]
     rows = [
         (
-            condition.label,
+            texts.LABELS[condition],
             published.PRECISION[index],
             said["precision"][condition.value],
             honest["precision"][condition.value],
@@ -119,7 +120,7 @@ def _readers(figures: Mapping[str, Any]) -> Table:
     readings = rate(read_appendix_a())
     rows: list[tuple[Figure, ...]] = [
         (
-            f"Precision: {condition.label}",
+            f"Precision: {texts.LABELS[condition]}",
             *(one.precision_scores[index] for one in readings),
             published.PRECISION[index],
             said["precision"][condition.value],

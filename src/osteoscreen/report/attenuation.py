@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from osteoscreen import texts
 from osteoscreen.findings import LevelFinding, ReferenceBand
-from osteoscreen.report import texts
 from osteoscreen.report.drawing import Drawing, Lettering
 from osteoscreen.report.palette import BAND, INK, MUTED, PAPER, RULE
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from osteoscreen.findings import CONDITIONS, ScreeningResult
-from osteoscreen.report import texts
+from osteoscreen import texts
+from osteoscreen.findings import ScreeningResult
 from osteoscreen.report.drawing import SCALE, Drawing, Lettering
 from osteoscreen.report.palette import INK
 
@@ -50,12 +50,9 @@ def _words(result: ScreeningResult) -> list[str]:
     """Choose what the picture says: notice, class and probabilities, or why there are none."""
     words = [result.notice]
     if result.probabilities is not None and result.certainty is not None:
-        shares = ", ".join(
-            f"{condition.label.lower()} {texts.percent(share)}"
-            for condition, share in zip(CONDITIONS, result.probabilities.as_tuple())
-        )
         headline = texts.headline(result.probabilities, result.certainty)
-        words.append(f"{headline} ({shares}). Preliminary, not verified.")
+        shares = texts.shares(result.probabilities)
+        words.append(texts.CAPTURED.format(headline=headline, shares=shares))
     if result.refusal is not None:
-        words.append(f"{texts.REFUSED}: {result.refusal.text}")
+        words.append(texts.REFUSED_BECAUSE.format(reason=result.refusal.text))
     return words

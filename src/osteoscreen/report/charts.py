@@ -15,6 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from osteoscreen import texts
 from osteoscreen.findings import CONDITIONS, BoneCondition
 from osteoscreen.report.lettering import FONT
 from osteoscreen.report.palette import CONDITION_COLOURS, FOCUS, INK, MUTED, PAPER, RULE
@@ -165,7 +166,7 @@ def shares_figure(counts: NDArray[np.int64]) -> Figure:
             0.62,
             bottom=bottom,
             color=CONDITION_COLOURS[condition],
-            label=condition.label,
+            label=texts.LABELS[condition],
         )
         for place, height, below, count in zip(places, share, bottom, counts[:, column]):
             if height > 0.04:
@@ -174,7 +175,7 @@ def shares_figure(counts: NDArray[np.int64]) -> Figure:
                 axes.text(place, below + height / 2, words, ha="center", va="center", color=ink,
                           fontsize=8.5, fontfamily=FONT)  # fmt: skip
         bottom += share
-    names = [f"{c.label}\n({t:,})" for c, t in zip(CONDITIONS, counts.sum(axis=1))]
+    names = [f"{texts.LABELS[c]}\n({t:,})" for c, t in zip(CONDITIONS, counts.sum(axis=1))]
     axes.set_xticks(places, names)
     axes.set_ylim(0, 1)
     _name(axes, "True bone condition", "Share of what was said")

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from osteoscreen import texts
 from osteoscreen.findings import CONDITIONS, Probabilities, ReservationCode, ScreeningResult
-from osteoscreen.report import texts
 from osteoscreen.report.attenuation import attenuation_drawing
 from osteoscreen.report.ring import ring_drawing
 
@@ -181,13 +181,13 @@ def _headline(result: ScreeningResult) -> str:
 def _shares(probabilities: Probabilities | None) -> tuple[Share, ...]:
     assert probabilities is not None
     return tuple(
-        Share(condition.value, condition.label, value, texts.percent(value))
+        Share(condition.value, texts.LABELS[condition], value, texts.percent(value))
         for condition, value in zip(CONDITIONS, probabilities.as_tuple())
     )
 
 
 def _finding_facts(result: ScreeningResult) -> list[Fact]:
-    held = ", ".join(condition.label for condition in result.prediction_set)
+    held = ", ".join(texts.LABELS[condition] for condition in result.prediction_set)
     hu = result.attenuation_hu
     facts = [
         Fact(texts.PREDICTION_SET, held or texts.NOT_COMPUTED),
@@ -216,7 +216,9 @@ def _attenuation(result: ScreeningResult) -> Figure | None:
     drawing = attenuation_drawing(result.levels, band) if result.probabilities else None
     if drawing is None:
         return None
-    reason = (result.attenuation_note or texts.NOT_COMPUTED).removeprefix(f"{texts.ABSENT}: ")
+    reason = (result.attenuation_note or texts.NOT_COMPUTED).removeprefix(
+        texts.NO_BAND.format(reason="")
+    )
     caption = (
         texts.ATTENUATION_CAPTION
         if band is not None
@@ -248,7 +250,7 @@ def _sagittal(result: ScreeningResult, png: bytes | None) -> Figure | None:
 def _looked(result: ScreeningResult, png: bytes | None) -> Figure | None:
     if png is None or result.probabilities is None:
         return None
-    condition = result.probabilities.condition.label.lower()
+    condition = texts.IN_SENTENCE[result.probabilities.condition]
     caption = texts.LOOKED_CAPTION.format(condition=condition)
     return Figure(png, texts.LOOKED, caption, texts.LOOKED_ALT.format(condition=condition))
 
@@ -261,7 +263,7 @@ def _percents(probabilities: Probabilities | None) -> tuple[str, ...]:
 
 def _condition_labels(result: ScreeningResult) -> tuple[str, ...]:
     """Headings of the probabilities; a refused result shows none."""
-    return tuple(one.label for one in CONDITIONS) if result.probabilities else ()
+    return tuple(texts.LABELS[one] for one in CONDITIONS) if result.probabilities else ()
 
 
 def _levels(result: ScreeningResult) -> Table:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageColor
 from scipy import ndimage
 
-from osteoscreen.report import texts
+from osteoscreen import texts
 from osteoscreen.report.drawing import Drawing, Lettering
 from osteoscreen.report.palette import AGAINST, INK, MUTED, SUPPORT
 
@@ -32,13 +32,11 @@ class Looked:
         fall: Fall of the class's probability while a part is covered, on any coarser square grid;
             nan where nothing was covered.
         title: Name of the slice.
-        condition: Label of the class.
     """
 
     roi: NDArray[np.float32]
     fall: NDArray[np.float64]
     title: str
-    condition: str
 
 
 def looked_drawing(looked: Looked) -> Drawing:
@@ -99,5 +97,5 @@ def _add_legend(drawing: Drawing, looked: Looked) -> None:
         if colour == AGAINST:
             for x in range(2, 16, 5):
                 drawing.line([(x, at + 5), (x + 4, at - 5)], "white", 1.5)
-        said = words.format(condition=looked.condition.lower(), points=texts.points(change))
+        said = words.format(points=texts.points(change))
         drawing.write((22, at), said, Lettering(11, MUTED, "left"))

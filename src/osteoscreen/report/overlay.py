@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from osteoscreen import texts
 from osteoscreen.findings import CONDITIONS, Probabilities
-from osteoscreen.report import texts
 from osteoscreen.report.drawing import Drawing, Lettering, Place
 from osteoscreen.report.palette import BODY_MARK, CONDITION_COLOURS, INK, MUTED, REST_MARK
 from osteoscreen.report.slice_image import Window, slice_image
@@ -190,16 +190,18 @@ def _show_bar(drawing: Drawing, probabilities: Probabilities, corner: Place, sid
     for condition, value in zip(CONDITIONS, probabilities.as_tuple()):
         drawing.box((left, top + 4), (value * side, 7), CONDITION_COLOURS[condition])
         left += value * side
-    words = f"{probabilities.condition.label} {texts.percent(max(probabilities.as_tuple()))}"
+    words = (
+        f"{texts.LABELS[probabilities.condition]} {texts.percent(max(probabilities.as_tuple()))}"
+    )
     drawing.write((corner[0], top + 21), words, Lettering(SMALL, MUTED, "left"))
 
 
 def _add_legend(drawing: Drawing, y: float) -> None:
     """Say below the panels what the marks are."""
     dark = "#3c4650"
-    for x, words in ((0.0, texts.BODY), (130.0, texts.REST)):
+    for x, words, is_body in ((0.0, texts.BODY, True), (130.0, texts.REST, False)):
         drawing.box((x, y - 6), (20, 12), dark)
-        if words == texts.BODY:
+        if is_body:
             drawing.box((x + 3, y - 4), (14, 8), BODY_MARK)
         else:
             drawing.dashes((x + 2, y), (x + 19, y), REST_MARK, width=2)

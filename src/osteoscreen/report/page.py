@@ -11,7 +11,8 @@ from typing import Self
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from osteoscreen.report import palette, texts
+from osteoscreen import texts
+from osteoscreen.report import palette
 from osteoscreen.report.content import Content
 from osteoscreen.report.drawing import SCALE
 

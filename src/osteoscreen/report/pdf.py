@@ -19,7 +19,7 @@ from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import Paragraph
 
-from osteoscreen.report import texts
+from osteoscreen import texts
 from osteoscreen.report.content import Content, Fact, Figure, Note, Table
 from osteoscreen.report.drawing import FONTS, SCALE
 from osteoscreen.report.palette import (

@@ -8,8 +8,8 @@ from typing import Literal
 
 from PIL import Image, ImageColor, ImageDraw
 
+from osteoscreen import texts
 from osteoscreen.findings import CONDITIONS, BoneCondition, Certainty, Probabilities
-from osteoscreen.report import texts
 from osteoscreen.report.drawing import Drawing, Lettering
 from osteoscreen.report.palette import CONDITION_COLOURS, INK, MUTED, PAPER
 
@@ -130,7 +130,7 @@ def _add_labels(drawing: Drawing, probabilities: Probabilities, anchors: Sequenc
             share = texts.percent(probabilities.as_tuple()[at])
             where: Literal["left", "right"] = "left" if side else "right"
             drawing.write((x, y - 11), share, Lettering(17, INK, where))
-            drawing.write((x, y + 10), CONDITIONS[at].label, Lettering(12.5, MUTED, where))
+            drawing.write((x, y + 10), texts.LABELS[CONDITIONS[at]], Lettering(12.5, MUTED, where))
 
 
 def _add_centre(drawing: Drawing, probabilities: Probabilities, certainty: Certainty) -> None:

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Wedge
 
+from osteoscreen import texts
 from osteoscreen.findings import CONDITIONS, Certainty, Probabilities
-from osteoscreen.report import texts
 from osteoscreen.report.drawing import Lettering
 from osteoscreen.report.lettering import FONT, write
 from osteoscreen.report.palette import INK, MUTED, PAPER

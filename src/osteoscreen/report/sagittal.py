@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from osteoscreen.report import texts
+from osteoscreen import texts
 from osteoscreen.report.drawing import Drawing, Lettering
 from osteoscreen.report.overlay import add_letters, add_scale_bar
 from osteoscreen.report.palette import INK, MUTED

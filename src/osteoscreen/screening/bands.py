@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
+from osteoscreen import texts
 from osteoscreen.findings import Acquisition, BoneCondition, LevelFinding, ReferenceBand
 
 LEVEL = "L1"
 LIMITS_HU = (110.0, 160.0)
 KVP = 120.0
-SOURCE = "Pickhardt et al., Ann Intern Med 2013;158:588, 1,867 adults with CT and DXA"
-HOLDS_FOR = "L1, 120 kVp, no intravenous contrast, an ellipse drawn in the front of the body"
-OTHER_REGION = (
-    "automated regions read higher than drawn ones, by some 21 HU in one study (PMID 30912719)"
-)
-MEANINGS: tuple[tuple[str, BoneCondition | None], ...] = (
-    ("at most 110 HU: more than 90 % specific for osteoporosis by DXA", BoneCondition.OSTEOPOROSIS),
-    ("110 to 160 HU: between the specific and the sensitive limit", None),
-    (
-        "above 160 HU: 90 % of those with osteoporosis by DXA lie at or below 160",
-        BoneCondition.NORMAL,
-    ),
-)
+SUGGESTED = (BoneCondition.OSTEOPOROSIS, None, BoneCondition.NORMAL)
+"""What each band points to, from the lowest up."""
 
 
 def reference_band(
@@ -35,32 +25,36 @@ def reference_band(
     """
     measured = next((one for one in levels if one.level == LEVEL), None)
     if measured is None or measured.attenuation_hu is None:
-        return None, f"not computed: {LEVEL} was not measured"
+        return _no_band(texts.BAND_UNMEASURED, level=LEVEL)
     if measured.left_out is not None:
-        return None, f"not computed: {LEVEL} does not count ({measured.left_out})"
+        return _no_band(texts.BAND_LEFT_OUT, level=LEVEL, code=measured.left_out)
     if measured.confidence is not None and measured.confidence < least_confidence:
-        return None, f"not computed: it is not sure that {LEVEL} is {LEVEL}"
+        return _no_band(texts.BAND_UNSURE, level=LEVEL)
     if acquisition.kvp is None:
-        return None, "not computed: kVp unknown"
+        return _no_band(texts.BAND_KVP_UNKNOWN)
     if acquisition.kvp != KVP:
-        return None, f"not computed: the limits hold for {KVP:g} kVp, not {acquisition.kvp:g}"
+        return _no_band(texts.BAND_KVP_OTHER, kvp=KVP, other=acquisition.kvp)
     if acquisition.contrast is None:
-        return None, "not computed: contrast agent unknown"
+        return _no_band(texts.BAND_CONTRAST_UNKNOWN)
     if acquisition.contrast:
-        return None, "not computed: the limits hold without contrast agent"
+        return _no_band(texts.BAND_CONTRAST)
     hu = measured.attenuation_hu
     at = sum(hu > limit for limit in LIMITS_HU)
     edges = (None, *LIMITS_HU, None)
-    meaning, suggests = MEANINGS[at]
+    low, high = LIMITS_HU
     band = ReferenceBand(
         level=LEVEL,
         attenuation_hu=hu,
         above_hu=edges[at],
         up_to_hu=edges[at + 1],
         limits_hu=LIMITS_HU,
-        meaning=meaning,
-        suggests=suggests,
-        source=SOURCE,
-        holds_for=f"{HOLDS_FOR}; {OTHER_REGION}",
+        meaning=texts.BAND_MEANINGS[at].format(low=low, high=high),
+        suggests=SUGGESTED[at],
+        source=texts.BAND_SOURCE,
+        holds_for=texts.BAND_HOLDS_FOR.format(level=LEVEL, kvp=KVP),
     )
     return band, None
+
+
+def _no_band(reason: str, **values: object) -> tuple[None, str]:
+    return None, texts.NO_BAND.format(reason=reason.format(**values))

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from osteoscreen import texts
 from osteoscreen.bundle import BundleSettings
 from osteoscreen.findings import (
     CONDITIONS,
@@ -24,35 +25,7 @@ from osteoscreen.findings import (
     ReservationCode,
 )
 
-ADVICE = {
-    (BoneCondition.NORMAL, True): "This image alone suggests nothing further.",
-    (BoneCondition.NORMAL, False): (
-        "Consider the risk of osteoporosis; suggest more exercise where fitting."
-    ),
-    (BoneCondition.LOW, True): (
-        "Early treatment is the radiologist's decision; measure bone mineral density regularly."
-    ),
-    (BoneCondition.LOW, False): (
-        "Further examination, such as DXA, is needed to confirm the bone condition."
-    ),
-    (BoneCondition.OSTEOPOROSIS, True): (
-        "Early treatment is the radiologist's decision; measure bone mineral density regularly."
-    ),
-    (BoneCondition.OSTEOPOROSIS, False): (
-        "Further examination, such as DXA, is needed to confirm the bone condition."
-    ),
-}
-"""Advice by class and clarity (paper, section 3.5)."""
-
 Agreement = Literal["agree", "neither", "disagree"]
-
-ABSTENTIONS = {
-    Abstention.ANY_CLASS: "all three conditions are possible",
-    Abstention.UNLIKE_TRAINING: "the images are unlike those that the networks were calibrated on",
-    Abstention.IMAGE_QUALITY: "slices are too thick, or the image is too noisy",
-    Abstention.NO_INTACT_LEVEL: "no vertebra of L1 to L4 is whole and intact",
-}
-NO_STATEMENT = "No statement: {reason}. Further examination, such as DXA, is needed."
 
 
 @dataclass(frozen=True)
@@ -112,26 +85,24 @@ def decide(probabilities: Probabilities, settings: BundleSettings, evidence: Evi
     reservations = []
     agreement = agreement_of(leading, evidence.suggested)
     disagrees = agreement == "disagree"
-    if disagrees:
-        text = (
-            f"The networks say {leading.label.lower()}, the attenuation of L1 points to "
-            f"{evidence.suggested.label.lower() if evidence.suggested else ''}."
+    if disagrees and evidence.suggested is not None:
+        networks, attenuation = (texts.IN_SENTENCE[one] for one in (leading, evidence.suggested))
+        reservations.append(
+            texts.reservation(
+                ReservationCode.DISAGREEMENT, networks=networks, attenuation=attenuation
+            )
         )
-        reservations.append(Reservation(code=ReservationCode.DISAGREEMENT, text=text))
     if abstention is not None:
-        advice = NO_STATEMENT.format(reason=ABSTENTIONS[abstention])
-        reservations.append(Reservation(code=ReservationCode.ABSTAINED, text=advice))
+        reason = texts.ABSTENTIONS[abstention]
+        abstained = texts.reservation(ReservationCode.ABSTAINED, reason=reason)
+        said = (*reservations, abstained)
         return Decision(
-            None, Certainty.ABSTAINED, abstention, possible, advice, agreement, tuple(reservations)
+            None, Certainty.ABSTAINED, abstention, possible, abstained.text, agreement, said
         )
     point = settings.operating_points.clear_probability
     clear = is_clear(probabilities, point, quantile) and not disagrees
     if not clear:
-        text = (
-            f"No class is clear: it would have to reach a probability of {point:.0%}, stand alone "
-            "in the prediction set and not contradict the attenuation of L1."
-        )
-        reservations.append(Reservation(code=ReservationCode.DOUBTFUL, text=text))
+        reservations.append(texts.reservation(ReservationCode.DOUBTFUL, probability=point))
     return Decision(
         leading,
         Certainty.CLEAR if clear else Certainty.DOUBTFUL,
@@ -209,7 +180,7 @@ def is_clear(
 
 def advise(probabilities: Probabilities, *, clear: bool) -> str:
     """Return the advice for the radiologist (paper, section 3.5)."""
-    return ADVICE[probabilities.condition, clear]
+    return texts.ADVICE[probabilities.condition, clear]
 
 
 def prediction_set(

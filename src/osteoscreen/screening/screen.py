@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from osteoscreen import __version__
+from osteoscreen import __version__, texts
 from osteoscreen.bundle import PLACES, Bundle
 from osteoscreen.errors import RefusalCode
 from osteoscreen.findings import (
@@ -136,7 +136,7 @@ def screen_volume(
     clock.lap("levels")
     one = _Series(volume, marks, scanned, bundle, clock)
     if elsewhere > NOT_LUMBAR:
-        return one.refuse(f"the slice shows no lumbar vertebra (probability {elsewhere:.0%})")
+        return one.refuse(texts.NOT_LUMBAR_SLICE.format(probability=elsewhere))
     return one.screen_unnamed() if named is None else one.screen_named(named)
 
 
@@ -208,7 +208,7 @@ class _Series:
         """Screen slices whose vertebrae have no names, as the paper does."""
         chosen = choose_slices(self.volume, self.marks, self.bundle)
         if not chosen:
-            return self.refuse("no vertebra was marked in any slice, or no mark holds bone")
+            return self.refuse(texts.NOTHING_MARKED)
         logits, chances = self._classify(chosen)
         probabilities = aggregate(np.stack(list(chances.values())))
         thickness = self.scanned.acquisition.thickness_mm
@@ -219,7 +219,7 @@ class _Series:
         )
         told = {
             "slices": self._slices(chances, {}),
-            "attenuation_note": "not computed: the vertebrae are not named",
+            "attenuation_note": texts.NO_BAND.format(reason=texts.BAND_UNNAMED),
         }
         return self._say(probabilities, evidence, reservations, told, chosen)
 
@@ -235,16 +235,12 @@ class _Series:
         usable = self._usable()
         lumbar = [one for one in vertebrae if one.is_lumbar and usable & {*one.middle}]
         if not lumbar:
-            return self.refuse("no lumbar vertebra was found")
+            return self.refuse(texts.NO_LUMBAR)
         if named.no_lumbar_probability > DOUBTFUL_REGION:
-            return self.refuse(
-                f"the vertebrae may all lie above or below the lumbar spine (probability "
-                f"{named.no_lumbar_probability:.0%})"
-            )
+            elsewhere = named.no_lumbar_probability
+            return self.refuse(texts.NOT_LUMBAR_REGION.format(probability=elsewhere))
         if named.fit < LEAST_FIT:
-            return self.refuse(
-                f"the slices do not follow each other as those of a spine do (fit {named.fit:.2f})"
-            )
+            return self.refuse(texts.NO_SPINE.format(fit=named.fit))
         chosen = tuple(sorted(usable & {at for one in vertebrae for at in one.middle}))
         logits, chances = self._classify(chosen)
         has_bodies = bool(self.marks.body.any())
@@ -254,7 +250,7 @@ class _Series:
         index_of = self.scanned.index_of
         findings = level_findings(seen, reasons, named.confidence, index_of)
         if probabilities is None:
-            return self.refuse("no vertebra of L1 to L4 could be classified")
+            return self.refuse(texts.NOTHING_CLASSIFIED)
         points = self.bundle.settings.operating_points
         band, note = reference_band(findings, self.scanned.acquisition, points.level_confidence)
         counted = [at for one, reason in zip(seen, reasons) if reason is None for at in one.chances]

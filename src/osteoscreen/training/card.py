@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from osteoscreen import texts
 from osteoscreen.bundle import BundleSettings
 from osteoscreen.evaluation.table import as_text, interval_text
 from osteoscreen.findings import CONDITIONS
@@ -86,7 +87,9 @@ def _figures(settings: BundleSettings) -> str:
         )
     said = metrics.get("classification")
     if said:
-        each = ", ".join(f"{name.label} {as_text(said['auc'][name])}" for name in CONDITIONS)
+        each = ", ".join(
+            f"{texts.LABELS[name]} {as_text(said['auc'][name])}" for name in CONDITIONS
+        )
         lines += [
             "",
             f"- Three-class accuracy {as_text(said['accuracy'])} "
