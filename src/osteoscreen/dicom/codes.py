@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from pydicom.sr.coding import Code
 
-from osteoscreen import texts
 from osteoscreen.findings import Abstention, BoneCondition, Certainty, LeftOut
 
 PRIVATE = "99OSTEO"
@@ -53,7 +52,7 @@ TRABECULAR_REGION = Code("TRABECULAR", PRIVATE, "Spongy bone inside the vertebra
 MEAN_OF_LEVELS = Code("MEAN_OF_LEVELS", PRIVATE, "Mean over the vertebrae that count")
 NAME_CONFIDENCE = Code("NAME_CONFIDENCE", PRIVATE, "Probability that names are not off by one")
 PROBABILITY_OF = {
-    one: Code(f"P_{one.name}", PRIVATE, f"Probability of {texts.IN_SENTENCE[one]}")
+    one: Code(f"P_{one.name}", PRIVATE, f"Probability of {one.replace('_', ' ')}")
     for one in BoneCondition
 }
 """A number a class: DCM 122157 "Probability" alone would not tell of what."""
