@@ -8,8 +8,8 @@ from io import BytesIO
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from osteoscreen import texts
 from osteoscreen.findings import CONDITIONS
-from osteoscreen.report import texts
 from osteoscreen.report.charts import (
     DPI,
     EDGE,
@@ -80,7 +80,7 @@ def conditions_figure(counts: Sequence[int], without: int) -> Drawing:
     """
     figure = new_figure((4.6, 2.2))
     axes = plain_axes(figure)
-    names = [*(one.label for one in CONDITIONS), texts.NO_STATEMENT]
+    names = [*(texts.LABELS[one] for one in CONDITIONS), texts.NO_STATEMENT]
     colours = [*CONDITION_COLOURS.values(), PAPER]
     bars = axes.barh(names, [*counts, without], color=colours, edgecolor=INK, linewidth=0.8)
     bars[-1].set_hatch("///")
