@@ -252,6 +252,38 @@ def test_attenuation_that_contradicts_makes_a_clear_class_doubtful() -> None:
 
 
 @pytest.mark.parametrize(
+    ("values", "quantile", "suggested", "said"),
+    [
+        ((0.55, 0.40, 0.05), 0.5, None, "the likeliest does not reach a probability of 60%."),
+        ((0.65, 0.30, 0.05), 0.7, None, "the prediction set also holds low bone mass."),
+        (
+            (0.55, 0.40, 0.05), 0.6, BoneCondition.OSTEOPOROSIS,
+            "the likeliest does not reach a probability of 60%; the prediction set also holds low "
+            "bone mass; the attenuation of L1 contradicts it.",
+        ),
+    ],
+)  # fmt: skip
+def test_a_doubtful_class_says_what_it_lacks(
+    values: tuple[float, float, float],
+    quantile: float,
+    suggested: BoneCondition | None,
+    said: str,
+) -> None:
+    probabilities = Probabilities(**dict(zip(CONDITIONS, values)))
+    decision = decide(probabilities, _settings(quantile), Evidence(suggested=suggested))
+    assert decision.certainty is Certainty.DOUBTFUL
+    assert decision.reservations[-1].text == f"No class is clear: {said}"
+
+
+def test_an_image_that_is_not_good_enough_says_by_how_much() -> None:
+    evidence = Evidence(unlike_score=0.0, thickness_mm=10.0, noise_hu=163.4)
+    assert decide(NORMAL, _settings(0.5, limit=3.0), evidence).advice == (
+        "No statement: slices are 10 mm thick, more than 7.5 mm; the noise in spongy bone is "
+        "163 HU, more than 150 HU. Further examination, such as DXA, is needed."
+    )
+
+
+@pytest.mark.parametrize(
     ("suggested", "agreement"),
     [
         (None, None),

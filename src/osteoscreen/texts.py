@@ -108,9 +108,15 @@ ADVICE = {
 ABSTENTIONS = {
     Abstention.ANY_CLASS: "all three conditions are possible",
     Abstention.UNLIKE_TRAINING: "the images are unlike those that the networks were calibrated on",
-    Abstention.IMAGE_QUALITY: "slices are too thick, or the image is too noisy",
+    Abstention.IMAGE_QUALITY: "{faults}",
     Abstention.NO_INTACT_LEVEL: "no vertebra of L1 to L4 is whole and intact",
 }
+TOO_THICK = "slices are {thickness:g} mm thick, more than {most:g} mm"
+TOO_NOISY = "the noise in spongy bone is {noise:.0f} HU, more than {most:g} HU"
+NOT_REACHED = "the likeliest does not reach a probability of {probability:.0%}"
+STILL_POSSIBLE = "the prediction set also holds {others}"
+CONTRADICTED = "the attenuation of L1 contradicts it"
+REASONS_BETWEEN, OTHERS_BETWEEN = "; ", " and "
 PREDICTION_SET = "Prediction set"
 AGREEMENT = "Networks and attenuation"
 AGREEMENTS = {
@@ -221,10 +227,7 @@ CAUTIONS = {
     ReservationCode.DISAGREEMENT: (
         "The networks say {networks}, the attenuation of L1 points to {attenuation}."
     ),
-    ReservationCode.DOUBTFUL: (
-        "No class is clear: it would have to reach a probability of {probability:.0%}, stand alone "
-        "in the prediction set and not contradict the attenuation of L1."
-    ),
+    ReservationCode.DOUBTFUL: ("No class is clear: {reasons}."),
     ReservationCode.ABSTAINED: (
         "No statement: {reason}. Further examination, such as DXA, is needed."
     ),
@@ -477,8 +480,8 @@ def points(change: float) -> str:
 
 
 def sentence(words: str) -> str:
-    """Begin words with a capital letter."""
-    return words[:1].upper() + words[1:]
+    """Begin words with a capital letter and end them with a full stop."""
+    return words[:1].upper() + words[1:] + ("" if words.endswith(".") else ".")
 
 
 def quantity(value: float | None, unit: str) -> str:

@@ -40,6 +40,8 @@ has no other place to say so."""
 MARGIN = 32.0
 WIDTH, HEIGHT = A4[0] - 2 * MARGIN, A4[1] - 2 * MARGIN
 GAP = 12.0
+LARGEST = 0.8
+"""Points a unit of a picture: its letters are no larger than those of the text."""
 PLAIN, BOLD = "Report", "ReportBold"
 SIZES = (7.5, 7.0, 6.5, 6.0, 5.5)
 """Sizes of the small print in points, from the best on; 5.5 is the smallest that can be read."""
@@ -286,7 +288,7 @@ class _Sheet:
         sizes = [[p / SCALE for p in ImageReader(BytesIO(one.png)).getSize()] for one in shown]
         widest = (WIDTH - GAP * (len(shown) - 1)) / sum(width for width, _ in sizes)
         tallest = max(tall for _, tall in sizes)
-        per_unit = min(widest, height / tallest)
+        per_unit = min(widest, height / tallest, LARGEST)
         x, gap = 0.0, (WIDTH - per_unit * sum(width for width, _ in sizes)) / max(len(shown) - 1, 1)
         for one, (width, _) in zip(shown, sizes):
             self._words(

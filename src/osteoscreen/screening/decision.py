@@ -7,6 +7,7 @@ advice follows section 3.5 of the paper.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -84,8 +85,7 @@ def decide(probabilities: Probabilities, settings: BundleSettings, evidence: Evi
     abstention = _abstention(possible, settings, evidence)
     reservations = []
     agreement = agreement_of(leading, evidence.suggested)
-    disagrees = agreement == "disagree"
-    if disagrees and evidence.suggested is not None:
+    if agreement == "disagree" and evidence.suggested is not None:
         networks, attenuation = (texts.IN_SENTENCE[one] for one in (leading, evidence.suggested))
         reservations.append(
             texts.reservation(
@@ -93,22 +93,23 @@ def decide(probabilities: Probabilities, settings: BundleSettings, evidence: Evi
             )
         )
     if abstention is not None:
-        reason = texts.ABSTENTIONS[abstention]
+        faults = texts.REASONS_BETWEEN.join(_faults(settings, evidence))
+        reason = texts.ABSTENTIONS[abstention].format(faults=faults)
         abstained = texts.reservation(ReservationCode.ABSTAINED, reason=reason)
         said = (*reservations, abstained)
         return Decision(
             None, Certainty.ABSTAINED, abstention, possible, abstained.text, agreement, said
         )
     point = settings.operating_points.clear_probability
-    clear = is_clear(probabilities, point, quantile) and not disagrees
-    if not clear:
-        reservations.append(texts.reservation(ReservationCode.DOUBTFUL, probability=point))
+    doubts = texts.REASONS_BETWEEN.join(_doubts(probabilities, point, possible, agreement))
+    if doubts:
+        reservations.append(texts.reservation(ReservationCode.DOUBTFUL, reasons=doubts))
     return Decision(
         leading,
-        Certainty.CLEAR if clear else Certainty.DOUBTFUL,
+        Certainty.DOUBTFUL if doubts else Certainty.CLEAR,
         None,
         possible,
-        advise(probabilities, clear=clear),
+        advise(probabilities, clear=not doubts),
         agreement,
         tuple(reservations),
     )
@@ -129,15 +130,38 @@ def _abstention(
 ) -> Abstention | None:
     if not evidence.has_intact_level:
         return Abstention.NO_INTACT_LEVEL
-    points = settings.operating_points
-    if (evidence.thickness_mm or 0) > points.thickest_mm or (
-        (evidence.noise_hu or 0) > points.noisiest_hu
-    ):
+    if any(_faults(settings, evidence)):
         return Abstention.IMAGE_QUALITY
     score = evidence.unlike_score
     if settings.typical is not None and (score is None or score > settings.typical.limit):
         return Abstention.UNLIKE_TRAINING  # what cannot be compared is unlike, too
     return Abstention.ANY_CLASS if len(possible) == len(CONDITIONS) else None
+
+
+def _faults(settings: BundleSettings, evidence: Evidence) -> Iterator[str]:
+    """Say what of the images is not good enough."""
+    points = settings.operating_points
+    thickness, noise = evidence.thickness_mm or 0.0, evidence.noise_hu or 0.0
+    if thickness > points.thickest_mm:
+        yield texts.TOO_THICK.format(thickness=thickness, most=points.thickest_mm)
+    if noise > points.noisiest_hu:
+        yield texts.TOO_NOISY.format(noise=noise, most=points.noisiest_hu)
+
+
+def _doubts(
+    probabilities: Probabilities,
+    clear_probability: float,
+    possible: Sequence[BoneCondition],
+    agreement: Agreement | None,
+) -> Iterator[str]:
+    """Say what keeps the leading class from being clear."""
+    if max(probabilities.as_tuple()) < clear_probability:
+        yield texts.NOT_REACHED.format(probability=clear_probability)
+    others = [texts.IN_SENTENCE[one] for one in possible if one is not probabilities.condition]
+    if others:
+        yield texts.STILL_POSSIBLE.format(others=texts.OTHERS_BETWEEN.join(others))
+    if agreement == "disagree":
+        yield texts.CONTRADICTED
 
 
 def softmax(logits: NDArray[np.floating], temperature: float = 1.0) -> NDArray[np.float64]:
@@ -172,10 +196,8 @@ def is_clear(
         clear_probability: Operating point of the bundle.
         quantile: Of the prediction sets; ``None`` where the bundle has none.
     """
-    return (
-        max(probabilities.as_tuple()) >= clear_probability
-        and len(prediction_set(probabilities, quantile)) == 1
-    )
+    possible = prediction_set(probabilities, quantile)
+    return not any(_doubts(probabilities, clear_probability, possible, None))
 
 
 def advise(probabilities: Probabilities, *, clear: bool) -> str:
