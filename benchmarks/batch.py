@@ -21,10 +21,11 @@ from typing import Any
 
 import numpy as np
 
+from osteoscreen.batch.archive import Archive, open_archive
 from osteoscreen.batch.engine import connected, screen_on_ray
 from osteoscreen.batch.plan import plan_of
 from osteoscreen.batch.screener import Screener, screen_in_turn
-from osteoscreen.batch.study import Study, find_studies
+from osteoscreen.batch.study import Study
 from osteoscreen.bundle import load_bundle
 from osteoscreen.cohort.plan import CohortPlan, Preset
 from osteoscreen.cohort.synthetic import write_cohort
@@ -43,7 +44,7 @@ INNER = ("read", "marks", "levels", "classify")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
-def archive(folder: Path, studies: int) -> Path:
+def archive(folder: Path, studies: int) -> Archive:
     """Write an archive: eight slices of each of a few patients, linked under many names.
 
     The files are the same, so that a study costs the same wherever it lies in the archive.
@@ -58,7 +59,7 @@ def archive(folder: Path, studies: int) -> Path:
         files = made[number % len(made)]
         for file in files[len(files) // 2 :][:SLICES]:
             os.link(file, study / file.name)
-    return root
+    return open_archive(str(root))
 
 
 def seconds_a_study(told: Iterator[list[dict[str, Any]]], workers: int) -> float:
@@ -68,16 +69,16 @@ def seconds_a_study(told: Iterator[list[dict[str, Any]]], workers: int) -> float
     return (ends[-1] - ends[begin - 1]) / (len(ends) - begin)
 
 
-def inner_seconds(root: Path, screener: Screener) -> float:
+def inner_seconds(root: Archive, screener: Screener) -> float:
     """Return the decoding and network time of a study: what the result itself measured."""
     bundle = load_bundle(screener.bundle_folder)
-    parts = [screen_path(study.source, bundle=bundle).timing_s for study in _first(root)]
+    parts = [screen_path(Path(study.source), bundle=bundle).timing_s for study in _first(root)]
     warm = parts[PATIENTS:]  # the first ones open the networks
     return statistics.mean(sum(one[name] for name in INNER) for one in warm)
 
 
-def _first(root: Path) -> Iterator[Study]:
-    return (study for study, _ in zip(find_studies(root), range(WARM)))
+def _first(root: Archive) -> Iterator[Study]:
+    return (study for study, _ in zip(root.studies(), range(WARM)))
 
 
 def scaling(folder: Path) -> None:
@@ -85,13 +86,13 @@ def scaling(folder: Path) -> None:
     root = archive(folder, STUDIES)
     plan = plan_of(root, load_bundle(), "none")
     found: dict[str, list[float]] = {"loop": [], "1 worker": [], "2 workers": []}
-    screener = Screener(plan, None, folder)
+    screener = Screener(plan, root, None, folder)
     for _ in range(RUNS):
-        loop = screen_in_turn(replace(screener), find_studies(root))
+        loop = screen_in_turn(replace(screener), root.studies())
         found["loop"].append(seconds_a_study(loop, 1))
         for workers, name in ((1, "1 worker"), (2, "2 workers")):
             with connected(None, workers):
-                told = screen_on_ray(replace(screener), lambda: find_studies(root), workers)
+                told = screen_on_ray(replace(screener), lambda: root.studies(), workers)
                 found[name].append(seconds_a_study(told, workers))
     medians = {name: statistics.median(runs) for name, runs in found.items()}
     for name, runs in found.items():
@@ -132,10 +133,10 @@ def private_bytes() -> int:
 def memory(folder: Path) -> None:
     """Print the memory of driver, worker and Ray along a run."""
     root = archive(folder, MEMORY_STUDIES + FIRST_MEASURED)  # the end is not measured: Ray shrinks
-    screener = Screener(plan_of(root, load_bundle(), "none"), None, folder)
+    screener = Screener(plan_of(root, load_bundle(), "none"), root, None, folder)
     samples: list[int] = []
     with connected(None, 1):
-        told = screen_on_ray(screener, lambda: find_studies(root), 1)
+        told = screen_on_ray(screener, lambda: root.studies(), 1)
         for number, _ in enumerate(told, start=1):
             if number % FIRST_MEASURED == 0 and number <= MEMORY_STUDIES:
                 samples.append(private_bytes())

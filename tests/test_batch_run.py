@@ -21,11 +21,12 @@ from typer.testing import CliRunner
 
 from archives import write_study, zipped
 from bundles import threshold_bundle
+from osteoscreen.batch.archive import Archive, open_archive
 from osteoscreen.batch.cohort_report import REPORT
 from osteoscreen.batch.engine import connected, screen_on_ray
 from osteoscreen.batch.plan import PLAN, Plan, plan_of
 from osteoscreen.batch.screener import MAX_DEATHS, Screener, screen_in_turn
-from osteoscreen.batch.study import Study, find_studies
+from osteoscreen.batch.study import Study
 from osteoscreen.batch.table import TABLE, open_table
 from osteoscreen.bundle import Bundle, load_bundle, write_settings
 from osteoscreen.cli import REFUSED, WRONG_USAGE, app
@@ -49,7 +50,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 
 @pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
     """Six studies, one zipped, one under a name that is no UTF-8; and a folder that is refused."""
     root = tmp_path_factory.mktemp("archive")
     for number in range(STUDIES):
@@ -58,7 +59,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "4").rename(root / os.fsdecode(b"4-\xe9"))
     (root / "bad").mkdir()
     (root / "bad" / "x.dcm").write_text("no DICOM")
-    return root
+    return open_archive(str(root))
 
 
 @pytest.fixture(scope="module")
@@ -88,12 +89,12 @@ def _rows(out: Path) -> list[dict[str, Any]]:
 
 
 def test_ray_says_what_a_plain_loop_says(
-    tmp_path: Path, archive: Path, bundle: Bundle, workers: int
+    tmp_path: Path, archive: Archive, bundle: Bundle, workers: int
 ) -> None:
-    screener = Screener(plan_of(archive, bundle, "flagged"), bundle.folder, tmp_path)
-    looped = sorted(screen_in_turn(screener, find_studies(archive)), key=str)
+    screener = Screener(plan_of(archive, bundle, "flagged"), archive, bundle.folder, tmp_path)
+    looped = sorted(screen_in_turn(screener, archive.studies()), key=str)
     again = replace(screener)  # without the networks that the loop has opened
-    on_ray = sorted(screen_on_ray(again, lambda: find_studies(archive), workers), key=str)
+    on_ray = sorted(screen_on_ray(again, lambda: archive.studies(), workers), key=str)
     assert on_ray == looped
     statuses = sorted(row["status"] for (row,) in looped)
     assert statuses == ["refused", *["screened"] * STUDIES]
@@ -105,11 +106,11 @@ def test_ray_says_what_a_plain_loop_says(
 
 
 def test_a_bundle_that_a_worker_cannot_load_ends_the_run_in_one_line(
-    tmp_path: Path, archive: Path, bundle: Bundle, workers: int
+    tmp_path: Path, archive: Archive, bundle: Bundle, workers: int
 ) -> None:
-    lost = Screener(plan_of(archive, bundle, "none"), tmp_path / "nowhere", tmp_path)
+    lost = Screener(plan_of(archive, bundle, "none"), archive, tmp_path / "nowhere", tmp_path)
     with pytest.raises(BatchError, match=r"must hold bundle\.json") as raised:
-        list(screen_on_ray(lost, lambda: find_studies(archive), workers))
+        list(screen_on_ray(lost, lambda: archive.studies(), workers))
     assert "\n" not in str(raised.value)
 
 
@@ -158,19 +159,19 @@ class Deadly(Screener):
     def screen(self, study: Study) -> list[dict[str, Any]]:
         with (self.out / f"{study.key}.tries").open("a") as stream:
             stream.write(".")
-        if study.source.name == "deadly":
+        if study.source == "deadly":
             os.kill(os.getpid(), signal.SIGKILL)
         return super().screen(study)
 
 
 def test_a_study_that_kills_its_worker_is_left_and_the_others_are_screened(
-    tmp_path: Path, archive: Path, bundle: Bundle, workers: int
+    tmp_path: Path, archive: Archive, bundle: Bundle, workers: int
 ) -> None:
     from ray import cloudpickle
 
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    studies = [Study("d" * 16, Path("deadly")), *find_studies(archive)]
-    screener = Deadly(plan_of(archive, bundle, "none"), bundle.folder, tmp_path)
+    studies = [Study("d" * 16, "deadly"), *archive.studies()]
+    screener = Deadly(plan_of(archive, bundle, "none"), archive, bundle.folder, tmp_path)
     told = {
         records[0]["study"]: records
         for records in screen_on_ray(screener, lambda: iter(studies), workers)
@@ -197,11 +198,11 @@ main()
 
 @pytest.mark.slow
 def test_a_run_that_was_killed_ends_in_the_same_table(
-    tmp_path: Path, archive: Path, bundle: Bundle
+    tmp_path: Path, archive: Archive, bundle: Bundle
 ) -> None:
     """Kills the run and its workers' parent with it, as soon as some studies are in the table."""
     out = tmp_path / "out"
-    command = _command(archive, out, bundle, "--workers", "1")
+    command = _command(archive.address, out, bundle, "--workers", "1")
     code = IN_PARTS_OF_ONE_STUDY.format(command=command)
     with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE) as killed:
         while len(list(out.rglob("*.parquet"))) < 2 and killed.poll() is None:
@@ -213,8 +214,8 @@ def test_a_run_that_was_killed_ends_in_the_same_table(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False
     )
     assert again.returncode == REFUSED, again.stderr
-    whole = Screener(_plan(out), bundle.folder, tmp_path / "other")
-    rows = [row for told in screen_in_turn(whole, find_studies(archive)) for row in told]
+    whole = Screener(_plan(out), archive, bundle.folder, tmp_path / "other")
+    rows = [row for told in screen_in_turn(whole, archive.studies()) for row in told]
     expected = sorted(rows, key=lambda row: (row["study"], row["series"]))
     assert [{key: row[key] for key in expected[0]} for row in _rows(out)] == expected
     assert f"{STUDIES} screened, 1 refused" in again.stdout
@@ -226,7 +227,6 @@ import os, pickle, sys
 from pathlib import Path
 from osteoscreen.batch.engine import ALWAYS, LOOPBACK, connected, screen_on_ray
 from osteoscreen.batch.screener import Screener
-from osteoscreen.batch.study import find_studies
 
 os.environ.update(ALWAYS | LOOPBACK)
 from ray.cluster_utils import Cluster
@@ -237,7 +237,7 @@ cluster = Cluster(initialize_head=True, head_node_args={{**node, "include_dashbo
 other = cluster.add_node(**node)
 with connected(cluster.address, None) as workers, told.open("w") as stream:
     assert workers == 2
-    for records in screen_on_ray(screener, lambda: find_studies(archive), workers):
+    for records in screen_on_ray(screener, lambda: archive.studies(), workers):
         print(records[0]["study"], file=stream, flush=True)
         if other is not None:
             cluster.remove_node(other, allow_graceful=False)
@@ -248,16 +248,16 @@ cluster.shutdown()
 
 @pytest.mark.slow
 def test_nothing_is_lost_or_doubled_where_a_node_of_a_cluster_dies(
-    tmp_path: Path, archive: Path, bundle: Bundle
+    tmp_path: Path, archive: Archive, bundle: Bundle
 ) -> None:
     """Two nodes on this machine, one of which is killed as soon as a study is screened."""
-    screener = Screener(plan_of(archive, bundle, "none"), bundle.folder, tmp_path)
+    screener = Screener(plan_of(archive, bundle, "none"), archive, bundle.folder, tmp_path)
     given = pickle.dumps((screener, archive, tmp_path / "told")).hex()
     code = ON_TWO_NODES.format(given=given)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     told = (tmp_path / "told").read_text().split()
-    assert sorted(told) == sorted(study.key for study in find_studies(archive))
+    assert sorted(told) == sorted(study.key for study in archive.studies())
 
 
 def test_the_bar_counts_studies_and_those_without_a_result() -> None:
@@ -276,8 +276,8 @@ def _plan(out: Path) -> Plan:
     return Plan.model_validate_json((out / PLAN).read_bytes())
 
 
-def _command(archive: Path, out: Path, bundle: Bundle, *more: str) -> list[str]:
-    return ["batch", str(archive), "--out", str(out), "--bundle", str(bundle.folder), *more]
+def _command(archive: str, out: Path, bundle: Bundle, *more: str) -> list[str]:
+    return ["batch", archive, "--out", str(out), "--bundle", str(bundle.folder), *more]
 
 
 @pytest.mark.parametrize(
@@ -289,7 +289,7 @@ def test_an_archive_without_studies_is_wrong_usage(
 ) -> None:
     if is_there:
         (tmp_path / "in").mkdir()
-    result = runner.invoke(app, _command(tmp_path / "in", tmp_path / "out", bundle))
+    result = runner.invoke(app, _command(str(tmp_path / "in"), tmp_path / "out", bundle))
     assert result.exit_code == WRONG_USAGE
     assert message in result.stderr
     assert result.stderr.count("\n") == 1
@@ -297,12 +297,14 @@ def test_an_archive_without_studies_is_wrong_usage(
 
 
 def test_an_unreachable_cluster_is_wrong_usage(
-    tmp_path: Path, archive: Path, bundle: Bundle
+    tmp_path: Path, archive: Archive, bundle: Bundle
 ) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    result = runner.invoke(app, _command(archive, tmp_path / "out", bundle, "--ray", address))
+    result = runner.invoke(
+        app, _command(archive.address, tmp_path / "out", bundle, "--ray", address)
+    )
     assert result.exit_code == WRONG_USAGE
     assert f"{address}: a Ray cluster must answer, got: " in result.stderr
     assert result.stderr.count("\n") == 1
@@ -310,9 +312,12 @@ def test_an_unreachable_cluster_is_wrong_usage(
 
 
 def test_a_dry_run_says_what_would_be_done_and_does_nothing(
-    tmp_path: Path, archive: Path, bundle: Bundle
+    tmp_path: Path, archive: Archive, bundle: Bundle
 ) -> None:
-    result = runner.invoke(app, _command(archive, tmp_path / "out", bundle, "--dry-run"))
+    result = runner.invoke(app, _command(archive.address, tmp_path / "out", bundle, "--dry-run"))
     assert result.exit_code == 0
-    assert f"{STUDIES + 1} studies in {archive}, 0 finished, {STUDIES + 1} to do" in result.output
+    assert (
+        f"{STUDIES + 1} studies in {archive.address}, 0 finished, {STUDIES + 1} to do"
+        in result.output
+    )
     assert not (tmp_path / "out").exists()

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 
 from osteoscreen.errors import InputError, RefusalCode
 from osteoscreen.inflation import MAX_RATIO, is_bomb
@@ -51,7 +51,7 @@ class Unpacked:
     problems: tuple[InputError, ...]
 
 
-def is_archive(path: Path) -> bool:
+def is_archive(path: PurePath) -> bool:
     """Return whether the name is a zip archive's."""
     return path.suffix.lower() == ".zip"
 

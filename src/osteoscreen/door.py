@@ -15,13 +15,13 @@ logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def door(source: Path) -> Iterator[None]:
+def door(source: Path | str) -> Iterator[None]:
     """Turn what only a bug of ours could raise into a refusal; the log tells where it was raised.
 
     The message of such an error may quote a header: only its kind and its place are logged.
 
     Args:
-        source: File or folder that the job is about.
+        source: Path or address of what the job is about.
     Raises:
         InputError: FAILED for any other exception; an InputError passes as it is.
     """

@@ -85,10 +85,10 @@ class InputError(OsteoscreenError):
     Args:
         code: Reason, as it stands in the result.
         reason: What was needed and what came, one sentence, lower case, without the source.
-        source: File or folder that the reason is about, where there is one.
+        source: Path or address of what the reason is about, where there is one.
     """
 
-    def __init__(self, code: RefusalCode, reason: str, source: Path | None = None) -> None:
+    def __init__(self, code: RefusalCode, reason: str, source: Path | str | None = None) -> None:
         super().__init__(f"{source}: {reason}" if source is not None else reason)
         self.code = code
         self.reason = reason

@@ -95,7 +95,10 @@ class Unit:
 
 @contextmanager
 def find_units(
-    source: Path, series_uid: str | None = None, folders: Sequence[Path] = ()
+    source: Path,
+    series_uid: str | None = None,
+    folders: Sequence[Path] = (),
+    address: str = "",
 ) -> Iterator[list[Unit | Row]]:
     """Find what to screen in one input, a unit a study; what cannot be is a row already.
 
@@ -105,13 +108,16 @@ def find_units(
         source: DICOM file, folder, DICOMDIR or zip archive; or a volume file.
         series_uid: Screen this series instead of the chosen one.
         folders: Where given, only the files that lie in one of these folders below the source.
+        address: Where the source was fetched from; names of units follow from it instead of from
+            the path.
     """
     found: list[Unit | Row] = []
+    home = address or (os.fspath(source.resolve()) if source.is_file() else "")
     with ExitStack() as opened:
         try:
             with door(source):
                 found.extend(
-                    _open(source, series_uid, opened, folders)
+                    _open(source, series_uid, opened, folders, home)
                 )  # up to an error, if there is one
         except InputError as error:
             found.append(refused_row(source, "", error))
@@ -119,7 +125,7 @@ def find_units(
 
 
 def _open(
-    source: Path, series_uid: str | None, opened: ExitStack, folders: Sequence[Path]
+    source: Path, series_uid: str | None, opened: ExitStack, folders: Sequence[Path], home: str
 ) -> Iterator[Unit | Row]:
     """Unpack an archive, until ``opened`` closes; find what to screen in it, or in the input."""
     folder = None
@@ -128,7 +134,7 @@ def _open(
             archive = opened.enter_context(unpacked(source))
             folder = archive.folder
             yield from (refused_row(source, "", problem) for problem in archive.problems)
-        yield from _find(source, folder, series_uid, folders)
+        yield from _find(source, folder, series_uid, folders, home)
     except OSError as error:
         cause = error.strerror or type(error).__name__
         reason = f"the input must be readable, and fit on the disk once unpacked, got: {cause}"
@@ -136,12 +142,12 @@ def _open(
 
 
 def _find(
-    source: Path, folder: Path | None, series_uid: str | None, folders: Sequence[Path]
+    source: Path, folder: Path | None, series_uid: str | None, folders: Sequence[Path], home: str
 ) -> Iterator[Unit | Row]:
     """Find what to screen in a file or folder, or in the folder of an unpacked archive."""
     place = folder or source
     if place.is_file() and is_nifti(place):
-        yield Unit(source, _safe_name(source, ""))
+        yield Unit(source, _safe_name(home, ""))
         return
     if place.is_file() and place.suffix.lower() in UNREADABLE_SUFFIXES:
         reason = UNREADABLE_SUFFIXES[place.suffix.lower()]
@@ -162,14 +168,18 @@ def _find(
     for study in studies.values():
         try:
             with door(source):
-                rows = [*_choose(source, folder, study, series_uid)]
+                rows = [*_choose(source, folder, study, series_uid, home)]
         except InputError as error:  # the other studies are screened all the same
             rows = [refused_row(source, study[0].key, error)]
         yield from rows
 
 
 def _choose(
-    source: Path, folder: Path | None, study: list[SeriesFiles], series_uid: str | None
+    source: Path,
+    folder: Path | None,
+    study: list[SeriesFiles],
+    series_uid: str | None,
+    home: str,
 ) -> Iterator[Unit | Row]:
     """Take one series of a study and the next best; the others are rows with their reason."""
     patients = {name for one in study for name in one.patients if name}
@@ -194,19 +204,19 @@ def _choose(
             why = texts.CHOICE_ASKED.format(series=describe(series))
         else:
             why = choice.reason(series) if series in choice.ranked else ""
-        name = _safe_name(source, f"{series.study_uid}/{series.key}")
+        name = _safe_name(home, f"{series.study_uid}/{series.key}")
         units.append(Unit(source, name, series, why, folder, skipped.get(series.key, "")))
     yield from (replace(first, following=tuple(units[1:])) for first in units[:1])
 
 
-def _safe_name(source: Path, key: str) -> str:
-    """Name a folder by study and series, or by the file where one file is the input."""
-    path = os.fsencode(source.resolve()) if source.is_file() else b""
-    return f"series-{hashlib.sha256(key.encode() + path).hexdigest()[:12]}"
+def _safe_name(home: str, key: str) -> str:
+    """Name a folder by study and series, and by where they lie where that is not empty."""
+    return f"series-{hashlib.sha256(key.encode() + os.fsencode(home)).hexdigest()[:12]}"
 
 
 def _outside(error: InputError, folder: Path | None, source: Path) -> InputError:
     """Return an error about an unpacked file as one about its entry in the archive."""
-    if folder is None or error.source is None or not error.source.is_relative_to(folder):
+    at = error.source
+    if folder is None or not isinstance(at, Path) or not at.is_relative_to(folder):
         return error
-    return type(error)(error.code, error.reason, source / error.source.relative_to(folder))
+    return type(error)(error.code, error.reason, source / at.relative_to(folder))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import gzip
 import zlib
 from itertools import product
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import nibabel
@@ -59,7 +59,7 @@ LEVEL_NUMBERS = {
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 
 
-def is_nifti(path: Path) -> bool:
+def is_nifti(path: PurePath) -> bool:
     """Return whether the name is a NIfTI file's."""
     return path.name.lower().endswith(NIFTI_SUFFIXES)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Literal
 
@@ -36,6 +36,11 @@ class Row:
         """Whether this should have been screened and was not."""
         return self.status in ("refused", "failed")
 
+    def renamed(self, path: Path, address: str) -> Row:
+        """Return the row with the address of its input for the path that it was fetched to."""
+        reason = self.reason.replace(shown(path), shown(address))
+        return replace(self, input=shown(address), reason=reason)
+
 
 def write_summary(rows: Iterable[Row], path: Path) -> None:
     """Write the rows as CSV; the file is whole at any time."""
@@ -47,12 +52,12 @@ def write_summary(rows: Iterable[Row], path: Path) -> None:
     part.replace(path)
 
 
-def shown(path: Path) -> str:
-    """Write a path so that any terminal and file can hold it."""
+def shown(path: Path | str) -> str:
+    """Write a path or an address so that any terminal and file can hold it."""
     return os.fsencode(path).decode("utf-8", errors="backslashreplace")
 
 
-def refused_row(source: Path, series: str, error: InputError) -> Row:
+def refused_row(source: Path | str, series: str, error: InputError) -> Row:
     """Return the row of an input, or of one series of it, that cannot be or was not screened.
 
     Args:

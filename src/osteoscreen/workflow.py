@@ -60,6 +60,7 @@ class Order:
     Args:
         series_uid: Screen this series instead of the chosen one.
         mask: Marks from elsewhere, of the one image that is screened.
+        address: Where the input was fetched from, and what rows call it; empty for its path.
         folders: Look only at the files that lie in one of these folders below the input.
         keeps: Whether the folder of a result is written.
         salt: Mixed into the hash of the patient's identifier.
@@ -67,6 +68,7 @@ class Order:
 
     series_uid: str | None = None
     mask: Path | None = None
+    address: str = ""
     folders: tuple[Path, ...] = ()
     keeps: Callable[[ScreeningResult], bool] = lambda _: True
     salt: bytes = field(default_factory=lambda: secrets.token_bytes(16))
@@ -120,12 +122,15 @@ def screen_input(
         order: How.
     Returns: What came of each series; what is wrong with the input is a row.
     """
-    with find_units(source, order.series_uid, order.folders) as units:
+    with find_units(source, order.series_uid, order.folders, order.address) as units:
         for found in units:
-            if isinstance(found, Row):
-                yield found, None
-            else:
-                yield from _screen_study(found, out, bundle, watcher, order)
+            told = (
+                [(found, None)]
+                if isinstance(found, Row)
+                else _screen_study(found, out, bundle, watcher, order)
+            )
+            for row, result in told:
+                yield row.renamed(source, order.address) if order.address else row, result
 
 
 def screen_path(

@@ -7,7 +7,6 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -116,8 +115,8 @@ class _Worker:
 
         told = []
         for row in batch.to_pylist():
-            folders = tuple(Path(os.fsdecode(folder)) for folder in row["folders"])
-            study = Study(row["key"], Path(os.fsdecode(row["source"])), folders)
+            folders = tuple(os.fsdecode(folder) for folder in row["folders"])
+            study = Study(row["key"], os.fsdecode(row["source"]), folders)
             if ray.get(self._deaths.begin.remote(study.key)) < MAX_DEATHS:
                 records = self._screener.screen(study)
             else:

@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from osteoscreen import __version__
+from osteoscreen.batch.archive import Archive
 from osteoscreen.bundle import Bundle
 from osteoscreen.errors import BatchError
 
@@ -22,7 +23,7 @@ class Plan(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    archive: str = Field(description="folder or manifest")
+    archive: str = Field(description="address of a folder or manifest")
     bundle: str = Field(description="SHA-256 of the bundle's settings")
     keep: Keep = Field(description="which result folders are written")
     software: str = Field(default=__version__, description="version")
@@ -41,9 +42,9 @@ class Plan(BaseModel):
         ]
 
 
-def plan_of(archive: Path, bundle: Bundle, keep: Keep) -> Plan:
+def plan_of(archive: Archive, bundle: Bundle, keep: Keep) -> Plan:
     """Return the plan of screening an archive."""
-    return Plan(archive=str(archive.resolve()), bundle=bundle.sha256, keep=keep)
+    return Plan(archive=archive.address, bundle=bundle.sha256, keep=keep)
 
 
 def find_plan(out: Path, wanted: Plan) -> Plan | None:

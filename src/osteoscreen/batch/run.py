@@ -11,11 +11,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from osteoscreen.batch.archive import Archive
 from osteoscreen.batch.cohort_report import write_cohort_report
 from osteoscreen.batch.engine import connected, screen_on_ray
 from osteoscreen.batch.plan import Keep, Plan, find_plan, plan_of, write_plan
 from osteoscreen.batch.screener import Screener
-from osteoscreen.batch.study import Study, find_studies
+from osteoscreen.batch.study import Study
 from osteoscreen.batch.table import TABLE, TableWriter, finished_studies, number_of
 from osteoscreen.bundle import Bundle
 from osteoscreen.cohort.lock import locked
@@ -37,7 +38,7 @@ class Run:
     """What is asked of a run.
 
     Args:
-        archive: Folder or manifest.
+        archive: Where the studies come from.
         out: Output folder.
         bundle: Model bundle.
         keep: Which result folders are written.
@@ -45,7 +46,7 @@ class Run:
         address: Of a Ray cluster; ``None`` to start Ray here.
     """
 
-    archive: Path
+    archive: Archive
     out: Path
     bundle: Bundle
     keep: Keep = "none"
@@ -64,15 +65,17 @@ class Run:
         """
         wanted = plan_of(self.archive, self.bundle, self.keep)
         found = find_plan(self.out, wanted)
-        if next(find_studies(self.archive), None) is None:
-            raise BatchError(f"{self.archive}: an archive must hold DICOM, zip or NIfTI, got none")
+        if next(self.archive.studies(), None) is None:
+            raise BatchError(
+                f"{wanted.archive}: an archive must hold DICOM, zip or NIfTI, got none"
+            )
         return found or wanted, found is None
 
     def count(self) -> tuple[int, int]:
         """Count the studies of the archive, and those of them that are finished."""
         finished = finished_studies(self.table)
         total = done = 0
-        for study in find_studies(self.archive):
+        for study in self.archive.studies():
             total += 1
             done += is_in(finished, study)
         return total, done
@@ -87,8 +90,8 @@ def screen_archive(run: Run, counter: Counter) -> None:
         run: What is asked.
         counter: Hears how it goes.
     Raises:
-        BatchError: Before any work, if the archive has no study, its manifest has unknown columns,
-            the output folder belongs to another run, or the cluster cannot be reached.
+        BatchError: Before any work, if the archive has no study, the output folder belongs to
+            another run, or the cluster cannot be reached.
         CohortError: If another run is at work in the output folder.
     """
     plan, is_new = run.plan()
@@ -98,7 +101,7 @@ def screen_archive(run: Run, counter: Counter) -> None:
         with locked(run.out), TableWriter(run.table) as table:
             finished = finished_studies(run.table)
             counter.begin(len(finished))
-            screener = Screener(plan, run.bundle.folder, run.out)
+            screener = Screener(plan, run.archive, run.bundle.folder, run.out)
             rest = partial(unfinished, run.archive, finished)
             for records in screen_on_ray(screener, rest, workers):
                 table.add(records)
@@ -107,9 +110,9 @@ def screen_archive(run: Run, counter: Counter) -> None:
             write_cohort_report(run.table, run.out, run.bundle.settings.trained_on.notice)
 
 
-def unfinished(archive: Path, finished: NDArray[np.uint64]) -> Iterator[Study]:
+def unfinished(archive: Archive, finished: NDArray[np.uint64]) -> Iterator[Study]:
     """Find the studies of an archive that are not finished, one by one."""
-    return (study for study in find_studies(archive) if not is_in(finished, study))
+    return (study for study in archive.studies() if not is_in(finished, study))
 
 
 def is_in(finished: NDArray[np.uint64], study: Study) -> bool:

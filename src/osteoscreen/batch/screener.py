@@ -10,9 +10,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from osteoscreen.batch.archive import Archive
 from osteoscreen.batch.plan import Plan
 from osteoscreen.batch.record import is_flagged, record_of
-from osteoscreen.batch.study import Study
+from osteoscreen.batch.study import Fetched, Study
 from osteoscreen.bundle import Bundle, load_bundle
 from osteoscreen.door import door
 from osteoscreen.errors import InputError, RefusalCode
@@ -45,11 +46,13 @@ class Screener:
 
     Args:
         plan: Of the run.
+        archive: Where the studies come from.
         bundle_folder: Where the bundle lies; ``None`` for the one in the package.
         out: Output folder of the run.
     """
 
     plan: Plan
+    archive: Archive
     bundle_folder: Path | None
     out: Path
 
@@ -60,16 +63,14 @@ class Screener:
     def screen(self, study: Study) -> list[dict[str, Any]]:
         """Screen a study and return its rows of the table; the folders to keep are written."""
         folder = self.out / RESULTS / study.key
-        order = Order(
-            folders=study.folders, keeps=self._keeps(), salt=bytes.fromhex(self.plan.salt)
-        )
         try:
-            with door(study.source):
+            with door(study.source), self.archive.fetched(study) as fetched:
+                told = screen_input(
+                    fetched.source, folder, self._bundle, _Silent(), self._order(study, fetched)
+                )
                 return [
                     record_of(study.key, row, result, self._is_flagged(result))
-                    for row, result in screen_input(
-                        study.source, folder, self._bundle, _Silent(), order
-                    )
+                    for row, result in told
                 ]
         except InputError as error:
             return [self._refused(study, error)]
@@ -77,7 +78,7 @@ class Screener:
     def leave(self, study: Study) -> list[dict[str, Any]]:
         """Return the row of a study that is not tried again."""
         reason = f"left after its worker died {MAX_DEATHS} times"
-        return [self._refused(study, InputError(RefusalCode.FAILED, reason, study.source))]
+        return [self._refused(study, InputError(RefusalCode.FAILED, reason))]
 
     def begin(self) -> None:
         """Load the bundle, and open the log of this process, which appears with the first failure.
@@ -89,6 +90,14 @@ class Screener:
         handler = logging.FileHandler(file, delay=True)
         handler.setLevel(logging.ERROR)
         logging.getLogger("osteoscreen").addHandler(handler)
+
+    def _order(self, study: Study, fetched: Fetched) -> Order:
+        return Order(
+            address=study.source,
+            folders=fetched.folders,
+            keeps=self._keeps(),
+            salt=bytes.fromhex(self.plan.salt),
+        )
 
     def _refused(self, study: Study, error: InputError) -> dict[str, Any]:
         return record_of(study.key, refused_row(study.source, "", error), None, flagged=False)

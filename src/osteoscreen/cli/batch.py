@@ -27,7 +27,7 @@ class Keep(StrEnum):
 
 def batch(  # noqa: PLR0913 - an option a setting
     archive: Annotated[
-        Path,
+        str,
         typer.Argument(
             metavar="ROOT|MANIFEST",
             help="Folder of DICOM folders, zip archives and volume files; or a CSV or Parquet file "
@@ -54,11 +54,12 @@ def batch(  # noqa: PLR0913 - an option a setting
 ) -> None:
     """Screen an archive: a table of results and refusals, and a report of the cohort."""
     need_extra("batch")
+    from osteoscreen.batch.archive import open_archive
     from osteoscreen.batch.run import Run, screen_archive
     from osteoscreen.bundle import load_bundle
 
     try:
-        run = Run(archive, out, load_bundle(bundle), keep.value, workers, ray)
+        run = Run(open_archive(archive), out, load_bundle(bundle), keep.value, workers, ray)
         if dry_run:
             _foretell(run)
             return

@@ -1,0 +1,97 @@
+"""A tree of folders, on a disk or in a store: the studies in it, found one by one.
+
+Nothing is held but the folder at hand and those above it, so a tree may be of any size.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import PurePath
+from typing import Protocol
+
+from osteoscreen.archive import is_archive
+from osteoscreen.batch.study import Study, key_of
+from osteoscreen.nifti import is_nifti
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a folder holds, as paths in order of their names.
+
+    Args:
+        files: Files that are to be looked at.
+        folders: Folders that are to be searched.
+    """
+
+    files: Sequence[str]
+    folders: Sequence[str]
+
+
+class Tree(Protocol):
+    """What is asked of a disk or a store; paths are of its own, with slashes."""
+
+    def listed(self, folder: str) -> Listing | None:
+        """List a folder; ``None`` where it may not be read."""
+
+    def study_uid_of(self, files: Sequence[str]) -> str | None:
+        """Return the study of the files of a folder, as ``dicom.folder.study_uid_of`` does."""
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A file or a folder with images, and the study that they are of where that is known."""
+
+    path: str
+    study_uid: str = ""
+    is_folder: bool = False
+
+    @property
+    def belongs_to(self) -> tuple[str, str]:
+        """What places of one study share; nothing is shared where the study is not known."""
+        return self.study_uid, "" if self.study_uid else self.path
+
+
+def is_whole(name: str) -> bool:
+    """Return whether a file of this name is taken as it is: a zip archive or a volume file."""
+    return is_archive(PurePath(name)) or is_nifti(PurePath(name))
+
+
+def studies_in(tree: Tree, root: str) -> Iterator[Study]:
+    """Find the studies of a tree one by one, in an order that does not change.
+
+    Folders that follow one another and are of one study, as their Study Instance UIDs tell, are
+    one. Zip archives and volume files are taken as they are.
+
+    Args:
+        tree: Where the tree stands.
+        root: The folder that is searched with all its subfolders.
+    Returns: Studies whose source and folders are paths in the tree.
+    """
+    for _, group in groupby(_places(tree, root), lambda place: place.belongs_to):
+        places = list(group)
+        paths = tuple(place.path for place in places)
+        key = key_of(os.fsencode(path.removeprefix(root).lstrip("/")) for path in paths)
+        if places[0].is_folder:
+            yield Study(key, posixpath.commonpath(paths), paths)
+        else:
+            yield Study(key, paths[0])
+
+
+def _places(tree: Tree, root: str) -> Iterator[_Place]:
+    """Walk a tree: the files of a folder before its subfolders, each in order of their names."""
+    waiting = [root]
+    while waiting:
+        folder = waiting.pop()
+        found = tree.listed(folder)
+        if found is None:
+            yield _Place(folder)  # it is refused by its own reason when it is screened
+            continue
+        yield from (_Place(file) for file in found.files if is_whole(file))
+        uid = tree.study_uid_of([file for file in found.files if not is_whole(file)])
+        if uid is not None:
+            yield _Place(folder, uid, is_folder=True)
+        waiting += reversed(found.folders)
