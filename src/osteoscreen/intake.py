@@ -204,7 +204,8 @@ def _choose(
             why = texts.CHOICE_ASKED.format(series=describe(series))
         else:
             why = choice.reason(series) if series in choice.ranked else ""
-        name = _safe_name(home, f"{series.study_uid}/{series.key}")
+        place = home or ("" if series.series_uid else os.fspath(source.resolve()))
+        name = _safe_name(place, f"{series.study_uid}/{series.key}")
         units.append(Unit(source, name, series, why, folder, skipped.get(series.key, "")))
     yield from (replace(first, following=tuple(units[1:])) for first in units[:1])
 

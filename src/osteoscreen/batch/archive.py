@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from osteoscreen.batch.local import LocalArchive
+from osteoscreen.batch.remote import RemoteArchive
 from osteoscreen.batch.study import Fetched, Study
 
 
@@ -36,8 +37,12 @@ def open_archive(address: str) -> Archive:
     """Open the archive at an address.
 
     Args:
-        address: A folder, or a manifest: a CSV or Parquet file.
+        address: Of a folder, or of a manifest: a CSV or Parquet file. A path, or an address with a
+            scheme that fsspec knows, such as ``s3://bucket/archive``.
     Raises:
-        BatchError: If there is no archive, or the manifest has unknown columns or no ``image``.
+        BatchError: If there is no archive, the store is not known or does not answer, or the
+            manifest has unknown columns or no ``image``.
     """
+    if "://" in address:
+        return RemoteArchive(address)
     return LocalArchive(Path(address).resolve())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,31 +45,11 @@ class LocalArchive:
 
     def studies(self) -> Iterator[Study]:
         """Find the studies one by one."""
-        return studies_in(self, self.address) if self.root.is_dir() else self._in_manifest()
+        return studies_in(self.address, _listed) if self.root.is_dir() else self._in_manifest()
 
     def fetched(self, study: Study) -> AbstractContextManager[Fetched]:
         """Return the study as it lies there."""
         return nullcontext(Fetched(Path(study.source), tuple(map(Path, study.folders))))
-
-    def listed(self, folder: str) -> Listing | None:
-        """List a folder."""
-        try:
-            with os.scandir(folder) as entries:
-                found = sorted(entries, key=lambda one: one.name)
-        except OSError:
-            return None
-        return Listing(
-            [
-                one.path
-                for one in found
-                if one.is_file() and not (one.is_symlink() and is_whole(one.name))
-            ],
-            [one.path for one in found if one.is_dir(follow_symlinks=False)],
-        )
-
-    def study_uid_of(self, files: Sequence[str]) -> str | None:
-        """Return the study of the files of a folder."""
-        return study_uid_of(map(Path, files))
 
     def _in_manifest(self) -> Iterator[Study]:
         for number, image in enumerate(images_of(self.address, self._opened)):
@@ -78,3 +58,17 @@ class LocalArchive:
 
     def _opened(self) -> IO[bytes]:
         return self.root.open("rb")
+
+
+def _listed(folder: str) -> Listing | None:
+    try:
+        with os.scandir(folder) as entries:
+            found = sorted(entries, key=lambda one: one.name)
+    except OSError:
+        return None
+    files = [one for one in found if one.is_file()]
+    return Listing(
+        whole=[one.path for one in files if is_whole(one.name) and not one.is_symlink()],
+        study_uid=study_uid_of(Path(one.path) for one in files if not is_whole(one.name)),
+        folders=[one.path for one in found if one.is_dir(follow_symlinks=False)],
+    )

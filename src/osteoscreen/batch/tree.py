@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import PurePath
-from typing import Protocol
 
 from osteoscreen.archive import is_archive
 from osteoscreen.batch.study import Study, key_of
@@ -20,25 +19,18 @@ from osteoscreen.nifti import is_nifti
 
 @dataclass(frozen=True)
 class Listing:
-    """What a folder holds, as paths in order of their names.
+    """What a folder holds, as paths with slashes, in order of their names.
 
     Args:
-        files: Files that are to be looked at.
+        whole: Files that are taken as they are: zip archives and volume files.
+        study_uid: Of its other files; empty where none of them tells one, ``None`` where none of
+            them is an image.
         folders: Folders that are to be searched.
     """
 
-    files: Sequence[str]
+    whole: Sequence[str]
+    study_uid: str | None
     folders: Sequence[str]
-
-
-class Tree(Protocol):
-    """What is asked of a disk or a store; paths are of its own, with slashes."""
-
-    def listed(self, folder: str) -> Listing | None:
-        """List a folder; ``None`` where it may not be read."""
-
-    def study_uid_of(self, files: Sequence[str]) -> str | None:
-        """Return the study of the files of a folder, as ``dicom.folder.study_uid_of`` does."""
 
 
 @dataclass(frozen=True)
@@ -60,18 +52,18 @@ def is_whole(name: str) -> bool:
     return is_archive(PurePath(name)) or is_nifti(PurePath(name))
 
 
-def studies_in(tree: Tree, root: str) -> Iterator[Study]:
+def studies_in(root: str, listed: Callable[[str], Listing | None]) -> Iterator[Study]:
     """Find the studies of a tree one by one, in an order that does not change.
 
     Folders that follow one another and are of one study, as their Study Instance UIDs tell, are
     one. Zip archives and volume files are taken as they are.
 
     Args:
-        tree: Where the tree stands.
         root: The folder that is searched with all its subfolders.
-    Returns: Studies whose source and folders are paths in the tree.
+        listed: Lists a folder; ``None`` where it may not be read.
+    Returns: Studies whose source and folders are paths as they were listed.
     """
-    for _, group in groupby(_places(tree, root), lambda place: place.belongs_to):
+    for _, group in groupby(_places(root, listed), lambda place: place.belongs_to):
         places = list(group)
         paths = tuple(place.path for place in places)
         key = key_of(os.fsencode(path.removeprefix(root).lstrip("/")) for path in paths)
@@ -81,17 +73,16 @@ def studies_in(tree: Tree, root: str) -> Iterator[Study]:
             yield Study(key, paths[0])
 
 
-def _places(tree: Tree, root: str) -> Iterator[_Place]:
+def _places(root: str, listed: Callable[[str], Listing | None]) -> Iterator[_Place]:
     """Walk a tree: the files of a folder before its subfolders, each in order of their names."""
     waiting = [root]
     while waiting:
         folder = waiting.pop()
-        found = tree.listed(folder)
+        found = listed(folder)
         if found is None:
             yield _Place(folder)  # it is refused by its own reason when it is screened
             continue
-        yield from (_Place(file) for file in found.files if is_whole(file))
-        uid = tree.study_uid_of([file for file in found.files if not is_whole(file)])
-        if uid is not None:
-            yield _Place(folder, uid, is_folder=True)
+        yield from map(_Place, found.whole)
+        if found.study_uid is not None:
+            yield _Place(folder, found.study_uid, is_folder=True)
         waiting += reversed(found.folders)

@@ -78,6 +78,7 @@ class SeriesFiles:
         thickness_mm: Slice thickness of the first slice; ``None`` where it is not told.
         has_contrast: Whether a contrast agent is recorded on any slice.
         length_mm: Distance of the outermost slices along their normal; 0 where it is not told.
+        root: The path that was searched.
     """
 
     series_uid: str
@@ -95,6 +96,7 @@ class SeriesFiles:
     thickness_mm: float | None = None
     has_contrast: bool = False
     length_mm: float = 0.0
+    root: Path = Path()
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -103,10 +105,10 @@ class SeriesFiles:
 
     @property
     def key(self) -> str:
-        """The series UID and the part, or a hash of the files' paths where there is no UID."""
+        """The series UID and the part, or a hash of where its files lie below the root."""
         if self.series_uid:
             return f"{self.series_uid} part {self.part + 1}" if self.part else self.series_uid
-        paths = b"\n".join(os.fsencode(path.resolve()) for path in self.files)
+        paths = b"\n".join(os.fsencode(os.path.relpath(path, self.root)) for path in self.files)
         return hashlib.sha256(paths).hexdigest()[:16]
 
 
@@ -155,7 +157,7 @@ def find_series(path: Path, folders: Sequence[Path] = ()) -> Discovery:
     if not series and not problems:
         raise InputError(RefusalCode.NO_INPUT, "the path must hold DICOM images, got none", path)
     series.sort(key=lambda one: one.frames[0])
-    return Discovery(tuple(series), tuple(problems))
+    return Discovery(tuple(replace(one, root=path) for one in series), tuple(problems))
 
 
 def _read_folder(folder: Path, folders: Sequence[Path]) -> tuple[list[Found], list[InputError]]:
