@@ -9,6 +9,7 @@ from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
@@ -30,8 +31,9 @@ HEAD_BYTES = 64 * 2**10
 BLOCK_BYTES = 2**20
 """What is read of a manifest at a time."""
 
-DOWNLOADS = 8
-"""Files at a time: a slice takes longer to be asked for than to be sent."""
+REQUESTS = 16
+"""Folders that are listed, and files that are downloaded, at a time: a slice takes longer to be
+asked for than to be sent."""
 
 KEPT_OUT = (FileNotFoundError, PermissionError)
 """The store's answer about one folder or file; whatever else is raised, the store is out of reach.
@@ -75,7 +77,10 @@ class RemoteArchive:
         """
         store = self._store
         with _in_reach(self.address):
-            found = studies_in(self._root, self._listed) if self._is_tree else self._in_manifest()
+            if self._is_tree:
+                found = studies_in(self._root, self._listed, at_a_time=REQUESTS)
+            else:
+                found = self._in_manifest()
             for study in found:
                 folders = tuple(map(store.unstrip_protocol, study.folders))
                 yield replace(study, source=store.unstrip_protocol(study.source), folders=folders)
@@ -97,9 +102,9 @@ class RemoteArchive:
                 ) from None
             yield fetched
 
-    @property
+    @cached_property
     def _store(self) -> AbstractFileSystem:
-        """The store, which fsspec keeps; without its cache of listings, which grows with a tree."""
+        """The store, without fsspec's cache of listings, which would grow with the tree."""
         return url_to_fs(self.address, use_listings_cache=False)[0]
 
     @property
@@ -177,7 +182,7 @@ class RemoteArchive:
         }
         for path in (*here.values(), *(path.parent for path in files.values())):
             path.mkdir(parents=True, exist_ok=True)
-        with ThreadPoolExecutor(DOWNLOADS) as pool:  # none is left when one has failed
+        with ThreadPoolExecutor(REQUESTS) as pool:  # none is left when one has failed
             list(pool.map(store.get_file, files, map(str, files.values())))
         return Fetched(home, tuple(here.values()) if folders else ())
 

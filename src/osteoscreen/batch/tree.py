@@ -1,13 +1,14 @@
 """A tree of folders, on a disk or in a store: the studies in it, found one by one.
 
-Nothing is held but the folder at hand and those above it, so a tree may be of any size.
+Nothing is held but the folders at hand and those above them, so a tree may be of any size.
 """
 
 from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import PurePath
@@ -52,7 +53,9 @@ def is_whole(name: str) -> bool:
     return is_archive(PurePath(name)) or is_nifti(PurePath(name))
 
 
-def studies_in(root: str, listed: Callable[[str], Listing | None]) -> Iterator[Study]:
+def studies_in(
+    root: str, listed: Callable[[str], Listing | None], at_a_time: int = 1
+) -> Iterator[Study]:
     """Find the studies of a tree one by one, in an order that does not change.
 
     Folders that follow one another and are of one study, as their Study Instance UIDs tell, are
@@ -61,9 +64,11 @@ def studies_in(root: str, listed: Callable[[str], Listing | None]) -> Iterator[S
     Args:
         root: The folder that is searched with all its subfolders.
         listed: Lists a folder; ``None`` where it may not be read.
+        at_a_time: Folders that are listed at the same time, those that come next.
     Returns: Studies whose source and folders are paths as they were listed.
     """
-    for _, group in groupby(_places(root, listed), lambda place: place.belongs_to):
+    found = _places(_listings(root, listed, at_a_time))
+    for _, group in groupby(found, lambda place: place.belongs_to):
         places = list(group)
         paths = tuple(place.path for place in places)
         key = key_of(os.fsencode(path.removeprefix(root).lstrip("/")) for path in paths)
@@ -73,16 +78,31 @@ def studies_in(root: str, listed: Callable[[str], Listing | None]) -> Iterator[S
             yield Study(key, paths[0])
 
 
-def _places(root: str, listed: Callable[[str], Listing | None]) -> Iterator[_Place]:
-    """Walk a tree: the files of a folder before its subfolders, each in order of their names."""
-    waiting = [root]
-    while waiting:
-        folder = waiting.pop()
-        found = listed(folder)
+def _places(listings: Iterable[tuple[str, Listing | None]]) -> Iterator[_Place]:
+    for folder, found in listings:
         if found is None:
             yield _Place(folder)  # it is refused by its own reason when it is screened
             continue
         yield from map(_Place, found.whole)
         if found.study_uid is not None:
             yield _Place(folder, found.study_uid, is_folder=True)
-        waiting += reversed(found.folders)
+
+
+def _listings(
+    root: str, listed: Callable[[str], Listing | None], at_a_time: int
+) -> Iterator[tuple[str, Listing | None]]:
+    """Walk a tree: a folder before its subfolders, those in order of their names."""
+    waiting = [root]
+    asked: dict[str, Future[Listing | None]] = {}
+    pool = ThreadPoolExecutor(at_a_time)
+    try:
+        while waiting:
+            for folder in waiting[: -at_a_time - 1 : -1]:
+                if folder not in asked:
+                    asked[folder] = pool.submit(listed, folder)
+            folder = waiting.pop()
+            found = asked.pop(folder).result()
+            yield folder, found
+            waiting += reversed(found.folders if found is not None else ())
+    finally:
+        pool.shutdown(cancel_futures=True)
