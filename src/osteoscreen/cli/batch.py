@@ -31,7 +31,7 @@ def batch(  # noqa: PLR0913 - an option a setting
         typer.Argument(
             metavar="ROOT|MANIFEST",
             help="Folder of DICOM folders, zip archives and volume files; or a CSV or Parquet file "
-            "with a column image.",
+            "with a column image. A path, or an address such as s3://bucket/archive.",
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder for the table; an old run goes on.")],

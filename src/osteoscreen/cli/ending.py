@@ -13,7 +13,7 @@ WRONG_USAGE = 2
 """Exit status of a wrong command, manifest, recipe, run or bundle."""
 
 
-EXTRAS = {"train": ("torch", "lightning"), "batch": ("ray", "pandas", "pyarrow")}
+EXTRAS = {"train": ("torch", "lightning"), "batch": ("ray", "pandas", "pyarrow", "fsspec")}
 """Extras of the installation and what they bring."""
 
 
