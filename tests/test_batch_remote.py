@@ -139,6 +139,7 @@ def test_what_is_kept_has_the_same_name_each_time(
 
 def test_what_is_finished_is_not_found_again(store: AbstractFileSystem) -> None:
     archive = open_archive(f"{HOME}/")
+    assert archive.address == HOME
     studies = list(archive.studies())
     finished = np.sort(np.array([number_of(study.key) for study in studies[1:]], np.uint64))
     assert list(unfinished(archive, finished)) == studies[:1]
@@ -160,7 +161,7 @@ def test_studies_are_found_as_a_stream(store: AbstractFileSystem) -> None:
 
 
 def test_a_folder_whose_name_no_disk_could_hold_is_left_out(store: AbstractFileSystem) -> None:
-    for name in ("a/x.dcm", "/y.dcm", "a//z.dcm", "../x.dcm", "a/./x.dcm"):
+    for name in ("a/x.dcm", "/y.dcm", "a//z.dcm", "../x.dcm", "a/./x.dcm", f"{'b' * 256}/x.dcm"):
         store.pipe(f"{BUCKET}/odd/{name}", b"no DICOM")
     (study,) = open_archive(f"{BUCKET}/odd").studies()
     assert study.source == f"{BUCKET}/odd/a"
@@ -170,7 +171,7 @@ def test_a_folder_whose_name_no_disk_could_hold_is_left_out(store: AbstractFileS
 def test_a_manifest_in_a_store_tells_the_studies_of_one_on_disk(
     tmp_path: Path, root: Path, store: AbstractFileSystem, bundle: Bundle, is_parquet: bool
 ) -> None:
-    images = ["a/0", "a/1.zip", "a/nowhere", "a/3/2/0000.dcm"]
+    images = ["a/0", "a/1.zip", "a/nowhere", "a/3/2/0000.dcm", "a/2/"]
     if is_parquet:
         name = "m.parquet"
         pq.write_table(pa.table({"image": images}), tmp_path / name)
@@ -186,6 +187,15 @@ def test_a_manifest_in_a_store_tells_the_studies_of_one_on_disk(
         [row[one] for one in same] for row in here
     ]
     assert [row["input"] for row in there if row["code"] == "NO_INPUT"] == [f"{HOME}/nowhere"]
+
+
+def test_a_row_of_a_manifest_without_an_image_downloads_nothing(
+    tmp_path: Path, store: AbstractFileSystem, bundle: Bundle
+) -> None:
+    store.pipe(f"{BUCKET}/empty.csv", b"image,case_id\n,1\n")
+    (row,) = _rows(open_archive(f"{BUCKET}/empty.csv"), bundle, tmp_path)
+    assert row["code"] == "NO_INPUT"
+    assert row["reason"].startswith(f"{BUCKET}: an image must not be the folder")
 
 
 def test_a_manifest_in_a_store_with_wrong_columns_is_refused(store: AbstractFileSystem) -> None:
@@ -282,6 +292,13 @@ def test_a_store_that_stops_to_answer_ends_the_search_and_refuses_a_study(
     with pytest.raises(InputError, match="EndpointConnectionError") as raised:
         archive.fetched(study).__enter__()
     assert raised.value.code is RefusalCode.NO_INPUT
+
+
+def test_an_archive_that_may_not_be_listed_is_told_in_a_line() -> None:
+    fsspec.register_implementation("guarded", GuardedStore, clobber=True)
+    fsspec.filesystem("guarded").pipe("/locked/x.dcm", b"")
+    with pytest.raises(BatchError, match=r"^guarded://locked: .* got: PermissionError"):
+        next(open_archive("guarded://locked").studies())
 
 
 class GuardedStore(MemoryFileSystem):  # type: ignore[misc] # fsspec has no types

@@ -35,6 +35,9 @@ REQUESTS = 16
 """Folders that are listed, and files that are downloaded, at a time: a slice takes longer to be
 asked for than to be sent."""
 
+NAME_BYTES = 255
+"""The longest name of a file on the disks of Linux, macOS and Windows."""
+
 KEPT_OUT = (FileNotFoundError, PermissionError)
 """The store's answer about one folder or file; whatever else is raised, the store is out of reach.
 """
@@ -45,40 +48,40 @@ class RemoteArchive:
     """A tree of objects, or a manifest among them.
 
     Args:
-        address: Of the folder that is searched with all its subfolders, or of a manifest: a CSV or
-            Parquet file with a column ``image`` of paths relative to its own folder. What opens the
-            store, such as a password, is no part of it.
+        root: Address of the folder that is searched with all its subfolders, or of a manifest: a
+            CSV or Parquet file with a column ``image`` of paths relative to its own folder. What
+            opens the store, such as a password, is no part of it.
     Raises:
         BatchError: If the store is not known or its package not installed, there is nothing at the
             address, the store does not answer, or the manifest has unknown columns or no ``image``.
     """
 
-    address: str
+    root: str
 
     def __post_init__(self) -> None:
-        _check_address(self.address)
-        try:
-            with _in_reach(self.address):
-                is_tree = self._is_tree
-        except KEPT_OUT as error:
-            raise BatchError(
-                f"{self.address}: an archive must be there and readable, got: {_cause(error)}"
-            ) from None
-        if not is_tree:
-            if not is_manifest(self.address):
-                raise BatchError(f"{self.address}: an archive must be a folder, or a CSV or "
-                                 "Parquet file; it is none")  # fmt: skip
-            check_manifest(self.address, self._opened)
+        _check_address(self.root)
+        with self._in_reach():
+            if self._is_tree:
+                return
+            if not is_manifest(self.root):
+                raise BatchError(f"{self.root}: an archive must be a folder, or a CSV or Parquet "
+                                 "file; it is none")  # fmt: skip
+            check_manifest(self.root, self._opened)
+
+    @property
+    def address(self) -> str:
+        """The address of the root, as fsspec writes it."""
+        return str(self._store.unstrip_protocol(self._path))
 
     def studies(self) -> Iterator[Study]:
         """Find the studies one by one.
 
-        Raises: BatchError if the store gets out of reach.
+        Raises: BatchError if the store does not answer, or the root may not be listed.
         """
         store = self._store
-        with _in_reach(self.address):
+        with self._in_reach():
             if self._is_tree:
-                found = studies_in(self._root, self._listed, at_a_time=REQUESTS)
+                found = studies_in(self._path, self._listed, at_a_time=REQUESTS)
             else:
                 found = self._in_manifest()
             for study in found:
@@ -95,6 +98,8 @@ class RemoteArchive:
         with tempfile.TemporaryDirectory(prefix=f"osteoscreen-{study.key}-") as home:
             try:
                 fetched = self._download(study, Path(home))
+            except InputError:
+                raise
             except Exception as error:  # noqa: BLE001 - each store's client has errors of its own
                 raise InputError(
                     RefusalCode.NO_INPUT,
@@ -105,41 +110,56 @@ class RemoteArchive:
     @cached_property
     def _store(self) -> AbstractFileSystem:
         """The store, without fsspec's cache of listings, which would grow with the tree."""
-        return url_to_fs(self.address, use_listings_cache=False)[0]
+        return url_to_fs(self.root, use_listings_cache=False)[0]
 
     @property
-    def _root(self) -> str:
+    def _path(self) -> str:
         """Path of the root in the store."""
-        return str(self._store._strip_protocol(self.address))
+        return str(self._store._strip_protocol(self.root))
 
     @property
     def _is_tree(self) -> bool:
-        return bool(self._store.info(self._root)["type"] == "directory")
+        return bool(self._store.info(self._path)["type"] == "directory")
 
     def _opened(self) -> IO[bytes]:
-        file: IO[bytes] = self._store.open(self._root, "rb", block_size=BLOCK_BYTES)
+        file: IO[bytes] = self._store.open(self._path, "rb", block_size=BLOCK_BYTES)
         return file
 
+    @contextmanager
+    def _in_reach(self) -> Iterator[None]:
+        """Tell in a line that the root is not there or the store does not answer."""
+        try:
+            yield
+        except BatchError:
+            raise
+        except KEPT_OUT as error:
+            raise BatchError(
+                f"{self.root}: an archive must be there and readable, got: {_cause(error)}"
+            ) from None
+        except Exception as error:  # noqa: BLE001 - each store's client has errors of its own
+            raise BatchError(f"{self.root}: the store must answer, got: {_cause(error)}") from None
+
     def _in_manifest(self) -> Iterator[Study]:
-        home = posixpath.dirname(self._root)
-        for number, image in enumerate(images_of(self.address, self._opened)):
+        home = posixpath.dirname(self._path)
+        for number, image in enumerate(images_of(self.root, self._opened)):
             key = key_of((str(number).encode(), os.fsencode(image)))
             yield Study(key, posixpath.normpath(f"{home}/{image}"))
 
     def _entries(self, folder: str) -> Iterator[_Entry]:
-        """List a folder in order of names, but for names that no folder on a disk could hold."""
+        """List a folder in order of names, but for those that no disk could hold."""
         entries = [
             _Entry(one["name"].rstrip("/"), one["type"] == "directory", one["size"])
             for one in self._store.ls(folder, detail=True)
         ]
         inside = [one for one in entries if posixpath.dirname(one.path) == folder]
-        named = [one for one in inside if one.name not in ("", ".", "..")]
-        yield from sorted(named, key=lambda one: one.name)
+        yield from sorted(filter(_Entry.has_name, inside), key=lambda one: one.name)
 
     def _listed(self, folder: str) -> Listing | None:
         try:
             found = list(self._entries(folder))
         except KEPT_OUT:
+            if folder == self._path:
+                raise
             return None
         files = [one for one in found if not one.is_folder]
         with closing(self._heads([one for one in files if not is_whole(one.name)])) as heads:
@@ -170,6 +190,9 @@ class RemoteArchive:
         store = self._store
         source = store._strip_protocol(study.source)
         folders = [store._strip_protocol(folder) for folder in study.folders]
+        if self._path.startswith(f"{source}/"):
+            reason = "an image must not be the folder that the manifest lies in, it is"
+            raise InputError(RefusalCode.NO_INPUT, reason)
         if not folders and store.info(source)["type"] != "directory":
             path = home / posixpath.basename(source)
             store.get_file(source, str(path))
@@ -208,6 +231,11 @@ class _Entry:
     def name(self) -> str:
         return posixpath.basename(self.path)
 
+    def has_name(self) -> bool:
+        """Return whether a disk could hold its name."""
+        is_sized = 0 < len(os.fsencode(self.name)) <= NAME_BYTES
+        return is_sized and self.name not in (".", "..") and "\0" not in self.name
+
 
 def _check_address(address: str) -> None:
     """Refuse a store that is not known, and an address that would show a password in each row."""
@@ -223,17 +251,6 @@ def _check_address(address: str) -> None:
     except ImportError as error:
         raise BatchError(f"{address}: the store's package must be installed, got: {error}; "
                          "for S3: pip install '.[s3]'") from None  # fmt: skip
-
-
-@contextmanager
-def _in_reach(address: str) -> Iterator[None]:
-    """Tell in a line that a store does not answer; what it answers passes as it is."""
-    try:
-        yield
-    except (BatchError, *KEPT_OUT):
-        raise
-    except Exception as error:  # noqa: BLE001 - each store's client has errors of its own
-        raise BatchError(f"{address}: the store must answer, got: {_cause(error)}") from None
 
 
 def _cause(error: Exception) -> str:
