@@ -9,7 +9,8 @@ OsteoscreenError
 ├── CohortError          a synthetic cohort that cannot be made as asked, or where asked
 ├── RecipeError          a training recipe that contradicts itself
 ├── RunError             a training run folder that cannot be used
-├── BatchError          an archive that cannot be screened as asked, or where asked
+├── BatchError           an archive that cannot be screened as asked, or where asked
+├── ServerError          a DICOMweb server that does not answer, or not as one
 ├── BundleError          a model bundle that is incomplete, changed or of another version
 └── ResultError          a stored result that cannot be read
 """
@@ -34,7 +35,8 @@ class RefusalCode(StrEnum):
     UNSUPPORTED_SYNTAX = "UNSUPPORTED_SYNTAX"
     """A DICOM transfer syntax that cannot be decoded here."""
     TRUNCATED = "TRUNCATED"
-    """The file ends before its pixel data does, or cannot be decoded."""
+    """The file ends before its pixel data does, or cannot be decoded; a server sent less of a study
+    than it has."""
     NOT_CT = "NOT_CT"
     """Another modality than CT."""
     DERIVED = "DERIVED"
@@ -125,6 +127,10 @@ class RunError(OsteoscreenError):
 
 class BatchError(OsteoscreenError):
     """An archive that cannot be screened as asked, or where asked; found before any work."""
+
+
+class ServerError(OsteoscreenError):
+    """A DICOMweb server that does not answer, or not as one."""
 
 
 class BundleError(OsteoscreenError):
