@@ -35,6 +35,7 @@ class Peer:
         failing: Gives the status of a question that is to fail, by its path; ``None`` to answer it.
         largest_page: Studies that are told at once, whatever is asked for.
         heeds_offset: Whether a search goes on where it is asked to.
+        counts_from_start: Whether the limit of a page counts from the first result.
         cut: Bytes that are left off the end of a series.
         short: Instances that are left off the end of a series.
     """
@@ -46,6 +47,7 @@ class Peer:
     failing: Callable[[str], int | None] = lambda _: None
     largest_page: int = 1000
     heeds_offset: bool = True
+    counts_from_start: bool = False
     cut: int = 0
     short: int = 0
 
@@ -72,8 +74,10 @@ class Peer:
 
     def _found(self, entries: list[dict[str, object]], query: dict[str, str]) -> Answer:
         start = int(query.get("offset", 0)) if self.heeds_offset else 0
-        most = min(int(query.get("limit", 1000)), self.largest_page)
-        return Answer(json.dumps(entries[start : start + most]).encode())
+        most = int(query.get("limit", 1000))
+        end = most if self.counts_from_start else start + most
+        found = entries[start : min(end, start + self.largest_page)]
+        return Answer(json.dumps(found).encode())
 
     def _sent(self, files: list[bytes]) -> Answer:
         head = f"--{BOUNDARY}\r\nContent-Type: application/dicom\r\n"

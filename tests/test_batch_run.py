@@ -30,7 +30,7 @@ from osteoscreen.batch.study import Study
 from osteoscreen.batch.table import TABLE, open_table
 from osteoscreen.bundle import Bundle, load_bundle, write_settings
 from osteoscreen.cli import REFUSED, WRONG_USAGE, app
-from osteoscreen.errors import BatchError
+from osteoscreen.errors import BatchError, ServerError
 from osteoscreen.progress import StudiesBar
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
@@ -111,6 +111,39 @@ def test_a_bundle_that_a_worker_cannot_load_ends_the_run_in_one_line(
     lost = Screener(plan_of(archive, bundle, "none"), archive, tmp_path / "nowhere", tmp_path)
     with pytest.raises(BatchError, match=r"must hold bundle\.json") as raised:
         list(screen_on_ray(lost, lambda: archive.studies(), workers))
+    assert "\n" not in str(raised.value)
+
+
+@dataclass(frozen=True)
+class Lost(Screener):
+    """Finds that the server of the archive is gone."""
+
+    def screen(self, study: Study) -> list[dict[str, Any]]:
+        raise ServerError("https://pacs.example: a DICOMweb server must answer, got: 1 of 2 words")
+
+
+def test_a_server_that_is_gone_ends_the_run_in_one_line(
+    tmp_path: Path, archive: Archive, bundle: Bundle, workers: int
+) -> None:
+    from ray import cloudpickle
+
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    lost = Lost(plan_of(archive, bundle, "none"), archive, bundle.folder, tmp_path)
+    with pytest.raises(BatchError, match=r"^https://pacs\.example: .* 1 of 2 words$") as raised:
+        list(screen_on_ray(lost, lambda: archive.studies(), workers))
+    assert "\n" not in str(raised.value)
+
+
+def test_a_server_that_is_gone_while_studies_are_found_ends_the_run_in_one_line(
+    tmp_path: Path, archive: Archive, bundle: Bundle, workers: int
+) -> None:
+    def studies() -> Iterator[Study]:
+        yield next(archive.studies())
+        raise ServerError("https://pacs.example: a DICOMweb server must answer")
+
+    screener = Screener(plan_of(archive, bundle, "none"), archive, bundle.folder, tmp_path)
+    with pytest.raises(BatchError, match=r"^https://pacs\.example: .* answer$") as raised:
+        list(screen_on_ray(screener, studies, workers))
     assert "\n" not in str(raised.value)
 
 

@@ -54,20 +54,31 @@ def _folder(tmp_path: Path) -> Path:
 def test_studies_are_found_page_by_page(peer: Peer) -> None:
     assert _found(peer) == STUDIES
     assert peer.asked[0].startswith("/studies?")
-    assert all("ModalitiesInStudy=CT" in one and "limit=3" in one for one in peer.asked)
-    assert len(peer.asked) == 4  # of 3, 3, 1 and no studies
+    assert all("ModalitiesInStudy=CT" in one for one in peer.asked)
+    assert len(peer.asked) == 5  # for 3, 1 to see how limits count, 3, 1 and no studies
 
 
 def test_a_search_asks_only_a_page_ahead(peer: Peer) -> None:
     found = Server(peer.address).study_uids({})
     assert next(found) == STUDIES[0]
-    assert len(peer.asked) == 2
+    assert [one.partition("?")[2] for one in peer.asked] == [
+        "limit=3&offset=0",
+        "limit=1&offset=3",
+        "limit=3&offset=3",
+    ]
 
 
 @pytest.mark.parametrize("largest", [1, 2, 1000])
 def test_a_server_may_tell_less_than_it_is_asked_for(peer: Peer, largest: int) -> None:
     peer.largest_page = largest
     assert _found(peer) == STUDIES
+
+
+@pytest.mark.parametrize("count", range(8))
+def test_limits_may_count_from_the_first_result(peer: Peer, count: int) -> None:
+    peer.counts_from_start = True
+    peer.studies = dict(list(peer.studies.items())[:count])
+    assert _found(peer) == STUDIES[:count]
 
 
 def test_a_study_that_moves_to_the_next_page_is_told_once(peer: Peer) -> None:
@@ -81,7 +92,6 @@ def test_a_server_without_heed_for_offsets_is_noticed_before_the_first_study(pee
     peer.heeds_offset = False
     with pytest.raises(ServerError, match="must heed the offset"):
         next(Server(peer.address).study_uids({}))
-    assert len(peer.asked) == 2
 
 
 def test_no_study_is_no_error(peer: Peer) -> None:

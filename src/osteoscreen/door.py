@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from osteoscreen.errors import InputError, RefusalCode
+from osteoscreen.errors import InputError, RefusalCode, ServerError
 
 logger = logging.getLogger(__name__)
 
@@ -23,11 +23,12 @@ def door(source: Path | str) -> Iterator[None]:
     Args:
         source: Path or address of what the job is about.
     Raises:
-        InputError: FAILED for any other exception; an InputError passes as it is.
+        InputError: FAILED for any other exception; an InputError passes as it is, and so does a
+            ServerError: the other jobs could not go on either.
     """
     try:
         yield
-    except InputError:
+    except (InputError, ServerError):
         raise
     except Exception as error:  # noqa: BLE001 - this is the door
         kind, frames = type(error).__name__, "".join(traceback.format_tb(error.__traceback__))

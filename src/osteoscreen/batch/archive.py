@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from osteoscreen.batch.local import LocalArchive
+from osteoscreen.batch.query import SCHEME, open_query
 from osteoscreen.batch.remote import RemoteArchive
 from osteoscreen.batch.study import Fetched, Study
 
@@ -22,14 +23,14 @@ class Archive(Protocol):
     def studies(self) -> Iterator[Study]:
         """Find the studies one by one, in an order and under keys that do not change.
 
-        Raises: BatchError if the archive stops to answer; what is wrong with one study is told when
-            it is fetched or screened.
+        Raises: BatchError or ServerError if the archive stops to answer; what is wrong with one
+            study is told when it is fetched or screened.
         """
 
     def fetched(self, study: Study) -> AbstractContextManager[Fetched]:
         """Have a study on this machine's disk as long as the context lasts.
 
-        Raises: InputError without a source if it cannot be had.
+        Raises: InputError without a source if it cannot be had; ServerError if nothing can.
         """
 
 
@@ -38,11 +39,13 @@ def open_archive(address: str) -> Archive:
 
     Args:
         address: Of a folder, or of a manifest: a CSV or Parquet file. A path, or an address with a
-            scheme that fsspec knows, such as ``s3://bucket/archive``.
+            scheme that fsspec knows, such as ``s3://bucket/archive``. Or a DICOMweb query.
     Raises:
-        BatchError: If there is no archive, the store is not known or does not answer, or the
-            manifest has unknown columns or no ``image``.
+        BatchError: If there is no archive, the store is not known or does not answer, the manifest
+            has unknown columns or no ``image``, or the query cannot be asked.
     """
+    if address.startswith(SCHEME):
+        return open_query(address)
     if "://" in address:
         return RemoteArchive(address)
     return LocalArchive(Path(address).resolve())

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from osteoscreen.batch.screener import MAX_DEATHS, Screener
 from osteoscreen.batch.study import Study
-from osteoscreen.errors import BatchError
+from osteoscreen.errors import BatchError, OsteoscreenError, ServerError
 
 OBJECT_STORE_BYTES = 100 * 2**20
 """Of a local Ray: what passes through it is paths and rows, a few kilobytes a study."""
@@ -117,10 +117,13 @@ class _Worker:
         for row in batch.to_pylist():
             folders = tuple(os.fsdecode(folder) for folder in row["folders"])
             study = Study(row["key"], os.fsdecode(row["source"]), folders)
-            if ray.get(self._deaths.begin.remote(study.key)) < MAX_DEATHS:
-                records = self._screener.screen(study)
-            else:
-                records = self._screener.leave(study)
+            try:
+                if ray.get(self._deaths.begin.remote(study.key)) < MAX_DEATHS:
+                    records = self._screener.screen(study)
+                else:
+                    records = self._screener.leave(study)
+            except ServerError as error:
+                return pa.table({"lost": [str(error)]})  # Ray would bury it in advice
             ray.get(self._deaths.end.remote(study.key))
             told.append({"records": records})
         return pa.Table.from_pylist(told)
@@ -151,7 +154,7 @@ def _settle() -> None:
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     context.target_max_block_size = 1  # a study is a block: none waits for others to fill one
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # an error is told when it ends here
 
 
 def screen_on_ray(
@@ -167,7 +170,8 @@ def screen_on_ray(
         studies: Starts the stream of studies; called in another process of this machine.
         workers: How many; each has one core.
     Returns: The rows of one study after the other, in no order.
-    Raises: BatchError if Ray itself fails, or a worker cannot load the bundle.
+    Raises: BatchError if Ray itself fails, a worker cannot load the bundle, or the archive's server
+        is gone.
     """
     import ray
     import ray.data
@@ -190,8 +194,12 @@ def screen_on_ray(
     )
     try:
         for row in told.iter_rows():
+            if "lost" in row:
+                raise BatchError(row["lost"])
             yield row["records"]
     except ray.exceptions.RayError as error:
         cause = getattr(error, "cause", None) or error
+        if isinstance(cause, OsteoscreenError):
+            raise BatchError(str(cause).partition("\n")[0]) from None  # Ray adds lines of advice
         reason = str(cause).strip().splitlines()[-1]
         raise BatchError(f"Ray must keep its workers, it ended with {reason}") from error

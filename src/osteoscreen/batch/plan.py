@@ -23,7 +23,7 @@ class Plan(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    archive: str = Field(description="address of a folder or manifest")
+    archive: str = Field(description="address of a folder, manifest or query")
     bundle: str = Field(description="SHA-256 of the bundle's settings")
     keep: Keep = Field(description="which result folders are written")
     software: str = Field(default=__version__, description="version")

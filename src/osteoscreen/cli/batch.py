@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from threading import Thread
@@ -29,9 +30,10 @@ def batch(  # noqa: PLR0913 - an option a setting
     archive: Annotated[
         str,
         typer.Argument(
-            metavar="ROOT|MANIFEST",
+            metavar="ROOT|MANIFEST|QUERY",
             help="Folder of DICOM folders, zip archives and volume files; or a CSV or Parquet file "
-            "with a column image. A path, or an address such as s3://bucket/archive.",
+            "with a column image: a path, or an address such as s3://bucket/archive. Or a query: "
+            "dicomweb+https://HOST/PATH?KEYWORD=VALUE&...",
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder for the table; an old run goes on.")],
@@ -66,11 +68,17 @@ def batch(  # noqa: PLR0913 - an option a setting
         with new_progress() as progress:
             bar = StudiesBar(progress)
             if not progress.disable:
-                Thread(target=lambda: bar.count(run.count()[0]), daemon=True).start()
+                Thread(target=_count, args=(run, bar), daemon=True).start()
             screen_archive(run, bar)
     except (OsteoscreenError, OSError) as error:
         stop(error)
     _conclude(run)
+
+
+def _count(run: Run, bar: StudiesBar) -> None:
+    """Count the studies while they are screened; what stops this stops the run too, and is told."""
+    with suppress(OsteoscreenError):
+        bar.count(run.count()[0])
 
 
 def _foretell(run: Run) -> None:

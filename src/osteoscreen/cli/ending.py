@@ -13,7 +13,10 @@ WRONG_USAGE = 2
 """Exit status of a wrong command, manifest, recipe, run or bundle."""
 
 
-EXTRAS = {"train": ("torch", "lightning"), "batch": ("ray", "pandas", "pyarrow", "fsspec")}
+EXTRAS = {
+    "train": ("torch", "lightning"),
+    "batch": ("ray", "pandas", "pyarrow", "fsspec", "dicomweb_client"),
+}
 """Extras of the installation and what they bring."""
 
 

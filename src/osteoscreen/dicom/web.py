@@ -100,7 +100,7 @@ class Server:
         Raises: ServerError if the server does not answer, or not as a DICOMweb server does.
         """
         with self._asked() as client:
-            self._page(partial(client.search_for_studies, limit=1), "StudyInstanceUID")
+            self._page(client.search_for_studies, "StudyInstanceUID", 1, 0)
 
     def study_uids(self, filters: Mapping[str, str]) -> Iterator[str]:
         """Search studies a page at a time.
@@ -164,11 +164,15 @@ class Server:
 
     def _pages(self, search: Callable[..., Any], keyword: str) -> Iterator[dict[str, _Entry]]:
         """Return what a search finds by its UIDs; a page is told when the next one is there."""
-        search = partial(search, limit=PAGE)
-        page = _patiently(partial(self._page, search, keyword))
+
+        def ask(limit: int, offset: int) -> dict[str, _Entry]:
+            return _patiently(partial(self._page, search, keyword, limit, offset))
+
+        page = ask(PAGE, 0)
         offset = len(page)
+        counts_from_start = len(page) >= PAGE and _counts_from_start(ask, offset)
         while page:
-            following = _patiently(partial(self._page, partial(search, offset=offset), keyword))
+            following = ask(PAGE + offset if counts_from_start else PAGE, offset)
             offset += len(following)
             rest = {uid: entry for uid, entry in following.items() if uid not in page}
             if following and not rest:
@@ -177,8 +181,10 @@ class Server:
             yield page
             page = rest
 
-    def _page(self, search: Callable[..., Any], keyword: str) -> dict[str, _Entry]:
-        entries = search()
+    def _page(
+        self, search: Callable[..., Any], keyword: str, limit: int, offset: int
+    ) -> dict[str, _Entry]:
+        entries = search(limit=limit, offset=offset)
         if not isinstance(entries, list) or not all(isinstance(one, dict) for one in entries):
             raise ServerError(f"{self.address}: a DICOMweb server must answer in DICOM JSON, it "
                               "does not")  # fmt: skip
@@ -193,6 +199,15 @@ class Server:
             raise ServerError(
                 f"{self.address}: a DICOMweb server must answer, got: {_cause(error)}"
             ) from None
+
+
+def _counts_from_start(ask: Callable[[int, int], Any], offset: int) -> bool:
+    """Return whether the limit of a page counts from the first result, not from the offset.
+
+    So does Orthanc 1.10 where it is asked for ModalitiesInStudy: taken at its word, it would have
+    no second page.
+    """
+    return not ask(1, offset) and bool(ask(1 + offset, offset))
 
 
 @contextmanager
