@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -89,8 +90,13 @@ class Peer:
 
 
 @contextmanager
-def listening(peer: Peer) -> Iterator[Peer]:
-    """Let a server answer as long as the context lasts; each answer ends with the connection."""
+def listening(peer: Peer, certificate: Path | None = None) -> Iterator[Peer]:
+    """Let a server answer as long as the context lasts; each answer ends with the connection.
+
+    Args:
+        peer: The server; it is given its address.
+        certificate: With its key, to speak TLS.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -113,6 +119,11 @@ def listening(peer: Peer) -> Iterator[Peer]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         peer.address = f"http://127.0.0.1:{server.server_port}"
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+            peer.address = f"https://127.0.0.1:{server.server_port}"
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pydicom
 import pytest
@@ -153,6 +154,14 @@ def peer(folder: Path) -> Iterator[Peer]:
 
 def _asked(peer: Peer) -> QueryArchive:
     return open_query(f"dicomweb+{peer.address}")
+
+
+def test_values_reach_the_server_as_they_were_meant(peer: Peer) -> None:
+    archive = open_query(f"dicomweb+{peer.address}/?PatientName=M%C3%BCller%5EA+B*")
+    assert len(list(archive.studies())) == 1
+    asked = dict(parse_qsl(peer.asked[-1].partition("?")[2]))
+    expected = {"ModalitiesInStudy": "CT", "PatientName": "Müller^A B*"}
+    assert {keyword: asked[keyword] for keyword in expected} == expected
 
 
 def test_a_study_is_fetched_for_a_while(peer: Peer, folder: Path) -> None:

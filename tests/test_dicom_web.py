@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import logging
+import shutil
 import socket
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -145,6 +147,30 @@ def test_a_server_that_is_not_there_is_told_in_one_line() -> None:
             ask()
         line = f"{address}: a DICOMweb server must answer, got: Connection refused"
         assert str(raised.value) == line
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+def test_a_certificate_is_verified(
+    peer: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "certificate.pem"
+    command = f"openssl req -x509 -newkey rsa:2048 -nodes -days 2 -keyout {file}.key -out {file}"
+    more = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run([*command.split(), *more], check=True, capture_output=True)
+    both = tmp_path / "both.pem"
+    both.write_bytes(file.read_bytes() + Path(f"{file}.key").read_bytes())
+    with listening(Peer(peer.studies), both) as secure:
+        monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+        with pytest.raises(ServerError, match="certificate verify failed"):
+            Server(secure.address).check()
+        assert secure.asked == []
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(file))
+        assert list(Server(secure.address).study_uids({})) == STUDIES
+
+
+def test_a_host_is_asked_for_with_its_port(peer: Peer) -> None:
+    Server(peer.address).check()
+    assert peer.headers[0]["Host"] == peer.address.removeprefix("http://")
 
 
 def test_a_user_and_a_token_come_from_the_environment_and_are_shown(

@@ -17,6 +17,7 @@ from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from dicomweb_client import DICOMwebClient
 from requests import PreparedRequest, Session
@@ -57,7 +58,7 @@ answer with all that it has."""
 PAGE = 200
 """Studies that are asked for at a time."""
 
-TIMEOUT_SECONDS = (10.0, 60.0)
+TIMEOUT_SECONDS = (10.0, 120.0)
 """To connect, and between two pieces of an answer."""
 
 TRIES = 5
@@ -152,7 +153,7 @@ class Server:
             fields=[INSTANCES],
         )
         found = {
-            uid: int(_value(entry, INSTANCES) or 0)
+            uid: int(told) if (told := _value(entry, INSTANCES)).isdecimal() else 0
             for page in self._pages(search, "SeriesInstanceUID")
             for uid, entry in page.items()
             if _value(entry, "Modality") == "CT" and UID.fullmatch(uid)
@@ -217,6 +218,7 @@ def _opened(address: str) -> Iterator[tuple[DICOMwebClient, Session]]:
     with Session() as session:
         session.auth = _authentication()
         client = DICOMwebClient(address, session, permissive_uid=True, timeout=TIMEOUT_SECONDS)
+        client.host = urlsplit(address).netloc  # for the Host field; it would leave the port out
         client.set_http_retry_params(retry=False)  # it would retry what cannot get better
         yield client, session
 
@@ -289,7 +291,7 @@ def _retrieve(session: Session, address: str, series: tuple[str, int], folder: P
 def _value(entry: _Entry, keyword: str) -> str:
     """Return the first value of an attribute as text; empty where there is none."""
     try:
-        return str(entry[DICOMwebClient.lookup_tag(keyword)]["Value"][0])
+        return str(entry[DICOMwebClient.lookup_tag(keyword)]["Value"][0]).strip(" \0")
     except (KeyError, IndexError, TypeError):
         return ""
 
