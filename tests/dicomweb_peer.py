@@ -13,6 +13,8 @@ from threading import Thread
 from urllib.parse import parse_qsl, urlsplit
 
 BOUNDARY = "edge"
+NO_ANSWER = 0
+"""Status of an answer that never comes: the connection ends."""
 
 
 @dataclass
@@ -104,6 +106,8 @@ def listening(peer: Peer, certificate: Path | None = None) -> Iterator[Peer]:
             peer.headers.append(dict(self.headers))
             parts = urlsplit(self.path)
             status = peer.failing(parts.path)
+            if status == NO_ANSWER:
+                return
             answer = (
                 peer.answer(parts.path, dict(parse_qsl(parts.query)))
                 if status is None

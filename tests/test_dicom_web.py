@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from archives import write_study
-from dicomweb_peer import Answer, Peer, files_of, listening
+from dicomweb_peer import NO_ANSWER, Answer, Peer, files_of, listening
 from osteoscreen.dicom import web
 from osteoscreen.dicom.web import PASSWORD, TOKEN, USER, Server
 from osteoscreen.errors import InputError, OsteoscreenError, RefusalCode, ServerError
@@ -120,6 +120,7 @@ def test_a_server_that_fails_for_a_moment_is_asked_again(peer: Peer, status: int
         (500, "500 Internal Server Error", web.TRIES),
         (200, "no DICOM JSON", 1),
         (499, "status 499", 1),
+        (NO_ANSWER, "ConnectionError", web.TRIES),
     ],
 )
 def test_what_is_no_dicomweb_server_is_told_in_one_line(
@@ -136,6 +137,28 @@ def test_json_that_is_not_dicoms_is_told(peer: Peer, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(Peer, "answer", lambda *_: Answer(b'["studies"]'))
     with pytest.raises(ServerError, match="must answer in DICOM JSON"):
         Server(peer.address).check()
+
+
+def test_a_server_that_says_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web, "TIMEOUT_SECONDS", (5.0, 0.05))
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        pytest.raises(ServerError, match="must answer, got: nothing in time"),
+    ):
+        Server(f"http://127.0.0.1:{silent.getsockname()[1]}").check()
+
+
+def test_entries_without_a_uid_are_one(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = [b"[{}, {}]", b"[{}]", b"[]"]
+
+    def answer(_: Peer, __: str, query: dict[str, str]) -> Answer:
+        return Answer(answers[int(query["offset"]) // 2])
+
+    monkeypatch.setattr(Peer, "answer", answer)
+    with pytest.raises(ServerError, match="must heed the offset"):
+        next(Server(peer.address).study_uids({}))
+    answers[1] = b"[]"
+    assert _found(peer) == [""]
 
 
 def test_a_server_that_is_not_there_is_told_in_one_line() -> None:

@@ -101,7 +101,7 @@ class Server:
         Raises: ServerError if the server does not answer, or not as a DICOMweb server does.
         """
         with self._asked() as client:
-            self._page(client.search_for_studies, "StudyInstanceUID", 1, 0)
+            self._ask(client.search_for_studies, 1, 0)
 
     def study_uids(self, filters: Mapping[str, str]) -> Iterator[str]:
         """Search studies a page at a time.
@@ -166,30 +166,30 @@ class Server:
     def _pages(self, search: Callable[..., Any], keyword: str) -> Iterator[dict[str, _Entry]]:
         """Return what a search finds by its UIDs; a page is told when the next one is there."""
 
-        def ask(limit: int, offset: int) -> dict[str, _Entry]:
-            return _patiently(partial(self._page, search, keyword, limit, offset))
+        def ask(limit: int, offset: int) -> list[_Entry]:
+            return _patiently(partial(self._ask, search, limit, offset))
 
-        page = ask(PAGE, 0)
-        offset = len(page)
-        counts_from_start = len(page) >= PAGE and _counts_from_start(ask, offset)
+        found = ask(PAGE, 0)
+        offset = len(found)
+        counts_from_start = offset >= PAGE and _counts_from_start(ask, offset)
+        page = {_value(one, keyword): one for one in found}
         while page:
-            following = ask(PAGE + offset if counts_from_start else PAGE, offset)
-            offset += len(following)
-            rest = {uid: entry for uid, entry in following.items() if uid not in page}
-            if following and not rest:
+            found = ask(PAGE + offset if counts_from_start else PAGE, offset)
+            offset += len(found)
+            told = {_value(one, keyword): one for one in found}
+            rest = {uid: one for uid, one in told.items() if uid not in page}
+            if found and not rest:
                 raise ServerError(f"{self.address}: a DICOMweb server must heed the offset of a "
                                   "search, it answers the same again")  # fmt: skip
             yield page
             page = rest
 
-    def _page(
-        self, search: Callable[..., Any], keyword: str, limit: int, offset: int
-    ) -> dict[str, _Entry]:
+    def _ask(self, search: Callable[..., Any], limit: int, offset: int) -> list[_Entry]:
         entries = search(limit=limit, offset=offset)
         if not isinstance(entries, list) or not all(isinstance(one, dict) for one in entries):
             raise ServerError(f"{self.address}: a DICOMweb server must answer in DICOM JSON, it "
                               "does not")  # fmt: skip
-        return {_value(one, keyword): one for one in entries}
+        return entries
 
     @contextmanager
     def _asked(self) -> Iterator[DICOMwebClient]:
