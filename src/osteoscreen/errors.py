@@ -10,7 +10,7 @@ OsteoscreenError
 ├── RecipeError          a training recipe that contradicts itself
 ├── RunError             a training run folder that cannot be used
 ├── BatchError           an archive that cannot be screened as asked, or where asked
-├── ServerError          a DICOMweb server that does not answer, or not as one
+├── ServerError          a server or store of an archive that does not answer, or not as one
 ├── BundleError          a model bundle that is incomplete, changed or of another version
 └── ResultError          a stored result that cannot be read
 """
@@ -130,7 +130,7 @@ class BatchError(OsteoscreenError):
 
 
 class ServerError(OsteoscreenError):
-    """A DICOMweb server that does not answer, or not as one."""
+    """A server or store of an archive that does not answer, or not as one."""
 
 
 class BundleError(OsteoscreenError):

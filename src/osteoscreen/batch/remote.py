@@ -23,7 +23,7 @@ from osteoscreen.batch.study import Fetched, Study, key_of
 from osteoscreen.batch.tree import Listing, is_whole, studies_in
 from osteoscreen.dicom.folder import study_uid_of
 from osteoscreen.dicom.header import PREAMBLE_BYTES, is_dicom
-from osteoscreen.errors import BatchError, InputError, RefusalCode
+from osteoscreen.errors import BatchError, InputError, RefusalCode, ServerError
 
 HEAD_BYTES = 64 * 2**10
 """What is read of a file to tell its study; where that is not told by then, the whole file is."""
@@ -92,8 +92,10 @@ class RemoteArchive:
     def fetched(self, study: Study) -> Iterator[Fetched]:
         """Download a study into a folder whose name holds its key, and which lasts as the context.
 
-        Raises: InputError, NO_INPUT, if the study is not there or may not be read, the store is out
-            of reach, or this machine's disk is full.
+        Raises:
+            InputError: NO_INPUT if the study is not there or may not be read, or this machine's
+                disk is full.
+            ServerError: If the store is out of reach.
         """
         with tempfile.TemporaryDirectory(prefix=f"osteoscreen-{study.key}-") as home:
             try:
@@ -101,11 +103,20 @@ class RemoteArchive:
             except InputError:
                 raise
             except Exception as error:  # noqa: BLE001 - each store's client has errors of its own
+                self._check_in_reach()  # where the store is well, the study is to blame
                 raise InputError(
                     RefusalCode.NO_INPUT,
                     f"the input must be there, readable, and fit on the disk, got: {_cause(error)}",
                 ) from None
             yield fetched
+
+    def _check_in_reach(self) -> None:
+        try:
+            self._store.info(self._path)
+        except KEPT_OUT:
+            return
+        except Exception as error:  # noqa: BLE001 - each store's client has errors of its own
+            raise ServerError(f"{self.root}: the store must answer, got: {_cause(error)}") from None
 
     @cached_property
     def _store(self) -> AbstractFileSystem:
