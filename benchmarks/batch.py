@@ -1,26 +1,30 @@
-"""Throughput and memory of ``osteoscreen batch``: ratios of one run, on synthetic studies.
+"""Throughput, memory and cost of ``osteoscreen batch``, on synthetic studies.
 
     python benchmarks/batch.py scaling   1 and 2 workers, and a plain loop over the same studies
     python benchmarks/batch.py memory    memory between the 100th and the last study, one worker
+    python benchmarks/batch.py cost      a study of few and of many slices, in a plain loop
 
-Targets: 2 workers at 1.8 times one; once warm, the engine within 1.10 of the loop; a study within
-1.15 of its decoding and networks; memory flat within 5 %. Nothing else may run beside it.
+Each brings its part of ``results/batch.json`` up to date; ``docs/scale_page.py`` brings all into
+docs/scale.md, with the targets. Takes 10, 15 and 3 minutes; nothing else may run beside it.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import platform
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
-import numpy as np
-
+from osteoscreen import bundle
 from osteoscreen.batch.archive import Archive, open_archive
 from osteoscreen.batch.engine import connected, screen_on_ray
 from osteoscreen.batch.plan import plan_of
@@ -42,6 +46,9 @@ FIRST_MEASURED = 100
 NICENESS = "RAY_worker_niceness"
 INNER = ("read", "marks", "levels", "classify")
 PAGE = os.sysconf("SC_PAGE_SIZE")
+OUT = Path(__file__).parents[1] / "results" / "batch.json"
+COST_THICKNESS_MM = (5.0, 1.6)
+"""Thickness that makes series of about 40 and 120 slices from T12 to S1."""
 
 
 def archive(folder: Path, studies: int) -> Archive:
@@ -71,8 +78,8 @@ def seconds_a_study(told: Iterator[list[dict[str, Any]]], workers: int) -> float
 
 def inner_seconds(root: Archive, screener: Screener) -> float:
     """Return the decoding and network time of a study: what the result itself measured."""
-    bundle = load_bundle(screener.bundle_folder)
-    parts = [screen_path(Path(study.source), bundle=bundle).timing_s for study in _first(root)]
+    loaded = load_bundle(screener.bundle_folder)
+    parts = [screen_path(Path(study.source), bundle=loaded).timing_s for study in _first(root)]
     warm = parts[PATIENTS:]  # the first ones open the networks
     return statistics.mean(sum(one[name] for name in INNER) for one in warm)
 
@@ -81,8 +88,8 @@ def _first(root: Archive) -> Iterator[Study]:
     return (study for study, _ in zip(root.studies(), range(WARM)))
 
 
-def scaling(folder: Path) -> None:
-    """Print seconds a study of the loop and the engine, and their ratios."""
+def scaling(folder: Path) -> dict[str, Any]:
+    """Measure seconds a study of the loop and the engine, run by run."""
     root = archive(folder, STUDIES)
     plan = plan_of(root, load_bundle(), "none")
     found: dict[str, list[float]] = {"loop": [], "1 worker": [], "2 workers": []}
@@ -94,13 +101,8 @@ def scaling(folder: Path) -> None:
             with connected(None, workers):
                 told = screen_on_ray(replace(screener), lambda: root.studies(), workers)
                 found[name].append(seconds_a_study(told, workers))
-    medians = {name: statistics.median(runs) for name, runs in found.items()}
-    for name, runs in found.items():
-        print(f"{name}: {medians[name]:.3f} s a study, {', '.join(f'{run:.3f}' for run in runs)}")
-    inner = inner_seconds(root, screener)
-    print(f"2 workers against 1: {medians['1 worker'] / medians['2 workers']:.2f} x")
-    print(f"engine against loop: {medians['1 worker'] / medians['loop']:.2f}")
-    print(f"a study against its decoding and networks: {medians['loop'] / inner:.2f}")
+    runs = {name: [round(run, 4) for run in runs] for name, runs in found.items()}
+    return {"scaling": runs, "inner_s": round(inner_seconds(root, screener), 4)}
 
 
 def descendants() -> Iterator[int]:
@@ -130,27 +132,73 @@ def private_bytes() -> int:
     return total
 
 
-def memory(folder: Path) -> None:
-    """Print the memory of driver, worker and Ray along a run."""
+def memory(folder: Path) -> dict[str, Any]:
+    """Measure the memory of driver, worker and Ray along a run."""
     root = archive(folder, MEMORY_STUDIES + FIRST_MEASURED)  # the end is not measured: Ray shrinks
     screener = Screener(plan_of(root, load_bundle(), "none"), root, None, folder)
-    samples: list[int] = []
+    samples: list[tuple[int, float]] = []
     with connected(None, 1):
         told = screen_on_ray(screener, lambda: root.studies(), 1)
         for number, _ in enumerate(told, start=1):
             if number % FIRST_MEASURED == 0 and number <= MEMORY_STUDIES:
-                samples.append(private_bytes())
-                print(f"{number}: {samples[-1] / 2**20:.0f} MiB", flush=True)
-    places = np.arange(len(samples))
-    slope = float(np.polyfit(places, samples, 1)[0]) * places[-1]
-    print(f"last against {FIRST_MEASURED}th: {samples[-1] / samples[0]:.3f}, "
-          f"fitted growth {slope / samples[0]:+.1%}")  # fmt: skip
+                samples.append((number, round(private_bytes() / 2**20)))
+                print(f"{number}: {samples[-1][1]} MiB", flush=True)
+    return {"memory_mib": samples}
+
+
+def cost(folder: Path) -> dict[str, Any]:
+    """Measure a study of few and of many slices on one core, and its networks' share."""
+    return {"cost": [_cost(folder, thickness_mm) for thickness_mm in COST_THICKNESS_MM]}
+
+
+def _cost(folder: Path, thickness_mm: float) -> dict[str, Any]:
+    plan = CohortPlan(Preset.COHORT, cases=1, seed=11, is_series=True, thickness_mm=thickness_mm)
+    made = folder / f"{thickness_mm}"
+    write_cohort(made, plan)
+    (series,) = made.glob("SYN-*/ct")
+    slices = len(list(series.iterdir()))
+    archive = open_archive(str(series.parent))
+    screener = Screener(plan_of(archive, load_bundle(), "none"), archive, None, folder)
+    times, networks = [], []
+    for _ in range(RUNS + 1):
+        with timed_networks() as spent:
+            begin = time.perf_counter()
+            for study in archive.studies():
+                screener.screen(study)
+            times.append(time.perf_counter() - begin)
+        networks.append(sum(spent))
+    study_s, networks_s = statistics.median(times[1:]), statistics.median(networks[1:])
+    return {"slices": slices, "study_s": round(study_s, 3), "networks_s": round(networks_s, 3)}
+
+
+@contextmanager
+def timed_networks() -> Iterator[list[float]]:
+    """Time all passes of the networks within the context, s; on one core they do not overlap."""
+    spent: list[float] = []
+    plain = bundle._run
+
+    def run(session: Any, images: bundle.FloatArray) -> bundle.FloatArray:  # noqa: ANN401
+        begin = time.perf_counter()
+        answer = plain(session, images)
+        spent.append(time.perf_counter() - begin)
+        return answer
+
+    with patch.object(bundle, "_run", run):
+        yield spent
 
 
 def main() -> None:
     """Run what is asked for."""
+    name, load = sys.argv[1], round(os.getloadavg()[0], 1)
     with tempfile.TemporaryDirectory(prefix="osteoscreen-batch-") as folder:
-        {"scaling": scaling, "memory": memory}[sys.argv[1]](Path(folder))
+        found = {"scaling": scaling, "memory": memory, "cost": cost}[name](Path(folder))
+    old = json.loads(OUT.read_text(encoding="utf-8")) if OUT.is_file() else {}
+    machine = {"processor": platform.machine(), "cores": len(os.sched_getaffinity(0))}
+    loads = old.get("load_before", {}) | {name: load}
+    OUT.write_text(
+        json.dumps(old | found | {"machine": machine, "load_before": loads}, indent=1) + "\n"
+    )
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":

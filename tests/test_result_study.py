@@ -29,7 +29,7 @@ from made_results import made_marks, made_pdf, made_refusal, made_result, made_s
 from multi_frame import converted, enhanced
 from osteoscreen.bundle import Bundle
 from osteoscreen.dicom import codes
-from osteoscreen.dicom.result_study import OBJECTS, write_objects
+from osteoscreen.dicom.result_study import OBJECTS, write_documents, write_measurements
 from osteoscreen.findings import ScreeningResult
 from osteoscreen.summary import Row
 from osteoscreen.volume import Affine
@@ -149,7 +149,8 @@ def _objects(folder: Path, result: ScreeningResult) -> list[Path]:
     ct = made_series(folder / "ct")
     picture = np.full((40, 60, 3), 200, np.uint8)
     (folder / "out").mkdir()
-    write_objects(result, made_marks(), ct, folder / "out", picture=picture, pdf=made_pdf())
+    write_documents(result, ct, folder / "out", picture=picture, pdf=made_pdf())
+    write_measurements(result, made_marks(), ct, folder / "out")
     return sorted((folder / "out").iterdir())
 
 

@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def box_of(mark: NDArray[np.bool_]) -> tuple[slice, ...] | None:
+def box_of(mark: NDArray[np.bool_] | NDArray[np.uint8]) -> tuple[slice, ...] | None:
     """Find the smallest box that holds a mark.
 
     Args:
-        mark: Any number of axes.
+        mark: Not 0 where something is marked; any number of axes.
     Returns: A slice an axis, to index arrays of the mark's shape; ``None`` where nothing is marked.
     """
     box = []

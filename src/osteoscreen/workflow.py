@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from osteoscreen import texts
 from osteoscreen.box import box_of
 from osteoscreen.bundle import Bundle, load_bundle
 from osteoscreen.dicom.fhir import write_fhir
-from osteoscreen.dicom.result_study import OBJECTS, write_objects
+from osteoscreen.dicom.result_study import OBJECTS, write_documents, write_measurements
 from osteoscreen.dicom.segment import NumberedSegments, number_vertebrae
 from osteoscreen.dicom.series import CTSeries, read_series
 from osteoscreen.door import door
@@ -237,6 +238,11 @@ class _Opened:
     reservations: tuple[Reservation, ...]
     series: CTSeries | None
 
+    @property
+    def referable(self) -> CTSeries | None:
+        """The series, if DICOM objects can refer to its images."""
+        return self.series if self.series is not None and self.series.has_identifiers else None
+
 
 def screen_unit(
     unit: Unit, folder: Path, bundle: Bundle, watcher: Watcher, order: Order
@@ -266,14 +272,15 @@ def screen_unit(
         segments = beside.submit(_segments, screening, reorientation)
         write_pictures(screening, standing, indices, bundle, folder)
         write_report(result, folder)
+        _write_documents(result, opened, folder)
     del screening, standing  # of a thin series, as much memory as the segmentation needs
     _write_marks(result, segments.result(), opened, folder)
     timing = result.timing_s | {"write": round(time.perf_counter() - started, 3)}
     result = result.model_copy(update={"timing_s": timing})
     text = result.model_dump_json(by_alias=True, indent=1)
     (folder / RESULT).write_text(text + "\n", encoding="utf-8")
-    if opened.series is not None and opened.series.has_identifiers:
-        study = str(opened.series.headers[0].StudyInstanceUID)
+    if opened.referable is not None:
+        study = str(opened.referable.headers[0].StudyInstanceUID)
         write_fhir(result, study, folder / FHIR, issued=datetime.now(UTC))
     return result
 
@@ -341,14 +348,29 @@ def _input_indices(standing: Volume, reorientation: Reorientation) -> tuple[int,
 def _segments(screening: Screening, reorientation: Reorientation) -> NumberedSegments:
     """Number the vertebrae, and their bodies, on the input's own grid."""
     marks, vertebrae = screening.marks, screening.vertebrae
-    named = np.zeros(marks.vertebra.shape, np.uint8)
-    box = box_of(marks.vertebra)
-    if screening.bodies is not None and box is not None:
+    box = box_of(marks.vertebra) or (slice(0),) * 3  # a small part of a series
+    named = np.zeros_like(marks.vertebra[box], np.uint8)
+    if screening.bodies is not None:
         order = np.zeros(256, np.uint8)
         order[[one.number for one in vertebrae]] = range(1, len(vertebrae) + 1)
-        named[box] = level_map(marks.vertebra[box], order[screening.bodies[box]])
-    names = [one.level for one in vertebrae]
-    return number_vertebrae(reorientation.undo(marks.labels()), reorientation.undo(named), names)
+        named = level_map(marks.vertebra[box], order[screening.bodies[box]])
+    found = number_vertebrae(marks.labels(box), named, [one.level for one in vertebrae])
+
+    def laid(part: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        whole = np.zeros(marks.vertebra.shape, np.uint8)
+        whole[box] = part
+        return reorientation.undo(whole)
+
+    assert found.within is not None
+    return NumberedSegments(laid(found.labels), found.segments, laid(found.within))
+
+
+def _write_documents(result: ScreeningResult, opened: _Opened, folder: Path) -> None:
+    """Write the objects that show a result, if they can refer to its images."""
+    if opened.referable is not None:
+        picture = captured(result, (folder / PICTURES["overlay"]).read_bytes())
+        pdf = (folder / PDF).read_bytes()
+        write_documents(result, opened.referable, folder, picture=picture, pdf=pdf)
 
 
 def _write_marks(
@@ -359,11 +381,9 @@ def _write_marks(
     Images without identifiers cannot be referred to, and a SEG cannot be empty; the marks become
     NIfTI then.
     """
-    if opened.series is not None and opened.series.has_identifiers:
-        picture = captured(result, (folder / PICTURES["overlay"]).read_bytes())
-        pdf = (folder / PDF).read_bytes()
-        if write_objects(result, segments, opened.series, folder, picture=picture, pdf=pdf):
-            return
+    series = opened.referable
+    if series is not None and write_measurements(result, segments, series, folder):
+        return
     assert segments.within is not None
     labels = segments.labels
     marks = np.where(segments.within, np.uint8(1), np.where(labels, np.uint8(2), np.uint8(0)))

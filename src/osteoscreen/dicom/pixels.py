@@ -183,7 +183,10 @@ def read_hu(instance: Dataset, header: Dataset, frame: Frame) -> NDArray[np.floa
     """
     stored = _decode(instance, frame)
     slope, intercept = _rescale(header, frame.source)
-    hu = (stored * slope + intercept).astype(np.float32)
+    exact = stored.astype(np.float64)
+    exact *= slope
+    exact += intercept
+    hu = exact.astype(np.float32)
     padding = _padding(instance)
     if padding is not None:
         hu[(stored >= padding[0]) & (stored <= padding[1])] = AIR_HU
@@ -203,7 +206,7 @@ def _offsets(data: bytes) -> int:
         return 0  # decoding tells what is wrong
 
 
-def _decode(instance: Dataset, frame: Frame) -> NDArray[np.float64]:
+def _decode(instance: Dataset, frame: Frame) -> NDArray[np.integer]:
     syntax = transfer_syntax(instance)
     try:
         stored, _ = get_decoder(syntax).as_array(
@@ -215,7 +218,7 @@ def _decode(instance: Dataset, frame: Frame) -> NDArray[np.float64]:
             f"the pixel data must be complete, decoding it ended in {type(error).__name__}",
             frame.source,
         ) from None
-    return np.asarray(stored, dtype=np.float64)
+    return np.asarray(stored)
 
 
 def _padding(instance: Dataset) -> tuple[float, float] | None:

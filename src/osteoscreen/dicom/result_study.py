@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.dataset import Dataset
 
 from osteoscreen.dicom.document import capture, encapsulate
 from osteoscreen.dicom.measurement_report import measurement_report
@@ -23,24 +24,37 @@ REPORT = "report.dcm"
 OBJECTS = (SEGMENTATION, MEASUREMENTS, CAPTURE, REPORT)
 
 
-def write_objects(
+def write_documents(
     result: ScreeningResult,
-    marks: NumberedSegments,
     series: CTSeries,
     folder: Path,
     *,
     picture: NDArray[np.uint8],
-    pdf: bytes | None = None,
+    pdf: bytes,
+) -> None:
+    """Write what people look at: the picture and the report of a result.
+
+    Args:
+        result: Screened or refused.
+        series: The CT, with identifiers.
+        folder: Where the files go.
+        picture: RGB, shape (rows, columns, 3).
+        pdf: The report.
+    """
+    _save(capture(picture, series.headers, software=result.software), folder / CAPTURE)
+    _save(encapsulate(pdf, series.headers, software=result.software), folder / REPORT)
+
+
+def write_measurements(
+    result: ScreeningResult, marks: NumberedSegments, series: CTSeries, folder: Path
 ) -> bool:
-    """Write the segmentation, the measurement report, the picture and the report of a result.
+    """Write what programs read: the segmentation and the measurement report of a result.
 
     Args:
         result: Screened or refused.
         marks: On the grid of the slices.
         series: The CT, with identifiers.
         folder: Where the files go.
-        picture: RGB, shape (rows, columns, 3).
-        pdf: The report; ``None`` for none.
     Returns: Whether there is a segmentation: it cannot be empty.
     """
     segmentation = write_segmentation(
@@ -51,15 +65,12 @@ def write_objects(
         version=result.software,
         series_uid=series_uid_of(MARKS, series.headers, *_content(result, marks)),
     )
-    objects = {
-        MEASUREMENTS: measurement_report(result, series.headers, segmentation),
-        CAPTURE: capture(picture, series.headers, software=result.software),
-    }
-    if pdf is not None:
-        objects[REPORT] = encapsulate(pdf, series.headers, software=result.software)
-    for name, instance in objects.items():
-        instance.save_as(folder / name, enforce_file_format=True)
+    _save(measurement_report(result, series.headers, segmentation), folder / MEASUREMENTS)
     return segmentation is not None
+
+
+def _save(instance: Dataset, path: Path) -> None:
+    instance.save_as(path, enforce_file_format=True)
 
 
 def _algorithm(result: ScreeningResult) -> str:

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 
-from osteoscreen.box import box_of
 from osteoscreen.dicom.codes import (
     ARCH_OF_VERTEBRA,
     LUMBAR_VERTEBRA,
@@ -97,21 +96,18 @@ def number_vertebrae(
     """
     segments: list[Segment] = []
     labels, within = np.zeros(marks.shape, np.uint8), np.zeros(marks.shape, np.uint8)
-    box = box_of(marks != 0)
-    if box is None:
-        return NumberedSegments(labels, (), within)
     for grid, name, mine in (
-        (labels, whole_segment, marks[box] != 0),
-        (within, body_segment, marks[box] == 1),
+        (labels, whole_segment, marks != 0),
+        (within, body_segment, marks == 1),
     ):
-        vertebra = named[box][mine]
+        vertebra = named[mine]
         seen = set(np.flatnonzero(np.bincount(vertebra)).tolist())
         numbers = np.zeros(256, np.uint8)
         for number in [*range(len(names), 0, -1), 0]:
             if number in seen:
                 segments.append(name(names[number - 1] if number else None))
                 numbers[number] = len(segments)
-        grid[box][mine] = numbers[vertebra]
+        grid[mine] = numbers[vertebra]
     return NumberedSegments(labels, tuple(segments), within)
 
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
+from osteoscreen.box import box_of
 from osteoscreen.dicom.codes import ANATOMICAL_STRUCTURE, ARTIFICIAL_INTELLIGENCE
 from osteoscreen.dicom.instance import derived_uid
 from osteoscreen.dicom.result_object import MARKS, date_as_study, identity, name_persons
@@ -106,15 +107,20 @@ def _add_within(
     the same, the number and the pixels are its own.
     """
     assert marks.within is not None
+    box = box_of(marks.within)
+    assert box is not None
+    in_plane = box[1:]
     at = {_place(header): index for index, header in enumerate(headers)}
     frames = list(segmentation.PerFrameFunctionalGroupsSequence)
     added: dict[int, list[tuple[Dataset, NDArray[np.bool_]]]] = {}
     for frame in frames:
         index = at[_place(frame.PlanePositionSequence[0])]
         outer = frame.SegmentIdentificationSequence[0].ReferencedSegmentNumber
-        inside = marks.within[index] * (marks.labels[index] == outer)
+        inside = marks.within[index][in_plane] * (marks.labels[index][in_plane] == outer)
         for number in {int(one) for one in np.flatnonzero(np.bincount(inside.ravel()))} - {0}:
-            added.setdefault(number, []).append((_renumbered(frame, number), inside == number))
+            pixels = np.zeros(marks.labels[index].shape, bool)
+            pixels[in_plane] = inside == number
+            added.setdefault(number, []).append((_renumbered(frame, number), pixels))
     inner = [one for number in sorted(added) for one in added[number]]
     segmentation.PixelData = _with_frames(
         segmentation.PixelData, len(frames) * marks.labels[0].size, [pixels for _, pixels in inner]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from osteoscreen.box import places_of
 from osteoscreen.bundle import LevelSettings
 from osteoscreen.screening.grid import (
     AIR_HU,
@@ -78,7 +79,7 @@ def _centre_mm(
 ) -> tuple[float, float]:
     for mark in (body, vertebra):
         if mark.sum() * spacing_mm[0] * spacing_mm[1] >= SMALLEST_MARK_MM2:
-            middle = [float(places.mean()) for places in np.nonzero(mark)]
+            middle = map(float, places_of(mark).mean(axis=0))
             row, column = (
                 (at - (length - 1) / 2) * mm
                 for at, length, mm in zip(middle, mark.shape, spacing_mm)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from osteoscreen.box import places_of
 from osteoscreen.screening.marking import Marks
 from osteoscreen.screening.vertebrae import Vertebra
 from osteoscreen.volume import Volume
@@ -65,7 +66,7 @@ def cut_sagittal(
     fronts = []
     for one in vertebrae:
         assert bodies is not None
-        own = np.argwhere(bodies[one.start : one.stop] == one.number)
+        own = places_of(bodies[one.start : one.stop] == one.number)
         front = float(np.percentile(own[:, 1], FRONT_PERCENTILE))
         fronts.append((count - 1 - float(own[:, 0].mean()) - one.start, front))
     return SagittalCut(hu[::-1], labels[::-1], (step, volume.spacing_mm[1]), tuple(fronts))

@@ -38,7 +38,8 @@ def holds_bone(hu: NDArray[np.float32], vertebra: NDArray[np.bool_]) -> bool:
 
 def mark_areas_mm2(volume: Volume, mark: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Area of a mark in each slice, mm2, shape (slices,)."""
-    return np.asarray(mark.sum(axis=(1, 2)) * float(np.prod(volume.spacing_mm[1:])))
+    counts = np.array([np.count_nonzero(plane) for plane in mark], np.float64)
+    return np.asarray(counts * float(np.prod(volume.spacing_mm[1:])))
 
 
 def cut_rois(

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from osteoscreen.box import box_of
+
 BODY_SHARE = 0.6
 """A slice shows a body, and no disc, where its mark reaches this share of the vertebra's usual
 one (the area of a body varies by a tenth along it; through an endplate a third is lost)."""
@@ -57,8 +59,10 @@ def find_vertebrae(
         spacing_mm: Spacing (slice, row, column).
     Returns: Those with a name of which enough is there, rising.
     """
+    box = box_of(bodies)
+    inside = bodies if box is None else bodies[:, box[1], box[2]]
     counts = np.stack(
-        [np.bincount(plane.ravel(), minlength=len(names) + 1)[: len(names) + 1] for plane in bodies]
+        [np.bincount(plane.ravel(), minlength=len(names) + 1)[: len(names) + 1] for plane in inside]
     )
     areas = counts * spacing_mm[1] * spacing_mm[2]
     found = []
