@@ -13,8 +13,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from rich.progress import Progress
 from typer.testing import CliRunner
@@ -23,7 +25,14 @@ from archives import write_study, zipped
 from bundles import threshold_bundle
 from osteoscreen.batch.archive import Archive, open_archive
 from osteoscreen.batch.cohort_report import REPORT
-from osteoscreen.batch.engine import connected, screen_on_ray
+from osteoscreen.batch.engine import (
+    STUDIES_A_TASK,
+    STUDIES_AHEAD,
+    Ledger,
+    connected,
+    discovery,
+    screen_on_ray,
+)
 from osteoscreen.batch.plan import PLAN, Plan, plan_of
 from osteoscreen.batch.screener import MAX_DEATHS, Screener, screen_in_turn
 from osteoscreen.batch.study import Study
@@ -64,8 +73,11 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
 
 @pytest.fixture(scope="module")
 def workers() -> Iterator[int]:
-    """A Ray of two workers, for all tests of this file."""
+    """A Ray of two workers, for all tests of this file, whose classes it takes by value."""
     with connected(None, 2) as workers:
+        from ray import cloudpickle
+
+        cloudpickle.register_pickle_by_value(sys.modules[__name__])
         yield workers
 
 
@@ -125,9 +137,6 @@ class Lost(Screener):
 def test_a_server_that_is_gone_ends_the_run_in_one_line(
     tmp_path: Path, archive: Archive, bundle: Bundle, workers: int
 ) -> None:
-    from ray import cloudpickle
-
-    cloudpickle.register_pickle_by_value(sys.modules[__name__])
     lost = Lost(plan_of(archive, bundle, "none"), archive, bundle.folder, tmp_path)
     with pytest.raises(BatchError, match=r"^https://pacs\.example: .* 1 of 2 words$") as raised:
         list(screen_on_ray(lost, lambda: archive.studies(), workers))
@@ -166,6 +175,30 @@ def _descendants(pid: int) -> set[int]:
 
 
 @pytest.mark.usefixtures("workers")
+def test_studies_are_found_a_little_ahead_of_the_workers() -> None:
+    """However many there are, and however small they seem to Ray Data."""
+    import ray
+
+    ledger: Any = ray.remote(Ledger).options(num_cpus=0).remote()
+    studies = (Study(f"{number:016x}", "nowhere") for number in range(100))
+    tables = discovery(lambda: studies, ledger, 2)(pa.table({"start": [0]}))
+    found: list[str] = []
+    thread = Thread(target=lambda: [found.extend(one["key"].to_pylist()) for one in tables])
+    thread.start()
+    time.sleep(1)
+    ahead = len(found)
+    assert 2 * STUDIES_AHEAD <= ahead <= 2 * STUDIES_AHEAD + STUDIES_A_TASK
+    for key in found[:8]:
+        ray.get(ledger.end.remote(key))
+    time.sleep(1)
+    assert len(found) == ahead + 8
+    for number in range(100):
+        ray.get(ledger.end.remote(f"{number:016x}"))
+    thread.join(10)
+    assert found == [f"{number:016x}" for number in range(100)]
+
+
+@pytest.mark.usefixtures("workers")
 def test_a_local_ray_listens_on_loopback_only() -> None:
     sockets = set()
     for pid in _descendants(os.getpid()):
@@ -200,9 +233,6 @@ class Deadly(Screener):
 def test_a_study_that_kills_its_worker_is_left_and_the_others_are_screened(
     tmp_path: Path, archive: Archive, bundle: Bundle, workers: int
 ) -> None:
-    from ray import cloudpickle
-
-    cloudpickle.register_pickle_by_value(sys.modules[__name__])
     studies = [Study("d" * 16, "deadly"), *archive.studies()]
     screener = Deadly(plan_of(archive, bundle, "none"), archive, bundle.folder, tmp_path)
     told = {

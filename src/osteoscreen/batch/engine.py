@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -18,8 +20,15 @@ from osteoscreen.errors import BatchError, OsteoscreenError, ServerError
 OBJECT_STORE_BYTES = 100 * 2**20
 """Of a local Ray: what passes through it is paths and rows, a few kilobytes a study."""
 
-STUDIES_A_WORKER = 2
+STUDIES_A_TASK = 2
+"""What a worker is given at a time, and tells of at a time: a task costs the machine some 50 ms
+beside the screening."""
+
+TASKS_A_WORKER = 2
 """One at work and the next one waiting."""
+
+STUDIES_AHEAD, AHEAD_SECONDS = 10, 0.1
+"""Studies a worker that are found ahead; then the search waits, and asks so often."""
 
 CONNECT_SECONDS = 5.0
 
@@ -85,11 +94,12 @@ def _check_reachable(address: str) -> None:
         raise BatchError(f"{address}: a Ray cluster must answer, got: {error}") from None
 
 
-class _Deaths:
-    """Counts the workers that died over a study; it lives as long as the run."""
+class Ledger:
+    """Knows how many workers died over a study, and how many studies ended, of one run."""
 
     def __init__(self) -> None:
         self._begun: dict[str, int] = {}
+        self._ended = 0
 
     def begin(self, key: str) -> int:
         """Note that a study is begun; return how often it was begun and not ended before."""
@@ -100,14 +110,19 @@ class _Deaths:
     def end(self, key: str) -> None:
         """Note that a study has ended."""
         self._begun.pop(key, None)
+        self._ended += 1
+
+    def ended(self) -> int:
+        """Return how many studies have ended."""
+        return self._ended
 
 
 class _Worker:
     """An actor of the pool."""
 
-    def __init__(self, screener: Screener, deaths: Any) -> None:  # noqa: ANN401 - a Ray handle
+    def __init__(self, screener: Screener, ledger: Any) -> None:  # noqa: ANN401 - a Ray handle
         screener.begin()
-        self._screener, self._deaths = screener, deaths
+        self._screener, self._ledger = screener, ledger
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Screen the studies of a batch."""
@@ -118,28 +133,43 @@ class _Worker:
             folders = tuple(os.fsdecode(folder) for folder in row["folders"])
             study = Study(row["key"], os.fsdecode(row["source"]), folders)
             try:
-                if ray.get(self._deaths.begin.remote(study.key)) < MAX_DEATHS:
+                if ray.get(self._ledger.begin.remote(study.key)) < MAX_DEATHS:
                     records = self._screener.screen(study)
                 else:
                     records = self._screener.leave(study)
             except ServerError as error:
                 return pa.table({"lost": [str(error)]})  # Ray would bury it in advice
-            ray.get(self._deaths.end.remote(study.key))
+            ray.get(self._ledger.end.remote(study.key))
             told.append({"records": records})
         return pa.Table.from_pylist(told)
 
 
-def _discovery(studies: Callable[[], Iterator[Study]]) -> Callable[[pa.Table], Iterator[pa.Table]]:
-    """Return the task that finds studies, each of which leaves it as soon as it is found."""
+def discovery(
+    studies: Callable[[], Iterator[Study]],
+    ledger: Any,  # noqa: ANN401 - a Ray handle
+    workers: int,
+) -> Callable[[pa.Table], Iterator[pa.Table]]:
+    """Return the task that finds studies, a few ahead of the workers.
+
+    Ray Data holds back what fills its store of objects; studies are too small to be noticed there.
+    """
 
     def discover(_: pa.Table) -> Iterator[pa.Table]:
-        for study in studies():
-            folders = [os.fsencode(folder) for folder in study.folders]  # a path may be no UTF-8
+        import ray
+
+        found = studies()
+        count = 0
+        while some := list(islice(found, STUDIES_A_TASK)):
+            while count - ray.get(ledger.ended.remote()) > STUDIES_AHEAD * workers:
+                time.sleep(AHEAD_SECONDS)
+            count += len(some)
+            sources = [os.fsencode(study.source) for study in some]  # a path may be no UTF-8
+            folders = [[os.fsencode(folder) for folder in study.folders] for study in some]
             yield pa.table(
                 {
-                    "key": [study.key],
-                    "source": pa.array([os.fsencode(study.source)], pa.binary()),
-                    "folders": pa.array([folders], pa.list_(pa.binary())),
+                    "key": [study.key for study in some],
+                    "source": pa.array(sources, pa.binary()),
+                    "folders": pa.array(folders, pa.list_(pa.binary())),
                 }
             )
 
@@ -153,7 +183,7 @@ def _settle() -> None:
     context = DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
-    context.target_max_block_size = 1  # a study is a block: none waits for others to fill one
+    context.target_max_block_size = 1  # what is found is a block: it waits for no others
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # an error is told when it ends here
 
 
@@ -178,15 +208,20 @@ def screen_on_ray(
 
     _settle()
     here = {"ray.io/node-id": ray.get_runtime_context().get_node_id()}
-    deaths = ray.remote(_Deaths).options(num_cpus=0, label_selector=here).remote()
-    pool = ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=STUDIES_A_WORKER)
+    ledger = ray.remote(Ledger).options(num_cpus=0, label_selector=here).remote()
+    pool = ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=TASKS_A_WORKER)
     told = (
         ray.data.from_items([{"start": 0}])
-        .map_batches(_discovery(studies), batch_format="pyarrow", num_cpus=0, label_selector=here)
+        .map_batches(
+            discovery(studies, ledger, workers),
+            batch_format="pyarrow",
+            num_cpus=0,
+            label_selector=here,
+        )
         .map_batches(
             _Worker,
-            fn_constructor_args=(screener, deaths),
-            batch_size=1,
+            fn_constructor_args=(screener, ledger),
+            batch_size=STUDIES_A_TASK,
             batch_format="pyarrow",
             compute=pool,
             num_cpus=1,

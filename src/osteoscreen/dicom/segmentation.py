@@ -6,7 +6,7 @@ use today.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from pathlib import Path
 
@@ -118,19 +118,28 @@ def _add_within(
         outer = frame.SegmentIdentificationSequence[0].ReferencedSegmentNumber
         inside = marks.within[index][in_plane] * (marks.labels[index][in_plane] == outer)
         for number in {int(one) for one in np.flatnonzero(np.bincount(inside.ravel()))} - {0}:
-            pixels = np.zeros(marks.labels[index].shape, bool)
-            pixels[in_plane] = inside == number
-            added.setdefault(number, []).append((_renumbered(frame, number), pixels))
+            added.setdefault(number, []).append((_renumbered(frame, number), inside == number))
     inner = [one for number in sorted(added) for one in added[number]]
     segmentation.PixelData = _with_frames(
-        segmentation.PixelData, len(frames) * marks.labels[0].size, [pixels for _, pixels in inner]
+        segmentation.PixelData,
+        len(frames) * marks.labels[0].size,
+        (_whole(pixels, in_plane, marks.labels[0].shape) for _, pixels in inner),
     )
     segmentation.PerFrameFunctionalGroupsSequence = [*frames, *(frame for frame, _ in inner)]
     segmentation.NumberOfFrames = len(frames) + len(inner)
     segmentation.SegmentsOverlap = "YES"
 
 
-def _with_frames(packed: bytes, bits: int, frames: Sequence[NDArray[np.bool_]]) -> bytes:
+def _whole(
+    part: NDArray[np.bool_], box: tuple[slice, ...], shape: tuple[int, ...]
+) -> NDArray[np.bool_]:
+    """Lay the part of a frame that holds all its marks back on the frame."""
+    frame = np.zeros(shape, bool)
+    frame[box] = part
+    return frame
+
+
+def _with_frames(packed: bytes, bits: int, frames: Iterable[NDArray[np.bool_]]) -> bytes:
     """Append frames to pixels of one bit each, which fill bytes across frames (PS3.5 section 8.2).
 
     Args:
@@ -139,10 +148,15 @@ def _with_frames(packed: bytes, bits: int, frames: Sequence[NDArray[np.bool_]]) 
         frames: To be appended.
     Returns: All pixels, an even number of bytes.
     """
-    whole, rest = divmod(bits, 8)
+    whole, over = divmod(bits, 8)
     begun = np.unpackbits(np.frombuffer(packed[whole : whole + 1], np.uint8), bitorder="little")
-    more = np.concatenate([begun[:rest].astype(bool), *(frame.ravel() for frame in frames)])
-    pixels = packed[:whole] + np.packbits(more, bitorder="little").tobytes()
+    rest, pieces = begun[:over].astype(bool), [packed[:whole]]
+    for frame in frames:
+        more = np.concatenate([rest, frame.ravel()])
+        filled = len(more) // 8 * 8
+        pieces.append(np.packbits(more[:filled], bitorder="little").tobytes())
+        rest = more[filled:]
+    pixels = b"".join([*pieces, np.packbits(rest, bitorder="little").tobytes()])
     return pixels + b"\0" * (len(pixels) % 2)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from osteoscreen.cores import on_all_cores
 from osteoscreen.findings import BoneCondition, LeftOut, LevelFinding, Probabilities
 from osteoscreen.screening.attenuation import Measured, measure_vertebra
 from osteoscreen.screening.decision import aggregate
@@ -73,22 +74,20 @@ def see_vertebrae(
         vertebrae: Where they lie.
         chances: Probabilities of the classified slices.
     """
-    return tuple(
-        SeenVertebra(
+
+    def see(one: Vertebra) -> SeenVertebra:
+        own = slice(one.start, one.stop)
+        return SeenVertebra(
             one,
             None
             if bodies is None
-            else measure_vertebra(
-                volume.hu[one.start : one.stop],
-                bodies[one.start : one.stop] == one.number,
-                volume.spacing_mm,
-            ),
+            else measure_vertebra(volume.hu[own], bodies[own] == one.number, volume.spacing_mm),
             len(one.body) * volume.spacing_mm[0],
             volume.spacing_mm[0],
             {at: chances[at] for at in one.middle if at in chances},
         )
-        for one in vertebrae
-    )
+
+    return tuple(on_all_cores(see, vertebrae))
 
 
 def left_out(seen: Sequence[SeenVertebra]) -> tuple[LeftOut | None, ...]:
