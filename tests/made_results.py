@@ -71,7 +71,7 @@ def made_result(**changes: object) -> ScreeningResult:
             above_hu=100,
             up_to_hu=160,
             meaning="between the limits",
-            suggests=None,
+            suggests_osteoporosis=None,
             source="a paper",
             holds_for="120 kVp",
         ),

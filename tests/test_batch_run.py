@@ -183,7 +183,12 @@ def test_studies_are_found_a_little_ahead_of_the_workers() -> None:
     studies = (Study(f"{number:016x}", "nowhere") for number in range(100))
     tables = discovery(lambda: studies, ledger, 2)(pa.table({"start": [0]}))
     found: list[str] = []
-    thread = Thread(target=lambda: [found.extend(one["key"].to_pylist()) for one in tables])
+
+    def take() -> None:
+        for one in tables:
+            found.extend(one["key"].to_pylist())
+
+    thread = Thread(target=take)
     thread.start()
     time.sleep(1)
     ahead = len(found)

@@ -24,7 +24,7 @@ def _level(name: str, hu: float | None, left_out: LeftOut | None = None) -> Leve
 LEVELS = (_level("L1", 130.0), _level("L2", 90.0, LeftOut.CUT), _level("L3", None))
 FOUND = ReferenceBand(
     level="L1", attenuation_hu=130, above_hu=110, up_to_hu=160, limits_hu=(110, 160),
-    meaning="between", suggests=None, source="a paper", holds_for="L1",
+    meaning="between", suggests_osteoporosis=None, source="a paper", holds_for="L1",
 )  # fmt: skip
 
 

@@ -159,7 +159,7 @@ EVIDENCE = st.builds(
     Evidence,
     thickness_mm=st.one_of(st.none(), st.floats(0.5, 12)),
     noise_hu=st.one_of(st.none(), st.floats(5, 300)),
-    suggested=st.one_of(st.none(), st.sampled_from(BoneCondition)),
+    suggests_osteoporosis=st.sampled_from([True, False, None]),
     unlike_score=st.one_of(st.none(), st.floats(0, 10)),
     has_intact_level=st.booleans(),
 )
@@ -212,9 +212,9 @@ def test_class_chart_wording_and_codes_never_contradict_each_other(
     assert ("doubtful" in alternative) == (decision.certainty is Certainty.DOUBTFUL)
     is_clear_cut = decision.certainty is Certainty.CLEAR
     assert decision.advice == texts.ADVICE[decision.condition, is_clear_cut]
-    if evidence.suggested is not None and {decision.condition, evidence.suggested} == {
-        BoneCondition.NORMAL,
-        BoneCondition.OSTEOPOROSIS,
+    if (decision.condition, evidence.suggests_osteoporosis) in {
+        (BoneCondition.NORMAL, True),
+        (BoneCondition.OSTEOPOROSIS, False),
     }:
         assert not is_clear_cut
 
@@ -244,20 +244,20 @@ def test_it_abstains_for_each_reason(
 
 
 def test_attenuation_that_contradicts_makes_a_clear_class_doubtful() -> None:
-    agreeing = decide(NORMAL, _settings(0.5), Evidence(suggested=BoneCondition.NORMAL))
-    against = decide(NORMAL, _settings(0.5), Evidence(suggested=BoneCondition.OSTEOPOROSIS))
+    agreeing = decide(NORMAL, _settings(0.5), Evidence(suggests_osteoporosis=False))
+    against = decide(NORMAL, _settings(0.5), Evidence(suggests_osteoporosis=True))
     assert agreeing.certainty is Certainty.CLEAR
     assert against.certainty is Certainty.DOUBTFUL
     assert ReservationCode.DISAGREEMENT in {one.code for one in against.reservations}
 
 
 @pytest.mark.parametrize(
-    ("values", "quantile", "suggested", "said"),
+    ("values", "quantile", "suggests", "said"),
     [
         ((0.55, 0.40, 0.05), 0.5, None, "the likeliest does not reach a probability of 60%."),
         ((0.65, 0.30, 0.05), 0.7, None, "the prediction set also holds low bone mass."),
         (
-            (0.55, 0.40, 0.05), 0.6, BoneCondition.OSTEOPOROSIS,
+            (0.55, 0.40, 0.05), 0.6, True,
             "the likeliest does not reach a probability of 60%; the prediction set also holds low "
             "bone mass; the attenuation of L1 contradicts it.",
         ),
@@ -266,11 +266,12 @@ def test_attenuation_that_contradicts_makes_a_clear_class_doubtful() -> None:
 def test_a_doubtful_class_says_what_it_lacks(
     values: tuple[float, float, float],
     quantile: float,
-    suggested: BoneCondition | None,
+    suggests: bool | None,
     said: str,
 ) -> None:
     probabilities = Probabilities(**dict(zip(CONDITIONS, values)))
-    decision = decide(probabilities, _settings(quantile), Evidence(suggested=suggested))
+    evidence = Evidence(suggests_osteoporosis=suggests)
+    decision = decide(probabilities, _settings(quantile), evidence)
     assert decision.certainty is Certainty.DOUBTFUL
     assert decision.reservations[-1].text == f"No class is clear: {said}"
 
@@ -284,16 +285,23 @@ def test_an_image_that_is_not_good_enough_says_by_how_much() -> None:
 
 
 @pytest.mark.parametrize(
-    ("suggested", "agreement"),
+    ("leading", "suggests", "agreement"),
     [
-        (None, None),
-        (BoneCondition.NORMAL, "agree"),
-        (BoneCondition.LOW, "neither"),
-        (BoneCondition.OSTEOPOROSIS, "disagree"),
+        *((condition, None, None) for condition in CONDITIONS),
+        (BoneCondition.NORMAL, True, "disagree"),
+        (BoneCondition.LOW, True, "neither"),
+        (BoneCondition.OSTEOPOROSIS, True, "agree"),
+        (BoneCondition.NORMAL, False, "neither"),  # the limit does not tell normal from low
+        (BoneCondition.LOW, False, "neither"),
+        (BoneCondition.OSTEOPOROSIS, False, "disagree"),
     ],
 )
-def test_agreement_is_told(suggested: BoneCondition | None, agreement: str | None) -> None:
-    assert decide(NORMAL, _settings(0.5), Evidence(suggested=suggested)).agreement == agreement
+def test_agreement_is_told(
+    leading: BoneCondition, suggests: bool | None, agreement: str | None
+) -> None:
+    probabilities = Probabilities(**{one: 0.98 if one is leading else 0.01 for one in CONDITIONS})
+    decision = decide(probabilities, _settings(0.5), Evidence(suggests_osteoporosis=suggests))
+    assert decision.agreement == agreement
 
 
 def test_no_advice_rules_anything_out() -> None:

@@ -216,7 +216,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     ("chances", "evidence", "certainty"),
     [
         ((0.02, 0.03, 0.95), Evidence(), Certainty.CLEAR),
-        ((0.02, 0.03, 0.95), Evidence(suggested=BoneCondition.NORMAL), Certainty.DOUBTFUL),
+        ((0.02, 0.03, 0.95), Evidence(suggests_osteoporosis=False), Certainty.DOUBTFUL),
         ((0.02, 0.48, 0.50), Evidence(), Certainty.DOUBTFUL),
         ((0.33, 0.33, 0.34), Evidence(), Certainty.ABSTAINED),
         ((0.02, 0.03, 0.95), Evidence(has_intact_level=False), Certainty.ABSTAINED),

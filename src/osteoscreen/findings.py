@@ -222,7 +222,9 @@ class ReferenceBand(_Frozen):
     up_to_hu: float | None = Field(description="upper limit of the band; null: none")
     limits_hu: tuple[float, ...] = Field(default=(), description="all limits, rising")
     meaning: str
-    suggests: BoneCondition | None = Field(description="condition that it points to, if any")
+    suggests_osteoporosis: bool | None = Field(
+        description="true: points to osteoporosis; false: away from it; null: neither"
+    )
     source: str
     holds_for: str = Field(description="acquisition and region that the limits were found with")
 
@@ -291,8 +293,9 @@ class ScreeningResult(_Frozen):
     attenuation_band: ReferenceBand | None = None
     agreement: Literal["agree", "neither", "disagree"] | None = Field(
         default=None,
-        description="class of the networks against what the band suggests: same, next to it, or "
-        "opposite; null: the band suggests none",
+        description="whether the class of the networks and the band both point to osteoporosis "
+        "(agree), or one to it and the other to normal bone or away from it (disagree); null: the "
+        "band points nowhere",
     )
     attenuation_note: str | None = Field(default=None, description="why there is no band")
     condition_if_shifted: dict[Literal["up", "down"], BoneCondition] = Field(

@@ -125,6 +125,7 @@ AGREEMENTS = {
     "disagree": "contradict each other",
     None: "not compared",
 }
+ATTENUATION_SAYS = {True: "points to osteoporosis", False: "points away from osteoporosis"}
 SHIFTED = "Class if names were off by one"
 SHIFTS = {"up": "up", "down": "down"}
 SAME = "the same"
@@ -224,9 +225,7 @@ CAUTIONS = {
     ReservationCode.MARKS_GIVEN: (
         "The marks come from a file that was given, and not from MS-Net."
     ),
-    ReservationCode.DISAGREEMENT: (
-        "The networks say {networks}, the attenuation of L1 points to {attenuation}."
-    ),
+    ReservationCode.DISAGREEMENT: ("The networks say {networks}, the attenuation of L1 {says}."),
     ReservationCode.DOUBTFUL: ("No class is clear: {reasons}."),
     ReservationCode.ABSTAINED: (
         "No statement: {reason}. Further examination, such as DXA, is needed."

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from osteoscreen import texts
-from osteoscreen.findings import Acquisition, BoneCondition, LevelFinding, ReferenceBand
+from osteoscreen.findings import Acquisition, LevelFinding, ReferenceBand
 
 LEVEL = "L1"
 LIMITS_HU = (110.0, 160.0)
 KVP = 120.0
-SUGGESTED = (BoneCondition.OSTEOPOROSIS, None, BoneCondition.NORMAL)
-"""What each band points to, from the lowest up."""
+SUGGESTED = (True, None, False)
+"""Whether each band points to osteoporosis or away from it, from the lowest up. The upper limit was
+found as sensitive for osteoporosis: nothing tells normal bone mass from low."""
 
 
 def reference_band(
@@ -49,7 +50,7 @@ def reference_band(
         up_to_hu=edges[at + 1],
         limits_hu=LIMITS_HU,
         meaning=texts.BAND_MEANINGS[at].format(low=low, high=high),
-        suggests=SUGGESTED[at],
+        suggests_osteoporosis=SUGGESTED[at],
         source=texts.BAND_SOURCE,
         holds_for=texts.BAND_HOLDS_FOR.format(level=LEVEL, kvp=KVP),
     )

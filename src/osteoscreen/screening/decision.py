@@ -57,14 +57,14 @@ class Evidence:
     """What is known besides the probabilities; all of it may be unknown.
 
     Args:
-        suggested: Condition that the attenuation points to.
+        suggests_osteoporosis: Whether the attenuation points to osteoporosis, or away from it.
         unlike_score: Distance from the calibration patients.
         has_intact_level: Whether some vertebra of L1 to L4 counts.
         thickness_mm: Of the slices.
         noise_hu: Spread of trabecular HU, the median over the vertebrae that count.
     """
 
-    suggested: BoneCondition | None = None
+    suggests_osteoporosis: bool | None = None
     unlike_score: float | None = None
     has_intact_level: bool = True
     thickness_mm: float | None = None
@@ -84,13 +84,12 @@ def decide(probabilities: Probabilities, settings: BundleSettings, evidence: Evi
     possible = prediction_set(probabilities, quantile) if quantile is not None else ()
     abstention = _abstention(possible, settings, evidence)
     reservations = []
-    agreement = agreement_of(leading, evidence.suggested)
-    if agreement == "disagree" and evidence.suggested is not None:
-        networks, attenuation = (texts.IN_SENTENCE[one] for one in (leading, evidence.suggested))
+    agreement = agreement_of(leading, evidence.suggests_osteoporosis)
+    if agreement == "disagree" and evidence.suggests_osteoporosis is not None:
+        networks = texts.IN_SENTENCE[leading]
+        says = texts.ATTENUATION_SAYS[evidence.suggests_osteoporosis]
         reservations.append(
-            texts.reservation(
-                ReservationCode.DISAGREEMENT, networks=networks, attenuation=attenuation
-            )
+            texts.reservation(ReservationCode.DISAGREEMENT, networks=networks, says=says)
         )
     if abstention is not None:
         faults = texts.REASONS_BETWEEN.join(_faults(settings, evidence))
@@ -115,14 +114,15 @@ def decide(probabilities: Probabilities, settings: BundleSettings, evidence: Evi
     )
 
 
-def agreement_of(leading: BoneCondition, suggested: BoneCondition | None) -> Agreement | None:
-    """Compare the class of the networks with what the attenuation points to."""
-    if suggested is None:
+def agreement_of(leading: BoneCondition, suggests_osteoporosis: bool | None) -> Agreement | None:
+    """Compare the class of the networks with what the attenuation points to, or away from."""
+    if suggests_osteoporosis is None:
         return None
-    if suggested is leading:
+    is_osteoporosis = leading is BoneCondition.OSTEOPOROSIS
+    if is_osteoporosis and suggests_osteoporosis:
         return "agree"
-    is_opposite = {leading, suggested} == {BoneCondition.NORMAL, BoneCondition.OSTEOPOROSIS}
-    return "disagree" if is_opposite else "neither"
+    against = BoneCondition.NORMAL if suggests_osteoporosis else BoneCondition.OSTEOPOROSIS
+    return "disagree" if leading is against else "neither"
 
 
 def _abstention(

@@ -256,7 +256,7 @@ class _Series:
         counted = [at for one, reason in zip(seen, reasons) if reason is None for at in one.chances]
         score = self._unlike({at: logits[at] for at in counted}) if counted else None
         evidence = Evidence(
-            suggested=band.suggests if band else None,
+            suggests_osteoporosis=band.suggests_osteoporosis if band else None,
             unlike_score=score,
             has_intact_level=bool(counted),
             thickness_mm=self.scanned.acquisition.thickness_mm,
