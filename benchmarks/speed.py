@@ -172,23 +172,26 @@ def ms_net(bundle: Bundle, cores: int) -> dict[str, float]:
     return found
 
 
-def own_passes_s(bundle: Bundle, slices: int, classified: int) -> float:
-    """Time of all our networks over a series on one core."""
+def own_passes_s(bundle: Bundle, slices: int, classified: int) -> dict[str, float]:
+    """Time of each of our networks over a series on one core."""
     settings = bundle.settings
     assert settings.levels is not None
-    work = (
-        (bundle.marks, slices, grey(BATCH, *(settings.segmenter.size,) * 2)),
-        (bundle.level_logits, slices, grey(BATCH, 4, *(settings.levels.size,) * 2)),
-        (bundle.logits, classified, grey(BATCH, *(settings.classifier.size,) * 2)),
-    )  # one call's images: it runs on one core
-    return sum(
-        shortest(partial(run, images), NETWORK_RUNS, cores=1) * count / BATCH
-        for run, count, images in work
-    )
+    work = {
+        "MS-Net": (bundle.marks, slices, grey(BATCH, *(settings.segmenter.size,) * 2)),
+        "LevelNet": (bundle.level_logits, slices, grey(BATCH, 4, *(settings.levels.size,) * 2)),
+        "BCC-Net": (bundle.logits, classified, grey(BATCH, *(settings.classifier.size,) * 2)),
+    }  # one call's images: it runs on one core
+    return {
+        name: shortest(partial(run, images), NETWORK_RUNS, cores=1) * count / BATCH
+        for name, (run, count, images) in work.items()
+    }
 
 
-def others(study: Path, own_s: float, slices: int, classified: int) -> dict[str, Any]:
-    """Time of other programs' networks over the same series on one core, beside ours."""
+def others(study: Path, own_s: dict[str, float], slices: int, classified: int) -> dict[str, Any]:
+    """Time of other programs' networks over the same series on one core, beside ours.
+
+    DenseNet-121 stands beside BCC-Net, lungmask and TotalSegmentator beside all three.
+    """
     volume = read_series(find_series(study).series[0]).volume
     extent_mm = [count * mm for count, mm in zip(volume.hu.shape, volume.spacing_mm)]
     found = {}
@@ -199,7 +202,9 @@ def others(study: Path, own_s: float, slices: int, classified: int) -> dict[str,
             "passes": passes.count,
             "multiply_adds_e9_a_pass": round(passes.multiply_adds, 1),
             "core_s": round(seconds, 2),
-            "times_ours": round(seconds / own_s, 1),
+            "times_ours": round(
+                seconds / (own_s["BCC-Net"] if name == "DenseNet-121" else sum(own_s.values())), 1
+            ),
         }
     return found
 
@@ -211,10 +216,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         few, many = (make_study(home, thickness) for thickness in THICKNESS_MM.values())
-        studies = {"40": screened_cold(few, home, COLD_RUNS), "300": screened_cold(many, home, 1)}
+        studies = {
+            "40": screened_cold(few, home, COLD_RUNS),
+            "300": screened_cold(many, home, COLD_RUNS),
+        }
+        runtimes = {"ONNX Runtime": bundle, "OpenVINO": on_openvino(bundle, cores)}
         warm = {
-            "ONNX Runtime": screened_warm(few, home, bundle),
-            "OpenVINO": screened_warm(few, home, on_openvino(bundle, cores)),
+            size: {name: screened_warm(one, home, with_) for name, with_ in runtimes.items()}
+            for size, one in (("40", few), ("300", many))
         }
         help_s = statistics.median(cold("--help")[0] for _ in range(HELP_RUNS))
         network = ms_net(bundle, cores)
@@ -230,7 +239,7 @@ def main() -> None:
             "warm_s": warm,
             "help_s": round(help_s, 2),
             "ms_net": network,
-            "own_passes_core_s": round(own_s, 2),
+            "own_passes_core_s": {name: round(spent, 2) for name, spent in own_s.items()},
             "others": others(few, own_s, slices, classified),
             "runtimes_ms_a_slice": compare_networks(bundle, cores),
             "seconds_of_this_benchmark": round(time.perf_counter() - started),

@@ -34,12 +34,15 @@ def _found(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - figures of any k
     return {
         "machine": {"processor": "P", "cores": 2, "load_before": 0.1},
         "studies": {"40": study, "300": study | {"slices": 300, "wall_s": 10.01}},
-        "warm_s": {"ONNX Runtime": 2.0, "OpenVINO": 1.6},
+        "warm_s": {
+            "40": {"ONNX Runtime": 2.0, "OpenVINO": 1.6},
+            "300": {"ONNX Runtime": 9.0, "OpenVINO": 7.5},
+        },
         "help_s": 0.51,
         "ms_net": {
             "multiply_adds_e9": 0.9, "ratio_on_one_core": 1.2, "ratio_on_all_cores": 1.6
         },
-        "own_passes_core_s": 0.8,
+        "own_passes_core_s": {"MS-Net": 0.6, "LevelNet": 0.1, "BCC-Net": 0.1},
         "others": {
             "X": {
                 "about": "Y", "passes": 18, "multiply_adds_e9_a_pass": 479.0, "core_s": 200.0,
@@ -78,3 +81,4 @@ def test_writing_the_page_twice_changes_nothing(writer: ModuleType) -> None:
     once = writer.page(PAGE.read_text(encoding="utf-8"), _found())
     assert writer.page(once, _found()) == once
     assert "is 1.25 × as fast" in once
+    assert "9.0 s and 7.5 s, 1.20 ×" in once

@@ -137,7 +137,15 @@ def test_a_dicom_series_gives_every_output(tmp_path: Path, bundle: Bundle) -> No
     assert result.subject.age == 63
     assert result.subject.sex == "F"
     assert result.acquisition.kvp == 120
-    assert set(result.timing_s) == {"read", "marks", "levels", "classify", "write"}
+    assert set(result.timing_s) == {
+        "read",
+        "marks",
+        "levels",
+        "classify",
+        "measure",
+        "report",
+        "objects",
+    }
 
 
 def test_the_segmentation_lies_on_the_source_slices(tmp_path: Path, bundle: Bundle) -> None:

@@ -292,14 +292,19 @@ def write_settings(settings: BundleSettings, folder: Path) -> None:
     (folder / SETTINGS).write_text(text + "\n", encoding="utf-8")
 
 
+CPU = "CPUExecutionProvider"
+GPU = ("CUDAExecutionProvider", {"use_tf32": "0"})
+"""Used where ONNX Runtime's GPU build is installed; TF32 has ten bits of mantissa, too few here."""
+
+
 def _session(path: Path) -> Any:  # noqa: ANN401 - onnxruntime carries no types
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1  # slices are run side by side instead
-    return onnxruntime.InferenceSession(
-        path, options, providers=onnxruntime.get_available_providers()
-    )
+    there = onnxruntime.get_available_providers()
+    gpu = [GPU] if GPU[0] in there else []
+    return onnxruntime.InferenceSession(path, options, providers=[*gpu, CPU])
 
 
 def _run(session: Any, images: FloatArray) -> FloatArray:  # noqa: ANN401 - as above

@@ -274,9 +274,11 @@ def screen_unit(
         write_report(result, folder)
         _write_documents(result, opened, folder)
     del screening, standing  # of a thin series, as much memory as the segmentation needs
+    reported = time.perf_counter()
     _write_marks(result, segments.result(), opened, folder)
-    timing = result.timing_s | {"write": round(time.perf_counter() - started, 3)}
-    result = result.model_copy(update={"timing_s": timing})
+    timing = {"report": reported - started, "objects": time.perf_counter() - reported}
+    timing_s = result.timing_s | {name: round(spent, 3) for name, spent in timing.items()}
+    result = result.model_copy(update={"timing_s": timing_s})
     text = result.model_dump_json(by_alias=True, indent=1)
     (folder / RESULT).write_text(text + "\n", encoding="utf-8")
     if opened.referable is not None:

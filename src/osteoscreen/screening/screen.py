@@ -356,6 +356,7 @@ class _Series:
         chosen: tuple[int, ...],
     ) -> Screening:
         decision = decide(probabilities, self.bundle.settings, evidence)
+        self.clock.lap("measure")
         score = evidence.unlike_score
         result = ScreeningResult(
             status="screened",
