@@ -30,6 +30,7 @@ from osteoscreen.batch.engine import connected, screen_on_ray
 from osteoscreen.batch.plan import plan_of
 from osteoscreen.batch.screener import Screener, screen_in_turn
 from osteoscreen.batch.study import Study
+from osteoscreen.batch.table import TableWriter
 from osteoscreen.bundle import load_bundle
 from osteoscreen.cohort.plan import CohortPlan, Preset
 from osteoscreen.cohort.synthetic import write_cohort
@@ -76,6 +77,16 @@ def seconds_a_study(told: Iterator[list[dict[str, Any]]], workers: int) -> float
     return (ends[-1] - ends[begin - 1]) / (len(ends) - begin)
 
 
+def into_table(
+    told: Iterator[list[dict[str, Any]]], folder: Path
+) -> Iterator[list[dict[str, Any]]]:
+    """Write rows as they come, as a run does."""
+    with TableWriter(folder) as table:
+        for records in told:
+            table.add(records)
+            yield records
+
+
 def inner_seconds(root: Archive, screener: Screener) -> float:
     """Return the decoding and network time of a study: what the result itself measured."""
     loaded = load_bundle(screener.bundle_folder)
@@ -100,7 +111,8 @@ def scaling(folder: Path) -> dict[str, Any]:
         for workers, name in ((1, "1 worker"), (2, "2 workers")):
             with connected(None, workers):
                 told = screen_on_ray(replace(screener), lambda: root.studies(), workers)
-                found[name].append(seconds_a_study(told, workers))
+                written = into_table(told, folder / "table")
+                found[name].append(seconds_a_study(written, workers))
     runs = {name: [round(run, 4) for run in runs] for name, runs in found.items()}
     return {"scaling": runs, "inner_s": round(inner_seconds(root, screener), 4)}
 
@@ -139,7 +151,7 @@ def memory(folder: Path) -> dict[str, Any]:
     samples: list[tuple[int, float]] = []
     with connected(None, 1):
         told = screen_on_ray(screener, lambda: root.studies(), 1)
-        for number, _ in enumerate(told, start=1):
+        for number, _ in enumerate(into_table(told, folder / "table"), start=1):
             if number % FIRST_MEASURED == 0 and number <= MEMORY_STUDIES:
                 samples.append((number, round(private_bytes() / 2**20)))
                 print(f"{number}: {samples[-1][1]} MiB", flush=True)
@@ -159,7 +171,7 @@ def _cost(folder: Path, thickness_mm: float) -> dict[str, Any]:
     slices = len(list(series.iterdir()))
     archive = open_archive(str(series.parent))
     screener = Screener(plan_of(archive, load_bundle(), "none"), archive, None, folder)
-    times, networks = [], []
+    times, networks, reads = [], [], []
     for _ in range(RUNS + 1):
         with timed_networks() as spent:
             begin = time.perf_counter()
@@ -167,8 +179,11 @@ def _cost(folder: Path, thickness_mm: float) -> dict[str, Any]:
                 screener.screen(study)
             times.append(time.perf_counter() - begin)
         networks.append(sum(spent))
-    study_s, networks_s = statistics.median(times[1:]), statistics.median(networks[1:])
-    return {"slices": slices, "study_s": round(study_s, 3), "networks_s": round(networks_s, 3)}
+        reads.append(screen_path(series).timing_s["read"])
+    study_s, read_s, networks_s = (
+        round(statistics.median(runs[1:]), 3) for runs in (times, reads, networks)
+    )
+    return {"slices": slices, "study_s": study_s, "read_s": read_s, "networks_s": networks_s}
 
 
 @contextmanager

@@ -42,8 +42,8 @@ def _found(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - figures of any k
         "inner_s": 0.36,
         "memory_mib": [[100, 1000], [200, 960], [300, 1040]],
         "cost": [
-            {"slices": 40, "study_s": 2.0, "networks_s": 1.0},
-            {"slices": 120, "study_s": 7.2, "networks_s": 3.6},
+            {"slices": 40, "study_s": 2.0, "read_s": 0.6, "networks_s": 1.0},
+            {"slices": 120, "study_s": 7.2, "read_s": 1.8, "networks_s": 3.6},
         ],
     } | changes  # fmt: skip
 
@@ -65,7 +65,10 @@ def test_targets_hold_for_medians_up_to_their_limit(writer: ModuleType) -> None:
     rows = _rows(writer.measured(_found(), GPU))
     assert rows["two workers against one"] == ["≥ 1.8", "1.760", "**no**"]
     assert rows["engine, one warm worker, against a plain loop"] == ["≤ 1.1", "1.100", "yes"]
-    assert rows["a study against its decoding and networks"] == ["≤ 1.15", "1.111", "yes"]
+    steps = rows["a study against its steps of reading, marking, naming and classifying"]
+    assert steps == ["≤ 1.15", "1.111", "yes"]
+    alone = "a study of 40 slices against reading and the passes of its networks alone"
+    assert rows[alone] == ["≤ 1.15", "1.250", "**no**"]
 
 
 @pytest.mark.parametrize(("last", "largest"), [(1040, 0.04), (940, 0.06), (1200, 0.2)])
@@ -95,5 +98,7 @@ def test_a_gpu_takes_the_networks_alone(writer: ModuleType) -> None:
 
 def test_a_run_beside_other_programs_is_provisional(writer: ModuleType) -> None:
     assert "provisional" not in writer.measured(_found(), GPU)
-    busy = _found(load_before={"scaling": 0.1, "memory": 3.0})
+    busy = _found(load_before={"scaling": 0.1, "cost": 3.0})
     assert "**provisional" in writer.measured(busy, GPU)
+    others = _found(load_before={"scaling": 0.1, "memory": 3.0})  # memory does not hang on it
+    assert "provisional" not in writer.measured(others, GPU)
