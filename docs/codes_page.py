@@ -7,15 +7,18 @@ from pathlib import Path
 from pydicom.sr.coding import Code
 
 from osteoscreen.dicom import codes
+from osteoscreen.dicom.fhir import OWN
 
-HEAD = """# Coded concepts
+HEAD = f"""# Coded concepts
 
-Every concept that the DICOM results name by a code, from
+Every concept that the DICOM results and FHIR name by a code, from
 [`dicom/codes.py`](../src/osteoscreen/dicom/codes.py) by `docs/codes_page.py`. No validator notices
 a wrong code, so a test compares those of DICOM with pydicom's dictionaries of PS3.16, and another
 reads every code that the objects carry. Those marked † are of SNOMED CT but not listed in PS3.16:
 they were taken from the source named, and not looked up in a SNOMED CT browser. `99OSTEO` is the
-project's own scheme, declared in each object that uses it, for what no public code is known.
+project's own scheme, declared in each object that uses it, for what no public code is known. In
+FHIR it is the system `{OWN}`; HL7's codes of category and
+of a missing value stand in [`dicom/fhir.py`](../src/osteoscreen/dicom/fhir.py).
 
 | value | scheme | meaning | source |
 |---|---|---|---|

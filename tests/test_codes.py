@@ -11,6 +11,7 @@ from pydicom.sr.codedict import codes as dictionary
 from pydicom.sr.coding import Code
 
 from osteoscreen.dicom import codes
+from osteoscreen.dicom.fhir import OWN
 
 PAGE: dict[str, Any] = runpy.run_path(
     str(Path(__file__).parents[1] / "docs" / "codes_page.py"), run_name="page"
@@ -39,6 +40,7 @@ DICTIONARY = {
     "ATTENUATION_COEFFICIENT": dictionary.DCM.AttenuationCoefficient,
     "HOUNSFIELD_UNIT": dictionary.UCUM.HounsfieldUnit,
     "NO_UNITS": dictionary.UCUM.NoUnits,
+    "MILLIMETER": dictionary.UCUM.Millimeter,
     "MEAN": dictionary.SCT.Mean,
     "MEDIAN": dictionary.SCT.Median,
     "STANDARD_DEVIATION": dictionary.SCT.StandardDeviation,
@@ -92,6 +94,10 @@ def test_values_and_meanings_fit_their_attributes() -> None:
     for code in NAMED.values():  # SH and LO, PS3.5 table 6.2-1
         assert len(code.value) <= 16
         assert len(code.meaning) <= 64
+
+
+def test_the_page_tells_our_own_system_of_fhir() -> None:
+    assert f"`{OWN}`" in PAGE["page"]()
 
 
 def test_the_page_is_the_table() -> None:

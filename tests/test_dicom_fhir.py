@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import importlib
 import json
+import re
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -15,7 +17,7 @@ from fhir.resources.R4B.bundle import Bundle
 from pydicom.sr.codedict import codes as dictionary
 
 from osteoscreen import texts
-from osteoscreen.dicom.codes import UNVERIFIED, VERTEBRA_OF_LEVEL
+from osteoscreen.dicom import codes
 from osteoscreen.dicom.fhir import LOINC, OWN, SNOMED, UCUM, write_fhir
 from osteoscreen.errors import RefusalCode
 from osteoscreen.findings import (
@@ -50,7 +52,11 @@ R4 = {
     },
     "Device": {"deviceName", "type", "version", "note"},
 }  # fmt: skip
-"""Elements that stand alike in FHIR 4.0.1 and 4.3.0 (hl7.org/fhir/R4 and /R4B, resource pages)."""
+"""Elements that stand alike in FHIR 4.0.1 and 4.3.0 (hl7.org/fhir/R4 and /R4B, resource pages).
+
+HL7's explanation of R4B (hl7.org/fhir/R4B/r4b-explanation.html): outside the modules it names, R4
+and R4B are the same, without any difference of function.
+"""
 
 
 def _levels() -> tuple[LevelFinding, ...]:
@@ -94,7 +100,19 @@ def _refused() -> ScreeningResult:
         status="refused",
         notice=texts.NOTICE,
         refusal=Refusal(code=RefusalCode.NO_LUMBAR, text="no lumbar vertebra was found"),
+        reservations=(Reservation(code=ReservationCode.LOSSY, text="Compressed with loss."),),
         software="osteoscreen 0.1.0",
+    )
+
+
+def _doubtful() -> ScreeningResult:
+    """The class of the clear result, but not clear."""
+    reservation = Reservation(code=ReservationCode.DOUBTFUL, text="No class is clear.")
+    return _result(
+        certainty=Certainty.DOUBTFUL,
+        probabilities=Probabilities(normal_bone_mass=0.05, low_bone_mass=0.4, osteoporosis=0.55),
+        prediction_set=(BoneCondition.LOW, BoneCondition.OSTEOPOROSIS),
+        reservations=(reservation,),
     )
 
 
@@ -110,7 +128,12 @@ def _abstained() -> ScreeningResult:
     )
 
 
-RESULTS = {"clear": _result(), "abstained": _abstained(), "refused": _refused()}
+RESULTS = {
+    "clear": _result(),
+    "doubtful": _doubtful(),
+    "abstained": _abstained(),
+    "refused": _refused(),
+}
 
 
 def _written(result: ScreeningResult, folder: Path) -> dict[str, Any]:
@@ -122,6 +145,15 @@ def _written(result: ScreeningResult, folder: Path) -> dict[str, Any]:
 def _of(bundle: dict[str, Any], kind: str) -> list[dict[str, Any]]:
     resources = [entry["resource"] for entry in bundle["entry"]]
     return [one for one in resources if one["resourceType"] == kind]
+
+
+def _coded(component: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """Concept and value of the components whose value is a concept."""
+    return [
+        (one["code"]["coding"][0]["code"], one["valueCodeableConcept"]["coding"][0]["code"])
+        for one in component
+        if "valueCodeableConcept" in one
+    ]
 
 
 def _walk(element: object) -> Iterator[dict[str, Any]]:
@@ -183,7 +215,9 @@ def test_the_values_are_those_of_the_result(tmp_path: Path) -> None:
     assert first["valueQuantity"]["value"] == 81.5
     assert first["bodySite"]["text"] == "L1"
     components = {one["code"]["coding"][0]["code"] for one in first["component"]}
-    assert components >= {"MEDIAN", "SPREAD", "HEIGHT", "NAME_CONFIDENCE", "P_LOW"}
+    assert components >= {
+        "LEVEL_MEDIAN_HU", "LEVEL_SD_HU", "LEVEL_HEIGHT", "NAME_CONFIDENCE", "P_LOW"
+    }  # fmt: skip
     assert "valueQuantity" not in second
     assert "component" not in second
     assert "NOT_LUMBAR" in second["note"][-1]["text"]
@@ -193,7 +227,67 @@ def test_an_abstention_has_probabilities_and_a_reason_but_no_class(tmp_path: Pat
     condition = _of(_written(_abstained(), tmp_path), "Observation")[0]
     assert "valueCodeableConcept" not in condition
     assert condition["dataAbsentReason"]["text"] == "No statement."
-    assert len(condition["component"]) == 6
+    assert _coded(condition["component"]) == [
+        ("CERTAINTY", "ABSTAINED"),
+        ("ABSTENTION", "ANY_CLASS"),
+        ("PREDICTION_SET", "NORMAL"),
+        ("PREDICTION_SET", "LOW"),
+        ("PREDICTION_SET", "OSTEOPOROSIS"),
+    ]
+
+
+def test_a_program_and_a_reader_tell_a_doubtful_class_from_a_clear_one(tmp_path: Path) -> None:
+    clear, doubtful = (
+        _of(_written(one, tmp_path), "Observation")[0] for one in (_result(), _doubtful())
+    )
+    assert _coded(clear["component"]) == [
+        ("CERTAINTY", "CLEAR"), ("PREDICTION_SET", "OSTEOPOROSIS")
+    ]  # fmt: skip
+    assert _coded(doubtful["component"]) == [
+        ("CERTAINTY", "DOUBTFUL"), ("PREDICTION_SET", "LOW"), ("PREDICTION_SET", "OSTEOPOROSIS")
+    ]  # fmt: skip
+    assert clear["valueCodeableConcept"]["coding"] == doubtful["valueCodeableConcept"]["coding"]
+    assert clear["valueCodeableConcept"]["text"] == "Looks like osteoporosis"
+    assert doubtful["valueCodeableConcept"]["text"] == "Looks like osteoporosis, doubtful"
+
+
+def test_words_are_those_of_the_measurement_report() -> None:
+    looks = {one: texts.FHIR_LOOKS.format(condition=texts.IN_SENTENCE[one]) for one in codes.CLASS}
+    assert looks == {one: code.meaning for one, code in codes.CLASS.items()}
+    for said, coded in (
+        (texts.FHIR_CERTAINTIES, codes.CERTAINTIES),
+        (texts.FHIR_ABSTENTIONS, codes.ABSTENTIONS),
+    ):
+        assert said == {one: code.meaning for one, code in coded.items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "finding"),
+    [
+        ("clear", "Looks like osteoporosis (normal bone mass 5.0 %, low bone mass 15.0 %, "
+         "osteoporosis 80.0 %). Preliminary, not verified."),
+        ("doubtful", "Looks like osteoporosis, doubtful (normal bone mass 5.0 %, low bone mass "
+         "40.0 %, osteoporosis 55.0 %). Preliminary, not verified."),
+        ("abstained", "No statement (normal bone mass 5.0 %, low bone mass 15.0 %, "
+         "osteoporosis 80.0 %). Preliminary, not verified."),
+        ("refused", "Not screened: NO_LUMBAR: no lumbar vertebra was found"),
+    ],
+)  # fmt: skip
+def test_conclusion_and_narrative_say_finding_advice_reservations_and_notice(
+    name: str, finding: str, tmp_path: Path
+) -> None:
+    result = RESULTS[name]
+    (report,) = _of(_written(result, tmp_path), "DiagnosticReport")
+    said = [
+        finding,
+        *([result.advice] if result.advice else []),
+        *(f"{one.code}: {one.text}" for one in result.reservations),
+        result.notice,
+    ]
+    assert result.reservations
+    assert report["conclusion"].replace("\N{NO-BREAK SPACE}", " ").split("\n") == said
+    paragraphs = re.findall(r"<p>(.*?)</p>", report["text"]["div"])
+    assert [html.unescape(one).replace("\N{NO-BREAK SPACE}", " ") for one in paragraphs] == said
 
 
 def test_a_refusal_is_a_report_without_observations(tmp_path: Path) -> None:
@@ -209,7 +303,7 @@ def test_every_resource_says_what_it_is_for(name: str, tmp_path: Path) -> None:
     result = RESULTS[name]
     written = _written(result, tmp_path)
     (report,), (device,) = _of(written, "DiagnosticReport"), _of(written, "Device")
-    assert report["conclusion"].startswith(result.notice)
+    assert report["conclusion"].endswith(result.notice)
     for one in (device, *_of(written, "Observation")):
         assert one["note"][0]["text"] == result.notice
     assert device["version"][0]["value"] == result.software
@@ -231,7 +325,7 @@ def test_the_study_is_named_and_the_patient_is_not(tmp_path: Path) -> None:
 def test_text_in_the_narrative_is_escaped(tmp_path: Path) -> None:
     (report,) = _of(_written(_result(), tmp_path), "DiagnosticReport")
     assert "Look &lt;closer&gt; &amp; measure." in report["text"]["div"]
-    assert report["conclusion"].endswith("Look <closer> & measure.")
+    assert "Look <closer> & measure." in report["conclusion"]
 
 
 def test_codes_of_public_systems_are_the_pinned_ones(tmp_path: Path) -> None:
@@ -254,7 +348,22 @@ def test_codes_of_public_systems_are_the_pinned_ones(tmp_path: Path) -> None:
         (f"{hl7}/observation-category", "imaging"),
         (f"{hl7}/data-absent-reason", "unknown"),
     }
-    assert VERTEBRA_OF_LEVEL["L6"] in UNVERIFIED  # and so L6 has its name only
+    assert codes.VERTEBRA_OF_LEVEL["L6"] in codes.UNVERIFIED  # and so L6 has its name only
+
+
+def test_every_code_of_our_own_is_published_and_no_measurement_is_named_as_a_method(
+    tmp_path: Path,
+) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "codes.md").read_text(encoding="utf-8")
+    used = {
+        one["code"]
+        for name in RESULTS
+        for one in _walk(_written(RESULTS[name], tmp_path))
+        if one.get("system") == OWN
+    }
+    assert used
+    assert {one for one in used if f"| `{one}` | {codes.PRIVATE} |" not in page} == set()
+    assert not used & {codes.TRABECULAR_REGION.value, codes.MEAN_OF_LEVELS.value}
 
 
 def test_our_own_system_never_changes() -> None:

@@ -416,6 +416,21 @@ FHIR_REPORT = "Bone condition on CT"
 FHIR_SITE = "Lumbar spine"
 FHIR_CONDITION = "Bone condition that CT looks like"
 FHIR_SET = "Condition in the prediction set"
+FHIR_LOOKS = "Looks like {condition}"
+FHIR_LOOKS_DOUBTFUL = "Looks like {condition}, doubtful"
+FHIR_CERTAINTY = "Certainty of the statement"
+FHIR_CERTAINTIES = {
+    Certainty.CLEAR: "Clear",
+    Certainty.DOUBTFUL: "Doubtful",
+    Certainty.ABSTAINED: "No statement",
+}
+FHIR_ABSTENTION = "Why no statement is made"
+FHIR_ABSTENTIONS = {
+    Abstention.ANY_CLASS: "All classes are possible",
+    Abstention.UNLIKE_TRAINING: "Unlike the images of training",
+    Abstention.IMAGE_QUALITY: "Image quality",
+    Abstention.NO_INTACT_LEVEL: "No intact vertebra of L1 to L4",
+}
 FHIR_PROBABILITY = "Probability of {condition}"
 FHIR_MEAN = "Attenuation of spongy bone, mean of the vertebrae"
 FHIR_LEVEL = "Attenuation of spongy bone inside the vertebral body, mean"

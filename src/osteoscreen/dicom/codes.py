@@ -1,4 +1,4 @@
-"""Every coded concept that a DICOM object of ours carries, with its source.
+"""Every coded concept that a DICOM object of ours or FHIR carries, with its source.
 
 No validator knows whether a code means what its text says: ``docs/codes.md`` is made of this table,
 and a test compares it with pydicom's dictionaries of PS3.16 and with every object that is written.
@@ -44,6 +44,7 @@ COMMENT = Code("121106", "DCM", "Comment")
 ATTENUATION_COEFFICIENT = Code("112031", "DCM", "Attenuation Coefficient")
 HOUNSFIELD_UNIT = Code("[hnsf'U]", "UCUM", "Hounsfield unit")
 NO_UNITS = Code("1", "UCUM", "no units")
+MILLIMETER = Code("mm", "UCUM", "mm")
 MEAN = Code("373098007", "SCT", "Mean")
 MEDIAN = Code("373099004", "SCT", "Median")
 STANDARD_DEVIATION = Code("386136009", "SCT", "Standard Deviation")
@@ -51,6 +52,18 @@ STANDARD_DEVIATION = Code("386136009", "SCT", "Standard Deviation")
 TRABECULAR_REGION = Code("TRABECULAR", PRIVATE, "Spongy bone inside the vertebral body")
 MEAN_OF_LEVELS = Code("MEAN_OF_LEVELS", PRIVATE, "Mean over the vertebrae that count")
 NAME_CONFIDENCE = Code("NAME_CONFIDENCE", PRIVATE, "Probability that names are not off by one")
+
+PATIENT_HU = Code("PATIENT_HU", PRIVATE, "Mean attenuation of the vertebrae that count")
+LEVEL_HU = Code("LEVEL_HU", PRIVATE, "Mean attenuation of spongy bone inside a vertebral body")
+LEVEL_MEDIAN_HU = Code(
+    "LEVEL_MEDIAN_HU", PRIVATE, "Median attenuation of spongy bone inside a vertebral body"
+)
+LEVEL_SD_HU = Code(
+    "LEVEL_SD_HU", PRIVATE, "SD of the attenuation of spongy bone inside a vertebral body"
+)
+LEVEL_HEIGHT = Code("LEVEL_HEIGHT", PRIVATE, "Height of the vertebral body along the series")
+"""Measurements of FHIR, where one code says what the SR says by concept, derivation and method."""
+
 PROBABILITY_OF = {
     one: Code(f"P_{one.name}", PRIVATE, f"Probability of {one.replace('_', ' ')}")
     for one in BoneCondition
@@ -119,6 +132,7 @@ SOURCES = {
     ATTENUATION_COEFFICIENT: "PS3.16 CID 218, Quantitative Image Features",
     HOUNSFIELD_UNIT: "PS3.16 CID 301, Measurement Units; UCUM",
     NO_UNITS: "PS3.16 CID 7181; UCUM",
+    MILLIMETER: "PS3.16 CID 7460, Linear Measurement Units; UCUM",
     MEAN: "PS3.16 CID 7464, General Region of Interest Measurement Modifiers",
     MEDIAN: "PS3.16 CID 7464",
     STANDARD_DEVIATION: "PS3.16 CID 7464",

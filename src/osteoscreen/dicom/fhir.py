@@ -13,9 +13,9 @@ written. Everything is preliminary. No resource says who the patient is: the rec
 | Hounsfield unit, pure number | UCUM ``[hnsf'U]``, ``1`` | DICOM PS3.16 CID 301; UCUM |
 | a value that is not there | unknown | HL7 CodeSystem data-absent-reason |
 
-All else is of our own system. The class is, too: a code of a disease would enter as a diagnosis
-what is no more than how bone looks to networks. A DiagnosticReport has no performer here: R4 knows
-people and organisations only, and none has looked.
+All else is of our own system (``codes.py``). The class is, too: a code of a disease would enter as
+a diagnosis what is no more than how bone looks to networks. A DiagnosticReport has no performer
+here: R4 knows people and organisations only, and none has looked.
 """
 
 from __future__ import annotations
@@ -27,15 +27,28 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from pydicom.sr.coding import Code
+
 from osteoscreen import texts
-from osteoscreen.dicom.codes import UNVERIFIED, VERTEBRA_OF_LEVEL
+from osteoscreen.dicom import codes
 from osteoscreen.dicom.instance import derived_uid
-from osteoscreen.findings import CONDITIONS, LevelFinding, Probabilities, ScreeningResult
+from osteoscreen.findings import (
+    CONDITIONS,
+    BoneCondition,
+    Certainty,
+    LevelFinding,
+    Probabilities,
+    Refusal,
+    Reservation,
+    ScreeningResult,
+)
 
 OWN = f"urn:oid:{derived_uid('osteoscreen/codes')}"
 """Our own code system; a UID from a name (DICOM PS3.5 section B.2), as the project owns no URL."""
 
 LOINC, SNOMED, UCUM = "http://loinc.org", "http://snomed.info/sct", "http://unitsofmeasure.org"
+SYSTEM_OF = {"LN": LOINC, "SCT": SNOMED, "UCUM": UCUM, codes.PRIVATE: OWN}
+"""System of a coding scheme, by its designator in DICOM."""
 TERMINOLOGY = "http://terminology.hl7.org/CodeSystem"
 DICOM_UID = "urn:dicom:uid"
 """System of a Study Instance UID, its value ``urn:oid:`` and the UID (FHIR R4, ImagingStudy)."""
@@ -97,26 +110,39 @@ def _entry(resource: Element) -> Element:
 def _report(
     result: ScreeningResult, study: Element, issued: datetime, observations: Sequence[str]
 ) -> Element:
-    refusal = result.refusal
-    said = result.advice
-    if refusal is not None:
-        said = texts.REFUSED_BECAUSE.format(reason=refusal.text)
-    conclusion = f"{result.notice} {said}"
-    div = f'<div xmlns="http://www.w3.org/1999/xhtml"><p>{html.escape(conclusion)}</p></div>'
+    said = [*_conclusion(result)]
+    paragraphs = "".join(f"<p>{html.escape(one, quote=False)}</p>" for one in said)
+    div = f'<div xmlns="http://www.w3.org/1999/xhtml">{paragraphs}</div>'
     report: Element = {
         "resourceType": "DiagnosticReport",
         "text": {"status": "generated", "div": div},
         "status": "preliminary",
         "category": [_category("v2-0074", "RAD")],
-        "code": _concept(texts.FHIR_REPORT, (LOINC, "18748-4")),
+        "code": _coded(codes.DIAGNOSTIC_IMAGING_REPORT, texts.FHIR_REPORT),
         "subject": _subject(),
         **_when(result, issued),
         "imagingStudy": [study],
-        "conclusion": conclusion,
+        "conclusion": "\n".join(said),
     }
     if observations:
         report["result"] = [{"reference": one} for one in observations]
     return report
+
+
+def _conclusion(result: ScreeningResult) -> Iterator[str]:
+    """Say the finding or the refusal, what to do, the reservations, and what it is for."""
+    if result.refusal is not None:
+        yield texts.REFUSED_BECAUSE.format(reason=_told(result.refusal))
+    if result.probabilities is not None:
+        headline = texts.NO_STATEMENT
+        if result.condition is not None:
+            headline = _looks_like(result.condition, result.certainty)
+        shares = texts.shares(result.probabilities)
+        yield texts.CAPTURED.format(headline=headline, shares=shares)
+    if result.advice is not None:
+        yield result.advice
+    yield from map(_told, result.reservations)
+    yield result.notice
 
 
 def _device(result: ScreeningResult) -> Element:
@@ -153,7 +179,7 @@ def _observations(result: ScreeningResult) -> Iterator[Element]:
             told = texts.BAND_SAID_FHIR.format(meaning=band.meaning, source=band.source)
         yield {
             "resourceType": "Observation",
-            "code": _own("MEAN_OF_LEVELS", texts.FHIR_MEAN),
+            "code": _coded(codes.PATIENT_HU, texts.FHIR_MEAN),
             "bodySite": _lumbar_spine(),
             "valueQuantity": _hu(result.attenuation_hu),
             "note": _notes(result, [told] if told else []),
@@ -166,47 +192,66 @@ def _condition(result: ScreeningResult, probabilities: Probabilities) -> Element
     """The class, or why there is none, with what speaks for each."""
     found: Element = {
         "resourceType": "Observation",
-        "code": _own("MOST_PROBABLE", texts.FHIR_CONDITION),
+        "code": _coded(codes.MOST_PROBABLE_CLASS, texts.FHIR_CONDITION),
         "bodySite": _lumbar_spine(),
         "component": [
             *_chances(probabilities),
-            *(
-                {
-                    "code": _own("PREDICTION_SET", texts.FHIR_SET),
-                    "valueCodeableConcept": _own(one.name, texts.LABELS[one]),
-                }
-                for one in result.prediction_set
-            ),
+            *({"code": code, "valueCodeableConcept": value} for code, value in _statements(result)),
         ],
-        "note": _notes(result, [f"{one.code}: {one.text}" for one in result.reservations]),
+        "note": _notes(result, [_told(one) for one in result.reservations]),
     }
     if result.condition is None:
         found["dataAbsentReason"] = _absent(result.advice or texts.FHIR_NO_STATEMENT)
     else:
-        found["valueCodeableConcept"] = _own(result.condition.name, texts.LABELS[result.condition])
+        said = _looks_like(result.condition, result.certainty)
+        found["valueCodeableConcept"] = _coded(codes.CLASS[result.condition], said)
     return found
+
+
+def _statements(result: ScreeningResult) -> Iterator[tuple[Element, Element]]:
+    """Concepts and their values, as the measurement report codes them."""
+    if result.certainty is not None:
+        code = codes.CERTAINTIES[result.certainty]
+        said = texts.FHIR_CERTAINTIES[result.certainty]
+        yield _coded(codes.CERTAINTY, texts.FHIR_CERTAINTY), _coded(code, said)
+    if result.abstention is not None:
+        code = codes.ABSTENTIONS[result.abstention]
+        said = texts.FHIR_ABSTENTIONS[result.abstention]
+        yield _coded(codes.ABSTENTION, texts.FHIR_ABSTENTION), _coded(code, said)
+    for one in result.prediction_set:
+        yield (
+            _coded(codes.PREDICTION_SET, texts.FHIR_SET),
+            _coded(codes.CLASS[one], _looks_like(one)),
+        )
+
+
+def _looks_like(condition: BoneCondition, certainty: Certainty | None = None) -> str:
+    is_doubtful = certainty is Certainty.DOUBTFUL
+    said = texts.FHIR_LOOKS_DOUBTFUL if is_doubtful else texts.FHIR_LOOKS
+    return said.format(condition=texts.IN_SENTENCE[condition])
 
 
 def _level(result: ScreeningResult, level: LevelFinding) -> Element:
     """The attenuation of one vertebra, and its probabilities."""
-    code = VERTEBRA_OF_LEVEL.get(level.level)
-    codings = () if code is None or code in UNVERIFIED else ((SNOMED, code.value),)
+    site = codes.VERTEBRA_OF_LEVEL.get(level.level)
     values = [
-        ("MEDIAN", texts.FHIR_MEDIAN, level.attenuation_median_hu, _hu),
-        ("SPREAD", texts.FHIR_SPREAD, level.attenuation_spread_hu, _hu),
-        ("HEIGHT", texts.FHIR_HEIGHT, level.height_mm, _mm),
-        ("NAME_CONFIDENCE", texts.FHIR_CONFIDENCE, level.confidence, _one),
+        (codes.LEVEL_MEDIAN_HU, texts.FHIR_MEDIAN, level.attenuation_median_hu, _hu),
+        (codes.LEVEL_SD_HU, texts.FHIR_SPREAD, level.attenuation_spread_hu, _hu),
+        (codes.LEVEL_HEIGHT, texts.FHIR_HEIGHT, level.height_mm, _mm),
+        (codes.NAME_CONFIDENCE, texts.FHIR_CONFIDENCE, level.confidence, _one),
     ]
     components = [
-        {"code": _own(name, text), "valueQuantity": quantity(value)}
-        for name, text, value, quantity in values
+        {"code": _coded(code, text), "valueQuantity": quantity(value)}
+        for code, text, value, quantity in values
         if value is not None
     ]
     left_out = [texts.FHIR_LEFT_OUT.format(code=level.left_out)] if level.left_out else []
     found: Element = {
         "resourceType": "Observation",
-        "code": _own("TRABECULAR", texts.FHIR_LEVEL),
-        "bodySite": _concept(level.level, *codings),
+        "code": _coded(codes.LEVEL_HU, texts.FHIR_LEVEL),
+        "bodySite": _concept(level.level)
+        if site is None or site in codes.UNVERIFIED
+        else _coded(site, level.level),
         "note": _notes(result, left_out),
     }
     if level.attenuation_hu is None:
@@ -220,7 +265,7 @@ def _level(result: ScreeningResult, level: LevelFinding) -> Element:
 def _chances(probabilities: Probabilities) -> Iterator[Element]:
     for one, value in zip(CONDITIONS, probabilities.as_tuple()):
         text = texts.FHIR_PROBABILITY.format(condition=texts.IN_SENTENCE[one])
-        yield {"code": _own(f"P_{one.name}", text), "valueQuantity": _one(value)}
+        yield {"code": _coded(codes.PROBABILITY_OF[one], text), "valueQuantity": _one(value)}
 
 
 def _notes(result: ScreeningResult, more: Sequence[str]) -> list[Element]:
@@ -228,8 +273,12 @@ def _notes(result: ScreeningResult, more: Sequence[str]) -> list[Element]:
     return [{"text": text} for text in (result.notice, *more)]
 
 
+def _told(reason: Refusal | Reservation) -> str:
+    return f"{reason.code}: {reason.text}"
+
+
 def _lumbar_spine() -> Element:
-    return _concept(texts.FHIR_SITE, (SNOMED, "122496007"))  # PS3.16 CID 4
+    return _coded(codes.LUMBAR_SPINE, texts.FHIR_SITE)
 
 
 def _subject() -> Element:
@@ -241,8 +290,9 @@ def _category(system: str, code: str) -> Element:
     return _concept(texts.FHIR_CATEGORIES[code], (f"{TERMINOLOGY}/{system}", code))
 
 
-def _own(code: str, text: str) -> Element:
-    return _concept(text, (OWN, code))
+def _coded(code: Code, text: str) -> Element:
+    """A concept of ``codes.py`` in the words of the language."""
+    return _concept(text, (SYSTEM_OF[code.scheme_designator], code.value))
 
 
 def _concept(text: str, *codings: tuple[str, str]) -> Element:
@@ -257,12 +307,12 @@ def _absent(text: str) -> Element:
 
 
 def _hu(value: float) -> Element:
-    return {"value": value, "unit": "HU", "system": UCUM, "code": "[hnsf'U]"}
+    return {"value": value, "unit": "HU", "system": UCUM, "code": codes.HOUNSFIELD_UNIT.value}
 
 
 def _mm(value: float) -> Element:
-    return {"value": value, "unit": "mm", "system": UCUM, "code": "mm"}
+    return {"value": value, "unit": "mm", "system": UCUM, "code": codes.MILLIMETER.value}
 
 
 def _one(value: float) -> Element:
-    return {"value": round(value, DECIMALS), "system": UCUM, "code": "1"}
+    return {"value": round(value, DECIMALS), "system": UCUM, "code": codes.NO_UNITS.value}
