@@ -77,6 +77,29 @@ def test_a_result_is_found_by_its_file_and_without_its_pictures(
     assert (tmp_path / PAGE).read_text().count("<img") == 1  # the ring
 
 
+@pytest.mark.parametrize(
+    ("name", "is_shown"),
+    [
+        ("series-0123456789ab", True),
+        ("DOE^JANE 19500101", False),
+        ("series-0123456789ab DOE", False),
+        ("series-DOE", False),
+    ],
+)
+def test_a_folder_is_named_only_by_its_hash(
+    folders: dict[str, Path], tmp_path: Path, name: str, *, is_shown: bool
+) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    shutil.copy(folders["screened"] / RESULT, folder / RESULT)
+    report_again(folder)
+    pdf = (folder / PDF).read_bytes()
+    for said in ((folder / PAGE).read_text(), words(pdf), pdf.decode("latin-1")):
+        assert (name in said) is is_shown
+        assert "DOE" not in said
+        assert "Bone report" in said
+
+
 def test_page_and_pdf_say_the_same(folders: dict[str, Path]) -> None:
     printed = words((folders["refused"] / PDF).read_bytes())
     page = (folders["refused"] / PAGE).read_text()

@@ -6,6 +6,7 @@ the same to the byte.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -36,6 +37,9 @@ PICTURES: dict[PictureName, str] = {
     "looked": "looked.png",
 }
 REPORT_FILES = (RESULT, PAGE, PDF, RING, *PICTURES.values())
+
+OWN_NAME = re.compile(r"series-[0-9a-f]{12}")
+"""Folders that ``intake`` names, by a hash. Any other name may be a patient's, and is not shown."""
 
 REFUSED_PANELS = 3
 """Slices shown where no vertebra was marked: enough to see what the scan is of."""
@@ -77,14 +81,16 @@ def write_report(result: ScreeningResult, folder: Path) -> None:
 
     Args:
         result: The result.
-        folder: Its folder, whose name names the report.
+        folder: Its folder; its name is shown if it is one that screening gave it.
     """
     pictures: dict[PictureName, bytes] = {
         name: (folder / file).read_bytes()
         for name, file in PICTURES.items()
         if (folder / file).is_file()
     }
-    content = describe(result, pictures, title=texts.TITLE.format(name=folder.resolve().name))
+    name = folder.resolve().name
+    title = texts.TITLE.format(name=name) if OWN_NAME.fullmatch(name) else texts.TITLE_UNNAMED
+    content = describe(result, pictures, title=title)
     if content.ring is not None:
         (folder / RING).write_bytes(content.ring.png)
     (folder / PAGE).write_text(render_html(content), encoding="utf-8")

@@ -44,7 +44,7 @@ NOTICE = (
     "no clinical accuracy is known or claimed."
 )
 OWN_DATA_NOTICE = "Research use only. Not a medical device. The networks were trained by this site."
-TITLE = "Bone report {name}"
+TITLE, TITLE_UNNAMED = "Bone report {name}", "Bone report"
 AGE = "age {age}"
 YEARS = "years"
 SEX = "sex {sex}"
