@@ -11,9 +11,10 @@ from numpy.testing import assert_array_equal
 from numpy.typing import NDArray
 
 from made_results import made_refusal, made_result
+from osteoscreen.findings import ScreeningResult
 from osteoscreen.report import capture
 from osteoscreen.report.capture import captured
-from osteoscreen.report.drawing import SCALE
+from osteoscreen.report.drawing import SCALE, Drawing
 
 MARGIN = round(capture.MARGIN * SCALE)
 
@@ -60,6 +61,16 @@ def test_the_notice_and_the_result_are_part_of_the_picture() -> None:
     assert not np.array_equal(usual, banner(notice="Research use."))
     other = {"normal_bone_mass": 0.2, "low_bone_mass": 0.6, "osteoporosis": 0.2}
     assert not np.array_equal(usual, banner(probabilities=other))
+
+
+@pytest.mark.parametrize("result", [made_result(), made_refusal()])
+def test_every_picture_is_preliminary_and_has_the_notice(
+    result: ScreeningResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(Drawing, "write", lambda _, place, words, lettering: said.append(words))
+    captured(result, _png(_slices()))
+    assert f"{result.notice} Preliminary, not verified." in " ".join(said)
 
 
 def test_a_refusal_is_told() -> None:

@@ -30,10 +30,14 @@ from osteoscreen.findings import (
     ScreeningResult,
     Subject,
 )
+from osteoscreen.report.attenuation import attenuation_drawing
 from osteoscreen.report.content import PictureName, describe
+from osteoscreen.report.drawing import Drawing, Lettering, Place
 from osteoscreen.report.page import render_html
-from osteoscreen.report.pdf import render_pdf
+from osteoscreen.report.pdf import CHART, RING, render_pdf
+from osteoscreen.report.ring import ring_drawing
 from pdf_words import drawn, fonts, pages, words
+from promises import promises
 
 SIZES: dict[PictureName, tuple[int, int]] = {
     "overlay": (1200, 1052),
@@ -41,6 +45,9 @@ SIZES: dict[PictureName, tuple[int, int]] = {
     "looked": (380, 900),
 }
 """As large as pictures get."""
+
+SMALLEST = 5.5
+"""Points; less cannot be read."""
 
 LONG = "A reservation that goes on and on about what the scan was like. " * 2
 
@@ -140,10 +147,12 @@ def test_the_pdf_says_what_the_result_says() -> None:
     for word in (
         result.notice, "Osteoporosis", "70.0 %", "Measure again in a year.", "age 61 years",
         "sex female", "study date 2024-03-18", "Tube voltage: 120 kV", "Kernel: B30f",
-        "Contrast agent: not recorded", "small", "0123456789ab", "osteoscreen 0.1", "T12",
+        "Contrast agent: unknown", "small", "0123456789ab", "osteoscreen 0.1", "T12",
         "132 HU", texts.LIMITS, texts.NO_RESERVATIONS,
+        f"{result.notice} Preliminary, not verified.", "A result never excludes osteoporosis.",
     ):  # fmt: skip
         assert word in printed, word
+    assert promises(printed) == []
     assert "hash-of-someone" not in printed
 
 
@@ -160,6 +169,7 @@ def test_a_refused_pdf_has_the_reason_and_no_probability() -> None:
     assert "Not screened" in printed
     assert "No lumbar vertebra was marked" in printed
     assert "NO_LUMBAR" in printed
+    assert "Preliminary, not verified." in printed
     assert "%" not in printed
     assert not any(texts.LABELS[condition] in printed for condition in CONDITIONS)
 
@@ -181,7 +191,24 @@ def test_the_pdf_is_one_page_however_much_there_is_to_say(
     left_out = note_count - kept
     assert (f"{left_out} more: no room" in printed) == (left_out > 0)
     assert kept == note_count or note_count > 12
+    assert min(float(size) for size in re.findall(rb"/F\S+ ([\d.]+) Tf", drawn(pdf))) >= SMALLEST
     assert _lowest(pdf) >= 0
+
+
+def test_letters_of_ring_and_chart_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[float] = []
+    write = Drawing.write
+
+    def written(self: Drawing, place: Place, words: str, lettering: Lettering) -> None:
+        sizes.append(lettering.size)
+        write(self, place, words, lettering)
+
+    monkeypatch.setattr(Drawing, "write", written)
+    assert attenuation_drawing(_levels(5), None) is not None
+    assert min(sizes) * CHART >= SMALLEST
+    sizes.clear()
+    ring_drawing(_shares(0.1, 0.2, 0.7), Certainty.DOUBTFUL)
+    assert min(sizes) * RING >= SMALLEST
 
 
 def _lowest(pdf: bytes) -> float:

@@ -518,6 +518,13 @@ def test_every_output_says_research_use_only(tmp_path: Path, bundle: Bundle) -> 
         text = (folder / name).read_text()
         assert "Research use only" in text
         assert "ot a medical device" in text
+    document = pydicom.dcmread(folder / "report.dcm").EncapsulatedDocument
+    measured = json.dumps(pydicom.dcmread(folder / "measurements.dcm").to_json_dict())
+    for text in (words((folder / "report.pdf").read_bytes()), words(document), measured):
+        assert "Research use only" in text
+        assert "ot a medical device" in text
+    # The notice is drawn into its pixels (test_report_capture.py); the PNG files carry none.
+    assert "preliminary" in pydicom.dcmread(folder / "capture.dcm").SeriesDescription
 
 
 def test_result_json_is_what_the_row_says(tmp_path: Path, bundle: Bundle) -> None:
@@ -697,8 +704,8 @@ def test_where_the_best_series_shows_no_lumbar_spine_the_next_is_screened(
     )
     assert result.series_choice == (
         "number 2 of 3 CT series: axial, derived, 4 slices over 12 mm, thickness 6 mm, kernel "
-        "soft, no contrast agent recorded; tried before and left: axial, derived, 4 slices over "
-        "12 mm, thickness 2 mm, kernel soft, no contrast agent recorded (NO_LUMBAR)"
+        "soft, contrast agent unknown; tried before and left: axial, derived, 4 slices over "
+        "12 mm, thickness 2 mm, kernel soft, contrast agent unknown (NO_LUMBAR)"
     )
     alone = screen_path(study, bundle=bundle)
     assert (alone.series_choice, alone.slices) == (result.series_choice, result.slices)

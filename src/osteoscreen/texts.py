@@ -12,7 +12,8 @@ What engineers read stays where it arises, in English: errors that end a command
 ``summary.csv``, the command line, evaluations, model cards. So do names that programs look for:
 codes and their meanings, labels of segments, descriptions of series (``dicom/``).
 
-Nothing here may promise the absence of disease: the networks see how bone looks, no more.
+Nothing here may promise the absence of disease: the networks see how bone looks, no more. Every
+report says ``NEVER_EXCLUDES``.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ NOTICE = (
     "no clinical accuracy is known or claimed."
 )
 OWN_DATA_NOTICE = "Research use only. Not a medical device. The networks were trained by this site."
+PRELIMINARY = "Preliminary, not verified."
 TITLE, TITLE_UNNAMED = "Bone report {name}", "Bone report"
 AGE = "age {age}"
 YEARS = "years"
@@ -55,7 +57,6 @@ STUDY_DATE = "study date {date}"
 # Words of every part
 
 ABSENT = "not computed"
-NOT_COMPUTED = "not computed in this version"
 NOT_LABELLED = "not named"
 NOTHING = "\N{EN DASH}"
 DOT = "\N{MIDDLE DOT}"
@@ -92,12 +93,19 @@ RING_ALTS = {
     Certainty.DOUBTFUL: "Hatched ring chart, doubtful",
     Certainty.ABSTAINED: "Hatched ring chart, no statement",
 }
-_TREAT = "Early treatment is the radiologist's decision; measure bone mineral density regularly."
+_TREAT = (
+    "As the paper advises (section 3.5): whether to treat early is for the radiologist to decide; "
+    "bone mineral density is measured regularly."
+)
 _EXAMINE = "Further examination, such as DXA, is needed to confirm the bone condition."
 ADVICE = {
-    (BoneCondition.NORMAL, True): "This image alone suggests nothing further.",
+    (BoneCondition.NORMAL, True): (
+        "This image alone gives no reason for further examination; it does not exclude "
+        "osteoporosis."
+    ),
     (BoneCondition.NORMAL, False): (
-        "Consider the risk of osteoporosis; suggest more exercise where fitting."
+        "As the paper advises (section 3.5): consider the risk of osteoporosis; suggest more "
+        "exercise where fitting."
     ),
     (BoneCondition.LOW, True): _TREAT,
     (BoneCondition.LOW, False): _EXAMINE,
@@ -235,7 +243,7 @@ CAUTIONS = {
 LEFT_OUT_BECAUSE = {
     LeftOut.CUT: "the series cuts it off",
     LeftOut.DENSE: "metal, cement or compact bone fills a part of it",
-    LeftOut.COLLAPSED: "it is much lower than the others",
+    LeftOut.COLLAPSED: "it has lost height against its neighbours; look for a fracture",
     LeftOut.OUTLIER: "its attenuation is unlike that of the others",
 }
 LOW_DOSE_NAME = 'the series is named "{name}"'
@@ -302,7 +310,7 @@ LEFT_OUT = {
     LeftOut.NOT_LUMBAR: "no: not L1 to L4",
     LeftOut.CUT: "no: cut off",
     LeftOut.DENSE: "no: dense",
-    LeftOut.COLLAPSED: "no: low",
+    LeftOut.COLLAPSED: "no: reduced height",
     LeftOut.OUTLIER: "no: unlike the others",
 }
 LEVELS_CAPTION = (
@@ -328,7 +336,7 @@ KVP = "Tube voltage"
 THICKNESS = "Slice thickness"
 KERNEL = "Kernel"
 CONTRAST = "Contrast agent"
-CONTRASTS = {True: "recorded", False: "none recorded", None: NOT_RECORDED}
+CONTRASTS = {True: "recorded", False: "none, by the header", None: "unknown"}
 PHASE = "Contrast phase, by name"
 PHASES = {
     ContrastPhase.NATIVE: "native",
@@ -360,7 +368,11 @@ SERIES_KERNEL = {
     "SOFT": "kernel {name}",
     "UNKNOWN": "kernel unknown",
 }
-SERIES_CONTRAST = {True: "contrast agent recorded", False: "no contrast agent recorded"}
+SERIES_CONTRAST = {
+    True: "contrast agent recorded",
+    False: "no contrast agent, by the header",
+    None: "contrast agent unknown",
+}
 SERIES_PART = "body part {part}"
 SERIES_LOST = {
     "is_axial": "it is not axial",
@@ -384,7 +396,9 @@ VERSION = "Version"
 CHECKSUM = "SHA-256 begins"
 SOFTWARE = "Software"
 LIMITS = "Limits of the model"
+NEVER_EXCLUDES = "A result never excludes osteoporosis."
 LIMITS_SENTENCES = (
+    NEVER_EXCLUDES,
     EXPLANATION,
     "Only the vertebrae marked here were judged. Fractures, tumours and all other findings are "
     "not looked for, and normal bone mass does not mean that there are none.",
@@ -405,7 +419,7 @@ AREA = "Mark, mm²"
 
 # Picture in the archive, measurement report, FHIR
 
-CAPTURED = "{headline} ({shares}). Preliminary, not verified."
+CAPTURED = "{headline} ({shares})."
 REFUSED_BECAUSE = "Not screened: {reason}"
 BAND_SAID_DICOM = "{level}, {hu:g} HU: {meaning} ({source}; {holds_for})"
 CHOICE_SAID_DICOM = "Series: {choice}"
@@ -539,7 +553,7 @@ def band(result: ScreeningResult) -> str:
     """Say where the attenuation of L1 lies among the published limits, or why that is not said."""
     found = result.attenuation_band
     if found is None:
-        return result.attenuation_note or NOT_COMPUTED
+        return result.attenuation_note or ABSENT
     return BAND_SAID.format(
         hu=quantity(round(found.attenuation_hu), HU),
         meaning=found.meaning,
@@ -557,6 +571,11 @@ def shifted(result: ScreeningResult) -> str:
         f"{SHIFTS[name]}: {SAME if condition is leading else IN_SENTENCE[condition]}"
         for name, condition in result.condition_if_shifted.items()
     )
+
+
+def banner(result: ScreeningResult) -> str:
+    """Say what the product is not, and that nobody has verified the result."""
+    return f"{result.notice} {PRELIMINARY}"
 
 
 def headline(probabilities: Probabilities, certainty: Certainty) -> str:

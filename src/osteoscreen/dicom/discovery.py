@@ -76,7 +76,7 @@ class SeriesFiles:
         body_part: Body Part Examined, in upper case; may be empty.
         kernel: Convolution kernel of the first slice; may be empty.
         thickness_mm: Slice thickness of the first slice; ``None`` where it is not told.
-        has_contrast: Whether a contrast agent is recorded on any slice.
+        has_contrast: Whether a contrast agent is recorded; ``None`` where no slice tells.
         length_mm: Distance of the outermost slices along their normal; 0 where it is not told.
         root: The path that was searched.
     """
@@ -94,7 +94,7 @@ class SeriesFiles:
     body_part: str = ""
     kernel: str = ""
     thickness_mm: float | None = None
-    has_contrast: bool = False
+    has_contrast: bool | None = None
     length_mm: float = 0.0
     root: Path = Path()
 
@@ -351,7 +351,7 @@ def _series_files(study: str, series: str, group: list[Found]) -> SeriesFiles:
         body_part=(text(first, "BodyPartExamined") or "").upper(),
         kernel=text(first, "ConvolutionKernel") or "",
         thickness_mm=number(first, "SliceThickness"),
-        has_contrast=contrast_of(headers) is True,
+        has_contrast=contrast_of(headers),
         length_mm=float(np.ptp(heights)) if len(heights) else 0.0,
     )
 

@@ -17,6 +17,8 @@ ROW = 25.0
 HEAD = 22.0
 FOOT = 34.0
 LEFT, RIGHT = 38.0, 14.0
+LETTER = 11.0
+"""Height of all letters: the PDF sets the chart at about half a point a unit."""
 TICK_HU = 50
 NARROWEST_HU = (0.0, 250.0)
 """Shown at least, so that charts of different patients look alike."""
@@ -53,14 +55,16 @@ def attenuation_drawing(
         drawing.box(corner, (ends[1] - ends[0], ROW), BAND)
     for hu in np.arange(low, high + 1, TICK_HU):
         drawing.line([(x(hu), HEAD), (x(hu), bottom)], RULE)
-        drawing.write((x(hu), bottom + 9), texts.number(hu), Lettering(10.5, MUTED))
-    drawing.write((LEFT, bottom + 25), texts.AXIS_HU, Lettering(10.5, MUTED, "left"))
+        drawing.write((x(hu), bottom + 9), texts.number(hu), Lettering(LETTER, MUTED))
+    drawing.write((LEFT, bottom + 25), texts.AXIS_HU, Lettering(LETTER, MUTED, "left"))
     if band is not None:
         for hu in band.limits_hu:
             drawing.dashes((x(hu), HEAD - 4), (x(hu), bottom), INK, width=1.2)
-            drawing.write((x(hu), HEAD - 12), texts.number(hu), Lettering(10.5, INK, is_bold=True))
+            drawing.write(
+                (x(hu), HEAD - 12), texts.number(hu), Lettering(LETTER, INK, is_bold=True)
+            )
         said = texts.LIMITS_OF.format(level=band.level)
-        drawing.write((LEFT, HEAD - 12), said, Lettering(10.5, MUTED, "left"))
+        drawing.write((LEFT, HEAD - 12), said, Lettering(LETTER, MUTED, "left"))
     for at, one in enumerate(measured):
         _add_row(drawing, one, x, HEAD + ROW * (at + 0.5))
     return drawing
@@ -86,7 +90,7 @@ def _add_row(drawing: Drawing, one: LevelFinding, x: Callable[[float], float], y
     assert mean is not None
     counts = one.left_out is None
     colour = INK if counts else MUTED
-    drawing.write((LEFT - 8, y), one.level, Lettering(11.5, colour, "right", is_bold=counts))
+    drawing.write((LEFT - 8, y), one.level, Lettering(LETTER, colour, "right", is_bold=counts))
     if spread is not None:
         ends = x(mean - spread), x(mean + spread)
         drawing.line([(ends[0], y), (ends[1], y)], MUTED, 1.2)
@@ -96,4 +100,4 @@ def _add_row(drawing: Drawing, one: LevelFinding, x: Callable[[float], float], y
     if not counts:
         return
     words = texts.number(mean)
-    drawing.write((x(mean), y - 9.5), words, Lettering(9, INK, is_bold=True))
+    drawing.write((x(mean), y - 11), words, Lettering(LETTER, INK, is_bold=True))

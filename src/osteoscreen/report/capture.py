@@ -48,7 +48,7 @@ def captured(result: ScreeningResult, overlay_png: bytes) -> NDArray[np.uint8]:
 
 def _words(result: ScreeningResult) -> list[str]:
     """Choose what the picture says: notice, class and probabilities, or why there are none."""
-    words = [result.notice]
+    words = [texts.banner(result)]
     if result.probabilities is not None and result.certainty is not None:
         headline = texts.headline(result.probabilities, result.certainty)
         shares = texts.shares(result.probabilities)

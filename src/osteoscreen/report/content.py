@@ -88,7 +88,7 @@ class Content:
 
     Args:
         title: Heading; holds no identity.
-        notice: What the product is not.
+        notice: What the product is not, and that the result is preliminary.
         subject: Age, sex and date of the study in a line.
         is_screened: Whether there is a result.
         headline: The condition, or that none is stated.
@@ -149,7 +149,7 @@ def describe(
         doubt = refusal.text
     return Content(
         title=title,
-        notice=result.notice,
+        notice=texts.banner(result),
         subject=texts.subject(result.subject),
         is_screened=is_screened,
         headline=_headline(result),
@@ -190,10 +190,10 @@ def _finding_facts(result: ScreeningResult) -> list[Fact]:
     held = ", ".join(texts.LABELS[condition] for condition in result.prediction_set)
     hu = result.attenuation_hu
     facts = [
-        Fact(texts.PREDICTION_SET, held or texts.NOT_COMPUTED),
+        Fact(texts.PREDICTION_SET, held or texts.ABSENT),
         Fact(
             texts.ATTENUATION,
-            texts.NOT_COMPUTED if hu is None else texts.quantity(round(hu), texts.HU),
+            texts.ABSENT if hu is None else texts.quantity(round(hu), texts.HU),
         ),
         Fact(texts.AGREEMENT, texts.AGREEMENTS[result.agreement]),
         Fact(texts.LEVELS, ", ".join(one.level for one in result.levels) or texts.NOT_LABELLED),
@@ -216,9 +216,7 @@ def _attenuation(result: ScreeningResult) -> Figure | None:
     drawing = attenuation_drawing(result.levels, band) if result.probabilities else None
     if drawing is None:
         return None
-    reason = (result.attenuation_note or texts.NOT_COMPUTED).removeprefix(
-        texts.NO_BAND.format(reason="")
-    )
+    reason = (result.attenuation_note or texts.ABSENT).removeprefix(texts.NO_BAND.format(reason=""))
     caption = (
         texts.ATTENUATION_CAPTION
         if band is not None

@@ -42,6 +42,8 @@ WIDTH, HEIGHT = A4[0] - 2 * MARGIN, A4[1] - 2 * MARGIN
 GAP = 12.0
 LARGEST = 0.8
 """Points a unit of a picture: its letters are no larger than those of the text."""
+RING, CHART = 0.46, 0.52
+"""The same of ring and chart: their smallest letters are 5.5 points and more."""
 PLAIN, BOLD = "Report", "ReportBold"
 SIZES = (7.5, 7.0, 6.5, 6.0, 5.5)
 """Sizes of the small print in points, from the best on; 5.5 is the smallest that can be read."""
@@ -116,9 +118,7 @@ class _Print:
         )  # fmt: skip
         said = escape(_printable(words))
         if tail:
-            said += (
-                f' <font color="{MUTED}" size="{self.size - 1}">{escape(_printable(tail))}</font>'
-            )
+            said += f' <font color="{MUTED}">{escape(_printable(tail))}</font>'
         return Paragraph(said, style)
 
 
@@ -237,7 +237,7 @@ class _Sheet:
     def _finding(self, y: float) -> float:
         content, x, below = self._content, 0.0, y
         if content.ring is not None:
-            width, height = self._image(content.ring, 0, y, 0.46)
+            width, height = self._image(content.ring, 0, y, RING)
             x, below = width + GAP, y + height
         room = WIDTH - x
         y = self._words(_Print(16, is_bold=True).set(content.headline), x, y + 2, room) + 2
@@ -304,7 +304,7 @@ class _Sheet:
         if content.levels is None:
             return y
         if content.attenuation is not None:
-            width, height = self._image(content.attenuation, 0, y, 0.52)
+            width, height = self._image(content.attenuation, 0, y, CHART)
             caption = _Print(5.5, MUTED).set(_short(content.attenuation.caption))
             below = self._words(caption, 0, y + height + 1, width)
             x = width + GAP
