@@ -265,11 +265,11 @@ def test_words_are_those_of_the_measurement_report() -> None:
     ("name", "finding"),
     [
         ("clear", "Looks like osteoporosis (normal bone mass 5.0 %, low bone mass 15.0 %, "
-         "osteoporosis 80.0 %). Preliminary, not verified."),
+         "osteoporosis 80.0 %)."),
         ("doubtful", "Looks like osteoporosis, doubtful (normal bone mass 5.0 %, low bone mass "
-         "40.0 %, osteoporosis 55.0 %). Preliminary, not verified."),
+         "40.0 %, osteoporosis 55.0 %)."),
         ("abstained", "No statement (normal bone mass 5.0 %, low bone mass 15.0 %, "
-         "osteoporosis 80.0 %). Preliminary, not verified."),
+         "osteoporosis 80.0 %)."),
         ("refused", "Not screened: NO_LUMBAR: no lumbar vertebra was found"),
     ],
 )  # fmt: skip
@@ -282,7 +282,7 @@ def test_conclusion_and_narrative_say_finding_advice_reservations_and_notice(
         finding,
         *([result.advice] if result.advice else []),
         *(f"{one.code}: {one.text}" for one in result.reservations),
-        result.notice,
+        f"{result.notice} Preliminary, not verified.",
     ]
     assert result.reservations
     assert report["conclusion"].replace("\N{NO-BREAK SPACE}", " ").split("\n") == said

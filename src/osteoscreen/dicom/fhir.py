@@ -142,7 +142,7 @@ def _conclusion(result: ScreeningResult) -> Iterator[str]:
     if result.advice is not None:
         yield result.advice
     yield from map(_told, result.reservations)
-    yield result.notice
+    yield texts.banner(result)
 
 
 def _device(result: ScreeningResult) -> Element:
