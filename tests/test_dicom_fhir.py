@@ -303,7 +303,7 @@ def test_every_resource_says_what_it_is_for(name: str, tmp_path: Path) -> None:
     result = RESULTS[name]
     written = _written(result, tmp_path)
     (report,), (device,) = _of(written, "DiagnosticReport"), _of(written, "Device")
-    assert report["conclusion"].endswith(result.notice)
+    assert report["conclusion"].endswith(f"{result.notice} Preliminary, not verified.")
     for one in (device, *_of(written, "Observation")):
         assert one["note"][0]["text"] == result.notice
     assert device["version"][0]["value"] == result.software
