@@ -29,8 +29,11 @@ from made_results import made_marks, made_pdf, made_refusal, made_result, made_s
 from multi_frame import converted, enhanced
 from osteoscreen.bundle import Bundle
 from osteoscreen.dicom import codes
+from osteoscreen.dicom.discovery import find_series
+from osteoscreen.dicom.result_object import REPORT as REPORT_SERIES
 from osteoscreen.dicom.result_study import OBJECTS, write_documents, write_measurements
-from osteoscreen.findings import ScreeningResult
+from osteoscreen.dicom.series import CTSeries, read_series
+from osteoscreen.findings import BundleReference, ScreeningResult
 from osteoscreen.summary import Row
 from osteoscreen.volume import Affine
 from osteoscreen.workflow import screen_inputs
@@ -146,12 +149,16 @@ def test_each_frame_lies_on_its_slice_and_marks_its_bone(
 
 def _objects(folder: Path, result: ScreeningResult) -> list[Path]:
     """Write a CT series and every object of a result on it."""
-    ct = made_series(folder / "ct")
+    return sorted(_written(folder / "out", made_series(folder / "ct"), result).iterdir())
+
+
+def _written(folder: Path, ct: CTSeries, result: ScreeningResult) -> Path:
+    """Write every object of a result on a series, the same picture and report each time."""
     picture = np.full((40, 60, 3), 200, np.uint8)
-    (folder / "out").mkdir()
-    write_documents(result, ct, folder / "out", picture=picture, pdf=made_pdf())
-    write_measurements(result, made_marks(), ct, folder / "out")
-    return sorted((folder / "out").iterdir())
+    folder.mkdir()
+    write_documents(result, ct, folder, picture=picture, pdf=made_pdf())
+    write_measurements(result, made_marks(), ct, folder)
+    return folder
 
 
 RESULTS: dict[str, Callable[[], ScreeningResult]] = {
@@ -316,11 +323,69 @@ def test_results_beside_the_images_are_not_screened(tmp_path: Path, bundle: Bund
         assert pydicom.dcmread(again).SOPInstanceUID == pydicom.dcmread(path).SOPInstanceUID
 
 
-def test_a_second_screening_gives_the_same_bytes(tmp_path: Path, bundle: Bundle) -> None:
-    series(tmp_path / "ct", study_date="20240131")
+@pytest.mark.parametrize("date", ["20240131", ""], ids=["dated", "no date"])
+def test_a_second_screening_gives_the_same_bytes(date: str, tmp_path: Path, bundle: Bundle) -> None:
+    series(tmp_path / "ct", study_date=date)
     first, second = (_screened(tmp_path / "ct", tmp_path / name, bundle) for name in "ab")
     for path in first.glob("*.dcm"):
         assert path.read_bytes() == (second / path.name).read_bytes(), path.name
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"PatientID": "B"},
+        {"PatientName": "B^TEST"},
+        {"IssuerOfPatientID": "ELSEWHERE"},
+        {"AccessionNumber": "A-18"},
+        {"StudyInstanceUID": "2.25.77"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_after_a_correction_of_patient_or_study_every_object_is_another(
+    change: dict[str, str], tmp_path: Path
+) -> None:
+    def identifiers(folder: Path) -> dict[str, tuple[str, str]]:
+        objects = [(one.name, pydicom.dcmread(one)) for one in folder.iterdir()]
+        return {name: (one.SOPInstanceUID, one.SeriesInstanceUID) for name, one in objects}
+
+    ct = made_series(tmp_path / "ct")
+    first, same = (identifiers(_written(tmp_path / name, ct, made_result())) for name in "ab")
+    assert first == same
+    edit(sorted((tmp_path / "ct").iterdir()), put(**change))
+    corrected = read_series(find_series(tmp_path / "ct").series[0])
+    again = identifiers(_written(tmp_path / "c", corrected, made_result()))
+    assert set(first) == set(again) == set(OBJECTS)
+    for name, uids in first.items():
+        assert not set(uids) & set(again[name]), name
+
+
+def test_the_description_of_a_series_tells_what_made_it(tmp_path: Path) -> None:
+    paths = _objects(tmp_path, made_result())
+    assert {path.name: pydicom.dcmread(path).SeriesDescription for path in paths} == {
+        "capture.dcm": "osteoscreen 9.9: marked slices, preliminary; made 1.2",
+        "measurements.dcm": "osteoscreen 9.9: measurements, preliminary; made 1.2",
+        "report.dcm": "osteoscreen 9.9: report, preliminary; made 1.2",
+        "segmentation.dcm": "osteoscreen 9.9: vertebra marks; made 1.2",
+    }
+
+
+def test_the_description_of_a_series_is_a_long_string() -> None:
+    bundle = BundleReference(name="a\\b\n" + "c" * 80, version="1", sha256="")
+    told = REPORT_SERIES.by("osteoscreen 9.9", bundle).description
+    assert told == "osteoscreen 9.9: report, preliminary; a b " + "c" * 22
+    assert len(told) == 64
+
+
+def test_other_software_makes_other_objects(tmp_path: Path) -> None:
+    ct = made_series(tmp_path / "ct")
+    folders = [
+        _written(tmp_path / name, ct, made_result(software=f"osteoscreen {name}"))
+        for name in ("1", "2")
+    ]
+    for name in OBJECTS:
+        first, second = (pydicom.dcmread(folder / name) for folder in folders)
+        assert first.SOPInstanceUID != second.SOPInstanceUID, name
 
 
 @pytest.mark.skipif(shutil.which("dsrdump") is None, reason="dcmtk is not installed")

@@ -153,12 +153,13 @@ def test_the_same_marks_of_the_same_series_are_the_same_bytes(tmp_path: Path) ->
     assert set(times) == {"20200102", "000000"}
 
 
-def test_without_a_date_of_the_study_the_time_of_writing_stays(tmp_path: Path) -> None:
+def test_without_a_date_of_the_study_the_time_is_fixed(tmp_path: Path) -> None:
     headers = _headers(tmp_path / "ct")
     for header in headers:
         header.StudyDate = ""
     _write(tmp_path / "seg.dcm", headers, _labels())
-    assert len(pydicom.dcmread(tmp_path / "seg.dcm").ContentDate) == 8
+    instance = pydicom.dcmread(tmp_path / "seg.dcm")
+    assert (instance.ContentDate, instance.ContentTime) == ("19000101", "000000")
 
 
 def test_the_name_of_the_patient_is_that_of_the_images(tmp_path: Path) -> None:

@@ -20,25 +20,32 @@ from osteoscreen.dicom.result_object import (
     CAPTURE,
     MANUFACTURER,
     REPORT,
-    date_as_study,
     identity,
-    name_persons,
+    place_in_study,
     series_uid_of,
 )
 from osteoscreen.dicom.source_image import distinct_images
+from osteoscreen.findings import BundleReference
 
 PDF_SIGNATURE = b"%PDF-"
 MADE_HERE = "SYN"
 """Conversion type of an image that software made (PS3.3 section C.8.6.1)."""
 
 
-def encapsulate(pdf: bytes, headers: Sequence[Dataset], *, software: str) -> Dataset:
+def encapsulate(
+    pdf: bytes,
+    headers: Sequence[Dataset],
+    *,
+    software: str,
+    bundle: BundleReference | None = None,
+) -> Dataset:
     """Put a report as PDF into the study of its images (PS3.3 section A.45.1).
 
     Args:
         pdf: A whole PDF file that shows no identity.
         headers: One dataset a slice.
         software: What made the report, with its version.
+        bundle: The networks that it was made with.
     Raises:
         ValueError: If the bytes are no PDF.
     """
@@ -46,6 +53,7 @@ def encapsulate(pdf: bytes, headers: Sequence[Dataset], *, software: str) -> Dat
         raise ValueError(f"a report must be a PDF, got bytes that begin with {pdf[:8]!r}")
     images = distinct_images(headers)
     first = images[0]
+    series = REPORT.by(software, bundle)
     document = SOPClass(
         study_instance_uid=first.StudyInstanceUID,
         sop_class_uid=EncapsulatedPDFStorage,
@@ -54,7 +62,7 @@ def encapsulate(pdf: bytes, headers: Sequence[Dataset], *, software: str) -> Dat
         specific_character_set=first.SpecificCharacterSet,
         manufacturer_model_name=MANUFACTURER,
         software_versions=software,
-        **identity(REPORT, series_uid_of(REPORT, headers, pdf)),
+        **identity(series, series_uid_of(series, headers, pdf)),
     )
     document.ConversionType = MADE_HERE
     document.AcquisitionDateTime = ""
@@ -66,18 +74,27 @@ def encapsulate(pdf: bytes, headers: Sequence[Dataset], *, software: str) -> Dat
     document.MIMETypeOfEncapsulatedDocument = "application/pdf"
     document.EncapsulatedDocumentLength = len(pdf)
     document.EncapsulatedDocument = pdf + b"\0" * (len(pdf) % 2)
-    return _in_study(document, images, headers)
+    place_in_study(document, headers)
+    return document
 
 
-def capture(picture: NDArray[np.uint8], headers: Sequence[Dataset], *, software: str) -> Dataset:
+def capture(
+    picture: NDArray[np.uint8],
+    headers: Sequence[Dataset],
+    *,
+    software: str,
+    bundle: BundleReference | None = None,
+) -> Dataset:
     """Put a picture into the study of its images, as a Secondary Capture (PS3.3 section A.8.1).
 
     Args:
         picture: RGB, shape (rows, columns, 3); shows no identity.
         headers: One dataset a slice.
         software: What made the picture, with its version.
+        bundle: The networks that it was made with.
     """
     images = distinct_images(headers)
+    series = CAPTURE.by(software, bundle)
     image = SCImage.from_ref_dataset(
         images[0],
         picture,
@@ -88,7 +105,7 @@ def capture(picture: NDArray[np.uint8], headers: Sequence[Dataset], *, software:
         transfer_syntax_uid=ExplicitVRLittleEndian,
         manufacturer_model_name=MANUFACTURER,
         software_versions=software,
-        **identity(CAPTURE, series_uid_of(CAPTURE, headers, repr(picture.shape).encode(), picture)),
+        **identity(series, series_uid_of(series, headers, repr(picture.shape).encode(), picture)),
     )
     image.ConversionType = MADE_HERE
     image.ImageType = ["DERIVED", "SECONDARY"]
@@ -97,15 +114,8 @@ def capture(picture: NDArray[np.uint8], headers: Sequence[Dataset], *, software:
     image.BodyPartExamined = "LSPINE"
     image.BurnedInAnnotation = "NO"
     image.SourceImageSequence = [_reference(one) for one in images]
-    return _in_study(image, images, headers)
-
-
-def _in_study(instance: SOPClass, images: Sequence[Dataset], headers: Sequence[Dataset]) -> Dataset:
-    """Give an object the patient and the study of its images, all that they say of both."""
-    instance.copy_patient_and_study_information(images[0])
-    name_persons(instance, headers[0])
-    date_as_study(instance)
-    return instance
+    place_in_study(image, headers)
+    return image
 
 
 def _reference(image: Dataset) -> Dataset:

@@ -73,7 +73,8 @@ def measurement_report(
     """
     said = result.model_dump_json(exclude={"timing_s": True, "subject": {"key"}})
     marks = "" if segmentation is None else segmentation.SOPInstanceUID
-    uid = series_uid_of(MEASUREMENTS, headers, f"{said}/{marks}".encode())
+    series = MEASUREMENTS.by(result.software, result.bundle)
+    uid = series_uid_of(series, headers, f"{said}/{marks}".encode())
     images = distinct_images(headers)
     content = MeasurementReport(
         observation_context=ObservationContext(observer_device_context=_observer(result)),
@@ -94,7 +95,7 @@ def measurement_report(
         manufacturer_model_name=MANUFACTURER,
         software_versions=result.software,
         coding_schemes=[PRIVATE_SCHEME],
-        **identity(MEASUREMENTS, uid),
+        **identity(series, uid),
     )
     name_persons(report, headers[0])
     date_as_study(report)

@@ -41,8 +41,11 @@ def write_documents(
         picture: RGB, shape (rows, columns, 3).
         pdf: The report.
     """
-    _save(capture(picture, series.headers, software=result.software), folder / CAPTURE)
-    _save(encapsulate(pdf, series.headers, software=result.software), folder / REPORT)
+    software, bundle = result.software, result.bundle
+    shown = capture(picture, series.headers, software=software, bundle=bundle)
+    report = encapsulate(pdf, series.headers, software=software, bundle=bundle)
+    _save(shown, folder / CAPTURE)
+    _save(report, folder / REPORT)
 
 
 def write_measurements(
@@ -57,13 +60,15 @@ def write_measurements(
         folder: Where the files go.
     Returns: Whether there is a segmentation: it cannot be empty.
     """
+    called = MARKS.by(result.software, result.bundle)
     segmentation = write_segmentation(
         marks,
         series.headers,
         folder / SEGMENTATION,
         algorithm=_algorithm(result),
         version=result.software,
-        series_uid=series_uid_of(MARKS, series.headers, *_content(result, marks)),
+        series=called,
+        series_uid=series_uid_of(called, series.headers, *_content(result, marks)),
     )
     _save(measurement_report(result, series.headers, segmentation), folder / MEASUREMENTS)
     return segmentation is not None

@@ -25,7 +25,13 @@ from pydicom.uid import generate_uid
 from osteoscreen.box import box_of
 from osteoscreen.dicom.codes import ANATOMICAL_STRUCTURE, ARTIFICIAL_INTELLIGENCE
 from osteoscreen.dicom.instance import derived_uid
-from osteoscreen.dicom.result_object import MARKS, date_as_study, identity, name_persons
+from osteoscreen.dicom.result_object import (
+    MARKS,
+    ResultSeries,
+    date_as_study,
+    identity,
+    name_persons,
+)
 from osteoscreen.dicom.segment import NumberedSegments, Segment
 from osteoscreen.dicom.source_image import name_frames, source_images
 
@@ -37,6 +43,7 @@ def write_segmentation(  # noqa: PLR0913 - one argument a fact of the object, fo
     *,
     algorithm: str,
     version: str,
+    series: ResultSeries = MARKS,
     series_uid: str | None = None,
     manual: bool = False,
 ) -> Dataset | None:
@@ -48,6 +55,7 @@ def write_segmentation(  # noqa: PLR0913 - one argument a fact of the object, fo
         path: File to write.
         algorithm: Name of what made the marks.
         version: Its version.
+        series: What its series is called.
         series_uid: Series of the segmentation; then every UID in it depends on this one only, and
             its time is that of the study, so that the same marks give the same bytes.
         manual: Whether a person, or an exact drawing, made the marks.
@@ -68,7 +76,7 @@ def write_segmentation(  # noqa: PLR0913 - one argument a fact of the object, fo
         software_versions=version,
         content_label="VERTEBRA",
         content_description="Vertebra marks",
-        **identity(MARKS, series_uid or generate_uid()),
+        **identity(series, series_uid or generate_uid()),
     )
     if marks.within is not None and marks.within.any():
         _add_within(segmentation, marks, headers)
