@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Literal
 
 import highdicom
 import numpy as np
@@ -18,10 +19,13 @@ from osteoscreen.dicom.discovery import find_series
 from osteoscreen.dicom.instance import SeriesHeader, write_ct_series
 from osteoscreen.dicom.marked_slices import MarkedSlices, lay_on, read_segmentation
 from osteoscreen.dicom.segment import (
+    Meaning,
     NumberedSegments,
     body_segment,
     number_vertebrae,
+    read_meaning,
     rest_segment,
+    whole_segment,
 )
 from osteoscreen.dicom.segmentation import write_segmentation
 from osteoscreen.dicom.series import read_series
@@ -193,9 +197,9 @@ def test_segments_name_the_level_and_the_part(tmp_path: Path) -> None:
         )
         for one in pydicom.dcmread(path).SegmentSequence
     ] == [
-        (1, "L3 body", "L3 vertebra", "Vertebral body"),
-        (2, "L3 posterior elements", "L3 vertebra", "Arch of vertebra"),
-        (3, "L6 body", "Lumbar vertebra", "Vertebral body"),
+        (1, "L3 body", "Vertebral body", "L3 vertebra"),
+        (2, "L3 posterior elements", "Arch of vertebra", "L3 vertebra"),
+        (3, "L6 body", "Vertebral body", "Lumbar vertebra"),
     ]
     assert_array_equal(lay_on(read_segmentation(path), headers), labels)
 
@@ -263,14 +267,44 @@ def test_a_body_of_another_vertebra_may_not_overlap(tmp_path: Path) -> None:
     headers, path = _headers(tmp_path / "ct"), tmp_path / "seg.dcm"
     write_segmentation(_overlapping(), headers, path, algorithm="marks", version="1")
     instance = pydicom.dcmread(path)
-    instance.SegmentSequence[1].SegmentedPropertyTypeCodeSequence[0].CodeValue = "11994002"
+    instance.SegmentSequence[1].AnatomicRegionSequence[0].CodeValue = "11994002"
     instance.save_as(path)
     with pytest.raises(InputError, match="must not overlap"):
         read_segmentation(path)
 
 
 def test_a_level_without_a_code_is_a_vertebra() -> None:
-    assert body_segment("T13").kind.meaning == rest_segment("T13").kind.meaning == "Vertebra"
+    for part in (body_segment("T13"), rest_segment("T13")):
+        assert part.region is not None
+        assert part.region.meaning == "Vertebra"
+
+
+@pytest.mark.parametrize("names", [("L3",), ("L4", "L3")])
+def test_each_vertebra_is_the_type_of_one_segment(tmp_path: Path, names: tuple[str, ...]) -> None:
+    headers, path = _headers(tmp_path / "ct"), tmp_path / "seg.dcm"
+    write_segmentation(_overlapping(names), headers, path, algorithm="marks", version="1")
+    types = [
+        one.SegmentedPropertyTypeCodeSequence[0].CodeMeaning
+        for one in pydicom.dcmread(path).SegmentSequence
+    ]
+    assert [types.count(f"{name} vertebra") for name in names] == [1] * len(names)
+    assert set(types) == {"Vertebral body", *(f"{name} vertebra" for name in names)}
+
+
+@pytest.mark.parametrize("part", ["body", "rest", "whole"])
+def test_codes_are_read_whether_the_part_is_type_or_region(
+    part: Literal["body", "rest", "whole"], tmp_path: Path
+) -> None:
+    segment = {"body": body_segment, "rest": rest_segment, "whole": whole_segment}[part]("L3")
+    headers, path = _headers(tmp_path / "ct"), tmp_path / "seg.dcm"
+    marks = NumberedSegments((_labels() == 1).astype(np.uint8), (segment,))
+    write_segmentation(marks, headers, path, algorithm="marks", version="1")
+    item = pydicom.dcmread(path).SegmentSequence[0]
+    assert read_meaning(item) == Meaning(segment.label, "L3", part)
+    if segment.region is not None:  # earlier segmentations had it so
+        swapped = item.AnatomicRegionSequence, item.SegmentedPropertyTypeCodeSequence
+        item.SegmentedPropertyTypeCodeSequence, item.AnatomicRegionSequence = swapped
+        assert read_meaning(item) == Meaning(segment.label, "L3", part)
 
 
 def test_without_a_series_every_object_is_new(tmp_path: Path) -> None:

@@ -28,7 +28,8 @@ class Segment:
     Args:
         label: Name for people.
         kind: Coded property type.
-        region: Coded part of it that the segment covers; ``None`` for all.
+        region: Coded anatomy that it is a part of: a body has its vertebra, so that who filters by
+            type counts no vertebra twice; ``None`` for a whole vertebra.
         level: The vertebra that it is of, such as ``"L3"``; ``None`` if it has no name.
     """
 
@@ -56,14 +57,14 @@ def body_segment(level: str | None) -> Segment:
     """Name the body of a vertebra."""
     if level is None:
         return SEGMENTS[0]
-    kind = VERTEBRA_OF_LEVEL.get(level, VERTEBRA)
-    return Segment(f"{level} body", kind, VERTEBRAL_BODY, level)
+    vertebra = VERTEBRA_OF_LEVEL.get(level, VERTEBRA)
+    return Segment(f"{level} body", VERTEBRAL_BODY, vertebra, level)
 
 
 def rest_segment(level: str) -> Segment:
     """Name a vertebra without its body: pedicles, laminae and processes."""
-    kind = VERTEBRA_OF_LEVEL.get(level, VERTEBRA)
-    return Segment(f"{level} posterior elements", kind, ARCH_OF_VERTEBRA, level)
+    vertebra = VERTEBRA_OF_LEVEL.get(level, VERTEBRA)
+    return Segment(f"{level} posterior elements", ARCH_OF_VERTEBRA, vertebra, level)
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +131,7 @@ LEVEL_OF_CODE = {code.value: level for level, code in VERTEBRA_OF_LEVEL.items() 
 
 
 def read_meaning(item: Dataset) -> Meaning:
-    """Read the codes of one segment."""
+    """Read the codes of one segment; a part may stand as type or as region, its vertebra too."""
     kind = item.SegmentedPropertyTypeCodeSequence[0].CodeValue
     regions = {
         region.CodeValue
