@@ -164,6 +164,12 @@ def _written(folder: Path, ct: CTSeries, result: ScreeningResult) -> Path:
 RESULTS: dict[str, Callable[[], ScreeningResult]] = {
     "screened": made_result,
     "refused": made_refusal,
+    "marks given": lambda: made_result(
+        reservations=(
+            {"code": "DOUBTFUL", "text": "No class has a clear majority."},
+            {"code": "MARKS_GIVEN", "text": "From a file."},
+        )
+    ),
 }
 
 
@@ -375,6 +381,24 @@ def test_the_description_of_a_series_is_a_long_string() -> None:
     told = REPORT_SERIES.by("osteoscreen 9.9", bundle).description
     assert told == "osteoscreen 9.9: report, preliminary; a b " + "c" * 22
     assert len(told) == 64
+
+
+def test_given_marks_are_declared_as_given(tmp_path: Path) -> None:
+    ours = _objects(tmp_path / "ours", made_result())
+    given = _objects(tmp_path / "given", RESULTS["marks given"]())
+    for paths, kind, name in (
+        (ours, "AUTOMATIC", "osteoscreen MS-Net"),
+        (given, "SEMIAUTOMATIC", "marks given to osteoscreen"),
+    ):
+        objects = {path.name: pydicom.dcmread(path) for path in paths}
+        is_ours = kind == "AUTOMATIC"
+        for segment in objects["segmentation.dcm"].SegmentSequence:
+            assert (segment.SegmentAlgorithmType, segment.SegmentAlgorithmName) == (kind, name)
+            assert ("SegmentationAlgorithmIdentificationSequence" in segment) is is_ours
+        told = [one.value for one in objects["measurements.dcm"].iterall() if one.VR == "UT"]
+        assert ("marks given to osteoscreen" in told) is not is_ours
+        codes_told = {one.CodeValue for one in _code_items(objects["segmentation.dcm"])}
+        assert (codes.ARTIFICIAL_INTELLIGENCE.value in codes_told) is is_ours
 
 
 def test_other_software_makes_other_objects(tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ def test_the_object_says_what_it_holds(tmp_path: Path) -> None:
 def test_manual_marks_name_no_algorithm(tmp_path: Path) -> None:
     headers = _headers(tmp_path / "ct")
     path = tmp_path / "seg.dcm"
-    write_segmentation(MARKS, headers, path, algorithm="phantom", version="1", manual=True)
+    write_segmentation(MARKS, headers, path, algorithm="phantom", version="1", made="MANUAL")
     for segment in pydicom.dcmread(path).SegmentSequence:
         assert segment.SegmentAlgorithmType == "MANUAL"
         assert "SegmentAlgorithmName" not in segment
@@ -186,7 +186,7 @@ def test_segments_name_the_level_and_the_part(tmp_path: Path) -> None:
         path,
         algorithm="phantom",
         version="1",
-        manual=True,
+        made="MANUAL",
     )
     assert [
         (
@@ -330,11 +330,13 @@ def test_highdicom_reads_the_same_marks(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dciodvfy is not installed")
-@pytest.mark.parametrize("manual", [False, True])
-def test_dciodvfy_finds_no_error_in_a_segmentation(manual: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("made", ["AUTOMATIC", "SEMIAUTOMATIC", "MANUAL"])
+def test_dciodvfy_finds_no_error_in_a_segmentation(
+    made: Literal["AUTOMATIC", "SEMIAUTOMATIC", "MANUAL"], tmp_path: Path
+) -> None:
     path = tmp_path / "seg.dcm"
     headers = _headers(tmp_path / "ct")
-    write_segmentation(MARKS, headers, path, algorithm="marks", version="1", manual=manual)
+    write_segmentation(MARKS, headers, path, algorithm="marks", version="1", made=made)
     checked = subprocess.run(["dciodvfy", str(path)], capture_output=True, text=True)
     assert checked.returncode == 0, checked.stderr
     assert "Error" not in checked.stderr

@@ -273,7 +273,7 @@ def _write_images(
         algorithm="osteoscreen phantom",
         version=str(GENERATOR_VERSION),
         series_uid=derived_uid(f"{header.series_uid}/marks"),
-        manual=True,
+        made="MANUAL",
     )
     return labels
 

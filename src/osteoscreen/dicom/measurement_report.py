@@ -48,9 +48,17 @@ from osteoscreen.dicom.result_object import (
 )
 from osteoscreen.dicom.segment import body_segment
 from osteoscreen.dicom.source_image import distinct_images
-from osteoscreen.findings import CONDITIONS, LevelFinding, Probabilities, ScreeningResult
+from osteoscreen.findings import (
+    CONDITIONS,
+    LevelFinding,
+    Probabilities,
+    ReservationCode,
+    ScreeningResult,
+)
 
 CONTAINS = RelationshipTypeValues.CONTAINS
+MARKS_GIVEN = "marks given to osteoscreen"
+"""What stands for the algorithm of marks that are not ours."""
 
 PRIVATE_SCHEME = CodingSchemeIdentificationItem(
     designator=codes.PRIVATE, name="osteoscreen", responsible_organization="osteoscreen project"
@@ -115,14 +123,19 @@ def _observer(result: ScreeningResult) -> ObserverContext:
     )
 
 
+def has_given_marks(result: ScreeningResult) -> bool:
+    """Whether the marks come from a file that was given: how they were made is not known."""
+    return ReservationCode.MARKS_GIVEN in {one.code for one in result.reservations}
+
+
 def _algorithm(result: ScreeningResult) -> AlgorithmIdentification:
-    bundle = result.bundle
+    bundle, parameters = result.bundle, []
+    if bundle is not None:
+        parameters += [f"bundle {bundle.name} {bundle.version}", f"bundle SHA-256 {bundle.sha256}"]
+    if has_given_marks(result):
+        parameters.append(MARKS_GIVEN)
     return AlgorithmIdentification(
-        name=MANUFACTURER,
-        version=result.software,
-        parameters=None
-        if bundle is None
-        else [f"bundle {bundle.name} {bundle.version}", f"bundle SHA-256 {bundle.sha256}"],
+        name=MANUFACTURER, version=result.software, parameters=parameters or None
     )
 
 

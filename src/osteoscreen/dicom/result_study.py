@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from osteoscreen.dicom.document import capture, encapsulate
-from osteoscreen.dicom.measurement_report import measurement_report
+from osteoscreen.dicom.measurement_report import MARKS_GIVEN, has_given_marks, measurement_report
 from osteoscreen.dicom.result_object import MARKS, series_uid_of
 from osteoscreen.dicom.segment import NumberedSegments
 from osteoscreen.dicom.segmentation import write_segmentation
 from osteoscreen.dicom.series import CTSeries
-from osteoscreen.findings import ReservationCode, ScreeningResult
+from osteoscreen.findings import ScreeningResult
 
 SEGMENTATION = "segmentation.dcm"
 MEASUREMENTS = "measurements.dcm"
@@ -68,6 +68,7 @@ def write_measurements(
         algorithm=_algorithm(result),
         version=result.software,
         series=called,
+        made="SEMIAUTOMATIC" if has_given_marks(result) else "AUTOMATIC",
         series_uid=series_uid_of(called, series.headers, *_content(result, marks)),
     )
     _save(measurement_report(result, series.headers, segmentation), folder / MEASUREMENTS)
@@ -79,8 +80,7 @@ def _save(instance: Dataset, path: Path) -> None:
 
 
 def _algorithm(result: ScreeningResult) -> str:
-    is_given = ReservationCode.MARKS_GIVEN in {one.code for one in result.reservations}
-    return "marks given to osteoscreen" if is_given else "osteoscreen MS-Net"
+    return MARKS_GIVEN if has_given_marks(result) else "osteoscreen MS-Net"
 
 
 def _content(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from highdicom import AlgorithmIdentificationSequence
@@ -45,7 +46,7 @@ def write_segmentation(  # noqa: PLR0913 - one argument a fact of the object, fo
     version: str,
     series: ResultSeries = MARKS,
     series_uid: str | None = None,
-    manual: bool = False,
+    made: Literal["AUTOMATIC", "SEMIAUTOMATIC", "MANUAL"] = "AUTOMATIC",
 ) -> Dataset | None:
     """Write vertebra marks as a DICOM Segmentation that points at its CT slices.
 
@@ -58,18 +59,20 @@ def write_segmentation(  # noqa: PLR0913 - one argument a fact of the object, fo
         series: What its series is called.
         series_uid: Series of the segmentation; then every UID in it depends on this one only, and
             its time is that of the study, so that the same marks give the same bytes.
-        manual: Whether a person, or an exact drawing, made the marks.
+        made: How the marks were made: by our network, AUTOMATIC; in a way that is not known, since
+            they were given, SEMIAUTOMATIC; by a person, or an exact drawing, MANUAL.
     Returns: The object as written; ``None``, and no file, where nothing is marked.
     """
     if not marks.labels.any():
         return None
     identification = AlgorithmIdentificationSequence(algorithm, ARTIFICIAL_INTELLIGENCE, version)
+    kind = SegmentAlgorithmTypeValues(made)
     segmentation = Segmentation(
         source_images=source_images(headers),
         pixel_array=marks.labels,
         segmentation_type=SegmentationTypeValues.BINARY,
         segment_descriptions=[
-            _description(number, segment, None if manual else identification)
+            _description(number, segment, kind, identification)
             for number, segment in enumerate(marks.segments, start=1)
         ],
         manufacturer_model_name=algorithm,
@@ -90,19 +93,29 @@ def write_segmentation(  # noqa: PLR0913 - one argument a fact of the object, fo
 
 
 def _description(
-    number: int, segment: Segment, algorithm: AlgorithmIdentificationSequence | None
+    number: int,
+    segment: Segment,
+    made: SegmentAlgorithmTypeValues,
+    algorithm: AlgorithmIdentificationSequence,
 ) -> SegmentDescription:
-    """Describe a segment; without an algorithm, a person or an exact drawing made it."""
+    """Describe a segment; what a person or an exact drawing made has no algorithm.
+
+    Marks that were given have the name of one only (PS3.3 C.8.20.2): its identification, which may
+    be left out, would have to name a family (PS3.3 table 10-19), and theirs is not known.
+    """
     kinds = SegmentAlgorithmTypeValues
-    return SegmentDescription(
+    description = SegmentDescription(
         segment_number=number,
         segment_label=segment.label,
         segmented_property_category=ANATOMICAL_STRUCTURE,
         segmented_property_type=segment.kind,
-        algorithm_type=kinds.MANUAL if algorithm is None else kinds.AUTOMATIC,
-        algorithm_identification=algorithm,
+        algorithm_type=made,
+        algorithm_identification=None if made is kinds.MANUAL else algorithm,
         anatomic_regions=None if segment.region is None else [segment.region],
     )
+    if made is kinds.SEMIAUTOMATIC:
+        del description.SegmentationAlgorithmIdentificationSequence
+    return description
 
 
 def _add_within(
