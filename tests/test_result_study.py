@@ -479,7 +479,7 @@ def test_dcmqi_finds_the_marks_where_the_bone_is(tmp_path: Path, bundle: Bundle,
     files = series(tmp_path / "ct", hu=hu, affine=affine, patient_position=position)
     folder = _screened(tmp_path / "ct", tmp_path / "out", bundle)
     (tmp_path / "read").mkdir()
-    command = [SEGMENT_READER, "-t", "nii", "--inputDICOM", folder / "segmentation.dcm"]
+    command = [SEGMENT_READER, "-t", "nii", "--inputDICOM", str(folder / "segmentation.dcm")]
     code, told = _told([*command, "--outputDirectory", tmp_path / "read"])
     assert code == 0, told
     found = {one for path in (tmp_path / "read").glob("*.nii*") for one in _marked_places(path)}
