@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ from osteoscreen.batch.table import (
     number_of,
     open_table,
 )
+from osteoscreen.errors import BatchError
 from osteoscreen.summary import Row
 
 Status = Literal["screened", "refused", "skipped", "failed"]
@@ -70,3 +72,35 @@ def test_a_part_that_was_not_finished_is_no_part_and_goes(tmp_path: Path) -> Non
     _write(tmp_path, _records("b" * 16, "screened"))
     assert not half.exists()
     assert len(finished_studies(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1 of half a part"])
+def test_a_part_that_cannot_be_read_is_named_in_one_line(tmp_path: Path, content: bytes) -> None:
+    _write(tmp_path, _records("a" * 16, "screened"))
+    damaged = tmp_path / "outcome=screened" / "00000002.parquet"
+    damaged.write_bytes(content)
+    with pytest.raises(BatchError) as raised:
+        finished_studies(tmp_path)
+    assert str(raised.value).startswith(f"{damaged}: a part of a table must be whole")
+    assert "\n" not in str(raised.value)
+
+
+def test_a_part_is_on_the_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[tuple[str, str]] = []
+    sync, replace = os.fsync, Path.replace
+
+    def fsync(descriptor: int) -> None:
+        order.append(("sync", Path(f"/proc/self/fd/{descriptor}").readlink().name))
+        sync(descriptor)
+
+    def renamed(path: Path, to: Path) -> Path:
+        order.append(("rename", path.name))
+        return replace(path, to)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(Path, "replace", renamed)
+    _write(tmp_path, _records("a" * 16, "screened"))
+    part = "00000001.parquet.part"
+    assert order == [("sync", part), ("rename", part), ("sync", "outcome=screened")]

@@ -13,7 +13,9 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from osteoscreen.batch.part import SUFFIX, whole
 from osteoscreen.batch.record import SCHEMA
+from osteoscreen.errors import BatchError
 
 TABLE = "table"
 OUTCOMES = ("screened", "refused")
@@ -38,7 +40,7 @@ class TableWriter:
         self._written = monotonic()
         for outcome in OUTCOMES:
             (folder / f"outcome={outcome}").mkdir(parents=True, exist_ok=True)
-        for part in folder.rglob("*.part"):  # of a run that was killed while it wrote
+        for part in folder.rglob(f"*{SUFFIX}"):  # of a run that was killed while it wrote
             part.unlink()
         self._number = max((int(part.stem) for part in folder.rglob("*.parquet")), default=0)
 
@@ -62,9 +64,8 @@ class TableWriter:
         for outcome, records in self._waiting.items():
             if records:
                 path = self._folder / f"outcome={outcome}" / f"{self._number:08d}.parquet"
-                part = path.with_suffix(".part")
-                pq.write_table(pa.Table.from_pylist(records, SCHEMA), part, compression="zstd")
-                part.replace(path)
+                with whole(path) as part:
+                    pq.write_table(pa.Table.from_pylist(records, SCHEMA), part, compression="zstd")
                 records.clear()
         self._studies, self._written = 0, monotonic()
 
@@ -83,13 +84,23 @@ def open_table(folder: Path) -> ds.Dataset:
 
 
 def finished_studies(folder: Path) -> NDArray[np.uint64]:
-    """Return the keys of the studies in the table as sorted numbers: 8 bytes a study."""
-    batches = open_table(folder).to_batches(columns=["study"])
-    keys = [
-        np.array([number_of(key) for key in batch.column(0).unique().to_pylist()], np.uint64)
-        for batch in batches
-    ]
+    """Return the keys of the studies in the table as sorted numbers: 8 bytes a study.
+
+    Raises: BatchError if a part cannot be read.
+    """
+    keys = [_studies_of(part) for part in open_table(folder).get_fragments()]
     return np.unique(np.concatenate([np.zeros(0, np.uint64), *keys]))
+
+
+def _studies_of(part: ds.Fragment) -> NDArray[np.uint64]:
+    try:
+        keys = part.to_table(columns=["study"]).column(0).unique().to_pylist()
+    except (pa.ArrowException, OSError):
+        raise BatchError(
+            f"{part.path}: a part of a table must be whole, it is not; "
+            "once it is removed, its studies are screened again"
+        ) from None
+    return np.array([number_of(key) for key in keys], np.uint64)
 
 
 def number_of(key: str) -> int:
