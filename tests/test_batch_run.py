@@ -34,12 +34,13 @@ from osteoscreen.batch.engine import (
     screen_on_ray,
 )
 from osteoscreen.batch.plan import PLAN, Plan, plan_of
-from osteoscreen.batch.screener import MAX_DEATHS, Screener, screen_in_turn
+from osteoscreen.batch.run import Run, once
+from osteoscreen.batch.screener import MAX_DEATHS, RESULTS, Screener, screen_in_turn
 from osteoscreen.batch.study import Study
 from osteoscreen.batch.table import TABLE, open_table
 from osteoscreen.bundle import Bundle, load_bundle, write_settings
 from osteoscreen.cli import REFUSED, WRONG_USAGE, app
-from osteoscreen.errors import BatchError, ServerError
+from osteoscreen.errors import BatchError, BundleError, CohortError, ServerError
 from osteoscreen.progress import StudiesBar
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
@@ -346,6 +347,68 @@ def _plan(out: Path) -> Plan:
 
 def _command(archive: str, out: Path, bundle: Bundle, *more: str) -> list[str]:
     return ["batch", archive, "--out", str(out), "--bundle", str(bundle.folder), *more]
+
+
+def test_two_runs_in_one_folder_do_not_mix_their_salts(
+    tmp_path: Path, archive: Archive, bundle: Bundle
+) -> None:
+    first, second = (Run(archive, tmp_path / "out", bundle) for _ in range(2))
+    assert first.plan()[1]
+    assert second.plan()[1]  # both found a new folder
+    with first.claimed() as plan:
+        with pytest.raises(CohortError, match="folder is written by one run"), second.claimed():
+            pass
+        assert _plan(first.out) == plan
+    with second.claimed() as later:
+        assert later == plan
+
+
+def test_workers_are_told_absolute_paths(
+    tmp_path: Path, archive: Archive, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bundle").symlink_to(bundle.folder)
+    run = Run(archive, Path("out"), load_bundle(Path("bundle")))
+    screener = run.screener(run.plan()[0])
+    assert (screener.out, screener.bundle_folder) == (tmp_path / "out", tmp_path / "bundle")
+
+
+@pytest.mark.parametrize("place", ["", "0/out"])
+def test_an_output_folder_in_the_archive_is_refused(
+    archive: Archive, bundle: Bundle, place: str
+) -> None:
+    with pytest.raises(BatchError, match="must lie outside of the archive"):
+        Run(archive, Path(archive.address, place), bundle).plan()
+
+
+@pytest.mark.parametrize("field", ["bundle", "software"])
+def test_a_worker_with_another_bundle_or_version_than_the_run_screens_nothing(
+    tmp_path: Path, archive: Archive, bundle: Bundle, field: str
+) -> None:
+    plan = plan_of(archive, bundle, "none")
+    Screener(plan, archive, bundle.folder, tmp_path).begin()
+    other = plan.model_copy(update={field: "another"})
+    with pytest.raises(BundleError, match=f"it has {field} {getattr(plan, field)}, not another$"):
+        Screener(other, archive, bundle.folder, tmp_path).begin()
+
+
+def test_the_rows_of_a_study_that_is_told_twice_are_taken_once() -> None:
+    one, two = [{"study": "1" * 16}, {"study": "1" * 16}], [{"study": "f" * 16}]
+    assert list(once([one, two, one, two])) == [one, two]
+
+
+def test_what_was_written_of_a_study_that_is_left_is_removed(
+    tmp_path: Path, archive: Archive, bundle: Bundle
+) -> None:
+    screener = Screener(plan_of(archive, bundle, "all"), archive, bundle.folder, tmp_path)
+    study = Study("d" * 16, "deadly")
+    half = tmp_path / RESULTS / study.key / "series" / "report.html"
+    half.parent.mkdir(parents=True)
+    half.touch()
+    (row,) = screener.leave(study)
+    assert row["status"] == "failed"
+    assert list((tmp_path / RESULTS).iterdir()) == []
+    assert screener.leave(study) == [row]  # nothing is there to remove
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from osteoscreen import __version__
 from osteoscreen.batch.archive import Archive
+from osteoscreen.batch.part import part_of, whole
 from osteoscreen.bundle import Bundle
+from osteoscreen.cohort.lock import LOCK
 from osteoscreen.errors import BatchError
 
 PLAN = "plan.json"
@@ -29,6 +31,7 @@ class Plan(BaseModel):
     software: str = Field(default=__version__, description="version")
     salt: str = Field(
         default_factory=lambda: secrets.token_hex(16),
+        repr=False,
         description="mixed into the hashes of the patients' identifiers, so that studies of one "
         "patient are linked within this run and with nothing outside it",
     )
@@ -58,7 +61,8 @@ def find_plan(out: Path, wanted: Plan) -> Plan | None:
     """
     path = out / PLAN
     if not path.is_file():
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        begun = {LOCK, part_of(path).name}  # by a run that got no further
+        if out.exists() and (not out.is_dir() or {one.name for one in out.iterdir()} - begun):
             raise BatchError(f"{out}: the output folder must be empty or a run's, it is neither")
         return None
     try:
@@ -73,8 +77,7 @@ def find_plan(out: Path, wanted: Plan) -> Plan | None:
 
 
 def write_plan(plan: Plan, out: Path) -> None:
-    """Write the plan of a new output folder; it is whole or not there."""
-    out.mkdir(parents=True, exist_ok=True)
-    part = out.parent / f".{out.name}.{PLAN}.part"
-    part.write_text(plan.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    part.replace(out / PLAN)
+    """Write the plan of a new output folder, for its owner alone; it is whole or not there."""
+    with whole(out / PLAN) as part:
+        part.touch(0o600)
+        part.write_text(plan.model_dump_json(indent=1) + "\n", encoding="utf-8")

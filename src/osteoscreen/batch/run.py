@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -61,8 +62,12 @@ class Run:
     def plan(self) -> tuple[Plan, bool]:
         """Return the plan of the output folder, and whether it is new.
 
-        Raises: BatchError if the archive has no study, or the folder belongs to another run.
+        Raises: BatchError if the archive has no study, or the folder belongs to another run or
+            lies in the archive, which would find what is written there.
         """
+        if self.out.resolve().is_relative_to(self.archive.address):
+            raise BatchError(f"{self.out}: the output folder must lie outside of the archive "
+                             f"{self.archive.address}, it does not")  # fmt: skip
         wanted = plan_of(self.archive, self.bundle, self.keep)
         found = find_plan(self.out, wanted)
         if next(self.archive.studies(), None) is None:
@@ -70,6 +75,26 @@ class Run:
                 f"{wanted.archive}: an archive must hold DICOM, zip or NIfTI, got none"
             )
         return found or wanted, found is None
+
+    @contextmanager
+    def claimed(self) -> Iterator[Plan]:
+        """Keep the output folder for this run, and return its plan; a new folder gets one.
+
+        Raises:
+            BatchError: If the folder belongs to another run.
+            CohortError: If another run is at work there.
+        """
+        self.out.mkdir(parents=True, exist_ok=True)
+        with locked(self.out):
+            wanted = plan_of(self.archive, self.bundle, self.keep)
+            found = find_plan(self.out, wanted)
+            if found is None:
+                write_plan(wanted, self.out)
+            yield found or wanted
+
+    def screener(self, plan: Plan) -> Screener:
+        """Return what screens the studies, in whatever folder a worker was started."""
+        return Screener(plan, self.archive, self.bundle.folder.absolute(), self.out.absolute())
 
     def count(self) -> tuple[int, int]:
         """Count the studies of the archive, and those of them that are finished."""
@@ -91,28 +116,34 @@ def screen_archive(run: Run, counter: Counter) -> None:
         counter: Hears how it goes.
     Raises:
         BatchError: Before any work, if the archive has no study, the output folder belongs to
-            another run, or the cluster cannot be reached.
+            another run or lies in the archive, or the cluster cannot be reached.
         CohortError: If another run is at work in the output folder.
     """
-    plan, is_new = run.plan()
-    with connected(run.address, run.workers) as workers:
-        if is_new:
-            write_plan(plan, run.out)
-        with locked(run.out), TableWriter(run.table) as table:
+    run.plan()
+    with connected(run.address, run.workers) as workers, run.claimed() as plan:
+        with TableWriter(run.table) as table:
             finished = finished_studies(run.table)
             counter.begin(len(finished))
-            screener = Screener(plan, run.archive, run.bundle.folder, run.out)
             rest = partial(unfinished, run.archive, finished)
-            for records in screen_on_ray(screener, rest, workers):
+            for records in once(screen_on_ray(run.screener(plan), rest, workers)):
                 table.add(records)
                 counter.end(records)
-            table.flush()
-            write_cohort_report(run.table, run.out, run.bundle.settings.trained_on.notice)
+        write_cohort_report(run.table, run.out, run.bundle.settings.trained_on.notice)
 
 
 def unfinished(archive: Archive, finished: NDArray[np.uint64]) -> Iterator[Study]:
     """Find the studies of an archive that are not finished, one by one."""
     return (study for study in archive.studies() if not is_in(finished, study))
+
+
+def once(told: Iterable[list[dict[str, Any]]]) -> Iterator[list[dict[str, Any]]]:
+    """Leave out the rows of a study that was told before: the pages of a server may overlap."""
+    numbers: set[int] = set()
+    for records in told:
+        number = number_of(records[0]["study"])
+        if number not in numbers:
+            numbers.add(number)
+            yield records
 
 
 def is_in(finished: NDArray[np.uint64], study: Study) -> bool:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from osteoscreen import __version__
 from osteoscreen.batch.archive import Archive
 from osteoscreen.batch.plan import Plan
 from osteoscreen.batch.record import is_flagged, record_of
 from osteoscreen.batch.study import Fetched, Study
 from osteoscreen.bundle import Bundle, load_bundle
 from osteoscreen.door import door
-from osteoscreen.errors import InputError, RefusalCode
+from osteoscreen.errors import BundleError, InputError, RefusalCode
 from osteoscreen.findings import ScreeningResult
 from osteoscreen.summary import Row, refused_row
 from osteoscreen.workflow import Order, screen_input
@@ -62,7 +65,7 @@ class Screener:
 
     def screen(self, study: Study) -> list[dict[str, Any]]:
         """Screen a study and return its rows of the table; the folders to keep are written."""
-        folder = self.out / RESULTS / study.key
+        folder = self._folder(study)
         try:
             with door(study.source), self.archive.fetched(study) as fetched:
                 told = screen_input(
@@ -76,20 +79,31 @@ class Screener:
             return [self._refused(study, error)]
 
     def leave(self, study: Study) -> list[dict[str, Any]]:
-        """Return the row of a study that is not tried again."""
+        """Return the row of a study that is not tried again; what its workers wrote is removed."""
+        with suppress(FileNotFoundError):
+            shutil.rmtree(self._folder(study))
         reason = f"left after its worker died {MAX_DEATHS} times"
         return [self._refused(study, InputError(RefusalCode.FAILED, reason))]
 
     def begin(self) -> None:
         """Load the bundle, and open the log of this process, which appears with the first failure.
 
-        Raises: BundleError if the bundle is not there, or damaged.
+        Raises: BundleError if the bundle is not there, damaged or not the run's, or this package is
+            of another version than the run's.
         """
-        assert self._bundle
-        file = self.out / f"worker-{os.uname().nodename}-{os.getpid()}.log"
+        machine = os.uname().nodename
+        here = self.plan.model_copy(update={"bundle": self._bundle.sha256, "software": __version__})
+        differences = here.differences(self.plan)
+        if differences:
+            raise BundleError(f"{machine}: a worker must be the run's, it has "
+                              f"{'; '.join(differences)}")  # fmt: skip
+        file = self.out / f"worker-{machine}-{os.getpid()}.log"
         handler = logging.FileHandler(file, delay=True)
         handler.setLevel(logging.ERROR)
         logging.getLogger("osteoscreen").addHandler(handler)
+
+    def _folder(self, study: Study) -> Path:
+        return self.out / RESULTS / study.key
 
     def _order(self, study: Study, fetched: Fetched) -> Order:
         return Order(

@@ -1,4 +1,4 @@
-"""A lock on a folder: two runs that write to one cohort would break each other's patients."""
+"""A lock on a folder: two runs that write to one would break each other's files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def locked(folder: Path) -> Iterator[None]:
     """Keep a folder for this run.
 
     Args:
-        folder: Folder of the cohort; it must exist.
+        folder: What is written to; it must exist.
     Raises: CohortError if another run has it, here or, where the file system passes locks on, on
         another machine.
     """
@@ -28,6 +28,6 @@ def locked(folder: Path) -> Iterator[None]:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise CohortError(
-                f"{folder}: a cohort is written by one run at a time, another one is at work"
+                f"{folder}: a folder is written by one run at a time, another one is at work"
             ) from None
         yield
