@@ -32,7 +32,7 @@ from osteoscreen.cli import REFUSED, WRONG_USAGE, app
 from osteoscreen.dicom import web
 from osteoscreen.dicom.instance import derived_uid
 from osteoscreen.dicom.web import PASSWORD, TOKEN, USER
-from osteoscreen.errors import BatchError, InputError, ServerError
+from osteoscreen.errors import BatchError, ServerError
 
 STUDIES = 3
 
@@ -211,7 +211,7 @@ def test_a_server_that_is_gone_makes_no_rows(peer: Peer, bundle: Bundle, tmp_pat
         screener.screen(study)
 
 
-def test_a_study_that_does_not_fit_on_the_disk_is_refused(
+def test_a_full_disk_ends_the_run_while_a_study_is_fetched(
     peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (study,) = _asked(peer).studies()
@@ -221,7 +221,7 @@ def test_a_study_that_does_not_fit_on_the_disk_is_refused(
 
     monkeypatch.setattr(Path, "mkdir", full)
     with (
-        pytest.raises(InputError, match="must fit on the disk, got: No space left"),
+        pytest.raises(ServerError, match="the disk must take what is written, got: No space left"),
         _asked(peer).fetched(study),
     ):
         pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import pickle
 import socket
@@ -217,6 +218,24 @@ def test_a_downloaded_study_is_gone_after_an_error(
     assert not any(temporary.iterdir())
 
 
+def test_a_full_disk_ends_the_run_while_a_study_is_downloaded(
+    temporary: Path, store: AbstractFileSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = open_archive(HOME)
+    study = next(study for study in archive.studies() if study.folders)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "mkdir", full)
+    with (
+        pytest.raises(ServerError, match="the disk must take what is written, got: No space left"),
+        archive.fetched(study),
+    ):
+        pass
+    assert not any(temporary.iterdir())
+
+
 def test_a_study_that_is_not_there_any_more_is_a_row(
     tmp_path: Path, temporary: Path, store: AbstractFileSystem, bundle: Bundle
 ) -> None:
@@ -227,7 +246,7 @@ def test_a_study_that_is_not_there_any_more_is_a_row(
     screener = Screener(plan_of(archive, bundle, "none"), archive, bundle.folder, tmp_path)
     (row,) = screener.screen(study)
     assert (row["status"], row["code"], row["input"]) == ("refused", "NO_INPUT", study.source)
-    assert row["reason"].startswith(f"{study.source}: the input must be there, readable, and fit")
+    assert row["reason"].startswith(f"{study.source}: the input must be there and readable, got: ")
     assert "FileNotFoundError" in row["reason"]
     assert not any(temporary.iterdir())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 import signal
@@ -409,6 +410,30 @@ def test_what_was_written_of_a_study_that_is_left_is_removed(
     assert row["status"] == "failed"
     assert list((tmp_path / RESULTS).iterdir()) == []
     assert screener.leave(study) == [row]  # nothing is there to remove
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS])
+def test_a_disk_that_takes_nothing_ends_the_run_and_makes_no_row(
+    tmp_path: Path,
+    archive: Archive,
+    bundle: Bundle,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+) -> None:
+    """While a study is unpacked, and while its results are written."""
+    screener = Screener(plan_of(archive, bundle, "all"), archive, bundle.folder, tmp_path)
+    studies = list(archive.studies())
+    zipped = next(study for study in studies if study.source.endswith(".zip"))
+    plain = next(study for study in studies if study.source.endswith("0/ct"))
+
+    def full(path: Path, *_: object, **__: object) -> None:
+        raise OSError(number, "as the system says", str(path))
+
+    monkeypatch.setattr(Path, "mkdir", full)
+    for study in (zipped, plain):
+        with pytest.raises(ServerError, match="the disk must take what is written") as raised:
+            screener.screen(study)
+        assert str(raised.value).endswith(os.strerror(number))
 
 
 @pytest.mark.parametrize(

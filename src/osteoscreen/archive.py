@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import stat
 import tempfile
@@ -13,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
 
+from osteoscreen.door import check_room
 from osteoscreen.errors import InputError, RefusalCode
 from osteoscreen.inflation import MAX_RATIO, is_bomb
 
@@ -66,6 +66,7 @@ def unpacked(path: Path) -> Iterator[Unpacked]:
     Raises:
         InputError: UNSUPPORTED_FORMAT if it is no zip archive, TOO_LARGE if it has too many entries
             or unpacks to too much.
+        ServerError: If the disk takes nothing.
     """
     try:
         archive = zipfile.ZipFile(path)
@@ -134,8 +135,7 @@ def _extract(archive: zipfile.ZipFile, folder: Path, path: Path) -> Iterator[Inp
                     _check_bytes(total, path)
                     file.write(chunk)
         except UNREADABLE as error:
-            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-                raise
+            check_room(error)
             target.unlink(missing_ok=True)
             yield InputError(
                 RefusalCode.TRUNCATED,

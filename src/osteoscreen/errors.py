@@ -10,7 +10,7 @@ OsteoscreenError
 ├── RecipeError          a training recipe that contradicts itself
 ├── RunError             a training run folder that cannot be used
 ├── BatchError           an archive that cannot be screened as asked, or where asked
-├── ServerError          a server or store of an archive that does not answer, or not as one
+├── ServerError          a server, store or disk that all jobs need and that does not serve
 ├── BundleError          a model bundle that is incomplete, changed or of another version
 └── ResultError          a stored result that cannot be read
 """
@@ -130,7 +130,7 @@ class BatchError(OsteoscreenError):
 
 
 class ServerError(OsteoscreenError):
-    """A server or store of an archive that does not answer, or not as one."""
+    """A server or store of an archive that does not answer, or not as one; a disk that is full."""
 
 
 class BundleError(OsteoscreenError):

@@ -13,7 +13,7 @@ from osteoscreen import texts
 from osteoscreen.archive import is_archive, unpacked
 from osteoscreen.dicom.choice import choose_series, describe
 from osteoscreen.dicom.discovery import SeriesFiles, find_series
-from osteoscreen.door import door
+from osteoscreen.door import check_room, door
 from osteoscreen.errors import InputError, RefusalCode
 from osteoscreen.nifti import is_nifti
 from osteoscreen.summary import Row, refused_row, shown
@@ -136,8 +136,9 @@ def _open(
             yield from (refused_row(source, "", problem) for problem in archive.problems)
         yield from _find(source, folder, series_uid, folders, home)
     except OSError as error:
+        check_room(error)
         cause = error.strerror or type(error).__name__
-        reason = f"the input must be readable, and fit on the disk once unpacked, got: {cause}"
+        reason = f"the input must be readable, got: {cause}"
         raise InputError(RefusalCode.NO_INPUT, reason, source) from None
 
 

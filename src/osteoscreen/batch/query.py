@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from osteoscreen.batch.study import Fetched, Study, key_of
 from osteoscreen.dicom.web import MATCHED, PASSWORD, TOKEN, USER, Server
+from osteoscreen.door import check_room
 from osteoscreen.errors import BatchError, InputError, RefusalCode
 
 SCHEME = "dicomweb+"
@@ -52,8 +53,9 @@ class QueryArchive:
             try:
                 self.server.retrieve_ct(uid, Path(home))
             except OSError as error:
+                check_room(error)
                 cause = error.strerror or type(error).__name__
-                reason = f"the study must fit on the disk, got: {cause}"
+                reason = f"the study must be written to the disk, got: {cause}"
                 raise InputError(RefusalCode.NO_INPUT, reason) from None
             yield Fetched(Path(home))
 

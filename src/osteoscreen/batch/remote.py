@@ -23,6 +23,7 @@ from osteoscreen.batch.study import Fetched, Study, key_of
 from osteoscreen.batch.tree import Listing, is_whole, studies_in
 from osteoscreen.dicom.folder import study_uid_of
 from osteoscreen.dicom.header import PREAMBLE_BYTES, is_dicom
+from osteoscreen.door import check_room
 from osteoscreen.errors import BatchError, InputError, RefusalCode, ServerError
 
 HEAD_BYTES = 64 * 2**10
@@ -93,9 +94,8 @@ class RemoteArchive:
         """Download a study into a folder whose name holds its key, and which lasts as the context.
 
         Raises:
-            InputError: NO_INPUT if the study is not there or may not be read, or this machine's
-                disk is full.
-            ServerError: If the store is out of reach.
+            InputError: NO_INPUT if the study is not there or may not be read.
+            ServerError: If the store is out of reach, or this machine's disk is full.
         """
         with tempfile.TemporaryDirectory(prefix=f"osteoscreen-{study.key}-") as home:
             try:
@@ -103,10 +103,11 @@ class RemoteArchive:
             except InputError:
                 raise
             except Exception as error:  # noqa: BLE001 - each store's client has errors of its own
+                check_room(error)
                 self._check_in_reach()  # where the store is well, the study is to blame
                 raise InputError(
                     RefusalCode.NO_INPUT,
-                    f"the input must be there, readable, and fit on the disk, got: {_cause(error)}",
+                    f"the input must be there and readable, got: {_cause(error)}",
                 ) from None
             yield fetched
 
