@@ -182,6 +182,7 @@ def test_studies_are_found_a_little_ahead_of_the_workers() -> None:
     import ray
 
     ledger: Any = ray.remote(Ledger).options(num_cpus=0).remote()
+    ray.get(ledger.ended.remote())  # it is there: the clock starts
     studies = (Study(f"{number:016x}", "nowhere") for number in range(100))
     tables = discovery(lambda: studies, ledger, 2)(pa.table({"start": [0]}))
     found: list[str] = []
