@@ -196,7 +196,7 @@ def test_a_row_of_a_manifest_without_an_image_downloads_nothing(
     store.pipe(f"{BUCKET}/empty.csv", b"image,case_id\n,1\n")
     (row,) = _rows(open_archive(f"{BUCKET}/empty.csv"), bundle, tmp_path)
     assert row["code"] == "NO_INPUT"
-    assert row["reason"].startswith(f"{BUCKET}: an image must not be the folder")
+    assert row["reason"].startswith(f"{BUCKET}: an image must not be a folder")
 
 
 def test_a_manifest_in_a_store_with_wrong_columns_is_refused(store: AbstractFileSystem) -> None:

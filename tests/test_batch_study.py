@@ -15,7 +15,7 @@ import pytest
 from archives import write_study, zipped
 from osteoscreen.batch.archive import open_archive
 from osteoscreen.batch.study import Study
-from osteoscreen.errors import BatchError
+from osteoscreen.errors import BatchError, InputError
 from osteoscreen.intake import Unit, find_units
 
 
@@ -109,6 +109,19 @@ def test_a_manifest_in_csv_and_parquet_tells_the_same_studies(tmp_path: Path) ->
     assert found == list(find_studies(tmp_path / "m.parquet"))
     assert [study.source for study in found] == [f"{tmp_path}/{image}" for image in images]
     assert len({study.key for study in found}) == 3  # one that stands there twice is screened twice
+
+
+@pytest.mark.parametrize("image", ["", ".", "..", "a/..", "link", "/"])
+def test_a_folder_that_the_manifest_lies_in_is_no_image(tmp_path: Path, image: str) -> None:
+    write_study(tmp_path / "home" / "a", "A")
+    (tmp_path / "home" / "link").symlink_to(tmp_path)
+    (tmp_path / "home" / "m.csv").write_text(f"image,case_id\n{image},1\na,2\n")
+    archive = open_archive(str(tmp_path / "home" / "m.csv"))
+    above, below = archive.studies()
+    with pytest.raises(InputError, match="a folder that the manifest lies in"):
+        archive.fetched(above)
+    with archive.fetched(below) as fetched:
+        assert fetched.source == tmp_path / "home" / "a"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from osteoscreen.batch.manifest import check_manifest, images_of, is_manifest
+from osteoscreen.batch.manifest import check_image, check_manifest, images_of, is_manifest
 from osteoscreen.batch.study import Fetched, Study, key_of
 from osteoscreen.batch.tree import Listing, is_whole, studies_in
 from osteoscreen.dicom.folder import study_uid_of
@@ -48,7 +48,11 @@ class LocalArchive:
         return studies_in(self.address, _listed) if self.root.is_dir() else self._in_manifest()
 
     def fetched(self, study: Study) -> AbstractContextManager[Fetched]:
-        """Return the study as it lies there."""
+        """Return the study as it lies there.
+
+        Raises: InputError: NO_INPUT if it is a folder that the manifest lies in.
+        """
+        check_image(os.path.realpath(study.source), self.address)
         return nullcontext(Fetched(Path(study.source), tuple(map(Path, study.folders))))
 
     def _in_manifest(self) -> Iterator[Study]:

@@ -11,7 +11,7 @@ from pyarrow import ArrowInvalid
 from pyarrow.parquet import ParquetFile
 
 from osteoscreen.cohort.manifest import Case
-from osteoscreen.errors import BatchError
+from osteoscreen.errors import BatchError, InputError, RefusalCode
 
 MANIFESTS = (".csv", ".parquet")
 IMAGE = "image"
@@ -53,6 +53,21 @@ def images_of(name: str, opened: Opener) -> Iterator[str]:
     """
     with opened() as file:
         yield from _parquet_images(file) if _is_parquet(name) else _csv_images(file)
+
+
+def check_image(image: str, manifest: str) -> None:
+    """Refuse an image that is a folder above its manifest: what lies there has rows of its own.
+
+    Args:
+        image: Its path or address.
+        manifest: Path or address of the manifest, or of the tree that the image was found in.
+    Raises: InputError: NO_INPUT if the manifest lies in the image.
+    """
+    if manifest.startswith(f"{image.rstrip('/')}/"):
+        raise InputError(
+            RefusalCode.NO_INPUT,
+            "an image must not be a folder that the manifest lies in, it is",
+        )
 
 
 def _is_parquet(name: str) -> bool:

@@ -18,7 +18,7 @@ from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
 from fsspec.registry import get_filesystem_class
 
-from osteoscreen.batch.manifest import check_manifest, images_of, is_manifest
+from osteoscreen.batch.manifest import check_image, check_manifest, images_of, is_manifest
 from osteoscreen.batch.study import Fetched, Study, key_of
 from osteoscreen.batch.tree import Listing, is_whole, studies_in
 from osteoscreen.dicom.folder import study_uid_of
@@ -202,9 +202,7 @@ class RemoteArchive:
         store = self._store
         source = store._strip_protocol(study.source)
         folders = [store._strip_protocol(folder) for folder in study.folders]
-        if self._path.startswith(f"{source}/"):
-            reason = "an image must not be the folder that the manifest lies in, it is"
-            raise InputError(RefusalCode.NO_INPUT, reason)
+        check_image(source, self._path)
         if not folders and store.info(source)["type"] != "directory":
             path = home / posixpath.basename(source)
             store.get_file(source, str(path))
