@@ -80,6 +80,14 @@ def test_linked_folders_and_archives_are_left_out(tmp_path: Path) -> None:
     assert _sources(tmp_path) == ["a/1", "b/z.zip"]
 
 
+def test_a_link_in_a_circle_is_left_out(tmp_path: Path) -> None:
+    write_study(tmp_path / "a", "A")
+    for name in ("circle", "circle.zip", "circle.dcm"):
+        (tmp_path / name).symlink_to(tmp_path / name)
+        (tmp_path / "a" / name).symlink_to(tmp_path / "a" / name)
+    assert _sources(tmp_path) == ["a"]
+
+
 def test_keys_depend_on_the_place_in_the_archive_alone(tmp_path: Path) -> None:
     for name in ("A", "B"):
         write_study(tmp_path / "here" / name, name)

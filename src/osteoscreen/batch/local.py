@@ -70,9 +70,23 @@ def _listed(folder: str) -> Listing | None:
             found = sorted(entries, key=lambda one: one.name)
     except OSError:
         return None
-    files = [one for one in found if one.is_file()]
+    files = [one for one in found if _is_file(one)]
     return Listing(
         whole=[one.path for one in files if is_whole(one.name) and not one.is_symlink()],
         study_uid=study_uid_of(Path(one.path) for one in files if not is_whole(one.name)),
-        folders=[one.path for one in found if one.is_dir(follow_symlinks=False)],
+        folders=[one.path for one in found if _is_folder(one)],
     )
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # a link in a circle, or into a folder that may not be read
+        return False
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir(follow_symlinks=False)
+    except OSError:  # no link, and nothing else is known: it is refused when it is listed
+        return True
