@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Iterable, Iterator
 from io import TextIOWrapper
+from itertools import count
 from typing import IO
 
 from pyarrow import ArrowInvalid
@@ -16,6 +17,9 @@ from osteoscreen.errors import BatchError, InputError, RefusalCode
 MANIFESTS = (".csv", ".parquet")
 IMAGE = "image"
 """The one column that is read; the others are those of a cohort's manifest."""
+
+BREAKS = frozenset("\n\r\0")
+"""What no cell of a manifest has; in a CSV file, mostly what a quote too many has swallowed."""
 
 Opener = Callable[[], IO[bytes]]
 
@@ -50,9 +54,10 @@ def images_of(name: str, opened: Opener) -> Iterator[str]:
     Args:
         name: What the manifest is called.
         opened: Opens it.
+    Raises: BatchError: At a row that cannot be read, or has a line break in it.
     """
     with opened() as file:
-        yield from _parquet_images(file) if _is_parquet(name) else _csv_images(file)
+        yield from _parquet_images(name, file) if _is_parquet(name) else _csv_images(name, file)
 
 
 def check_image(image: str, manifest: str) -> None:
@@ -77,14 +82,22 @@ def _is_parquet(name: str) -> bool:
 def _csv_columns(name: str, file: IO[bytes]) -> Iterable[str]:
     try:
         with TextIOWrapper(file, "utf-8-sig", newline="") as text:
-            return csv.DictReader(text).fieldnames or ()
+            return csv.DictReader(text, strict=True).fieldnames or ()
     except (UnicodeDecodeError, csv.Error) as error:
         raise BatchError(f"{name}: a manifest must be a CSV file in UTF-8, {error}") from None
 
 
-def _csv_images(file: IO[bytes]) -> Iterator[str]:
+def _csv_images(name: str, file: IO[bytes]) -> Iterator[str]:
     with TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="") as text:
-        yield from (row[IMAGE] or "" for row in csv.DictReader(text))
+        rows = csv.DictReader(text, strict=True)
+        try:
+            for row in rows:
+                for cell in row.values():
+                    _check_line(f"{name}, up to line {rows.line_num}", cell or "")
+                yield row[IMAGE] or ""
+        except csv.Error as error:
+            where = f"{name}, up to line {rows.reader.line_num}"
+            raise BatchError(f"{where}: a manifest must be a CSV file, {error}") from None
 
 
 def _parquet_columns(name: str, file: IO[bytes]) -> Iterable[str]:
@@ -94,6 +107,14 @@ def _parquet_columns(name: str, file: IO[bytes]) -> Iterable[str]:
         raise BatchError(f"{name}: a manifest must be a Parquet file, it is none inside") from None
 
 
-def _parquet_images(file: IO[bytes]) -> Iterator[str]:
+def _parquet_images(name: str, file: IO[bytes]) -> Iterator[str]:
+    number = count(1)
     for batch in ParquetFile(file).iter_batches(columns=[IMAGE]):
-        yield from (str(image or "") for image in batch.column(0).to_pylist())
+        for image in batch.column(0).to_pylist():
+            _check_line(f"{name}, row {next(number)}", str(image or ""))
+            yield str(image or "")
+
+
+def _check_line(where: str, cell: str) -> None:
+    if not BREAKS.isdisjoint(cell):
+        raise BatchError(f"{where}: a cell of a manifest must have no line break, it has")
