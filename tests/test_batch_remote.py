@@ -259,7 +259,10 @@ def test_a_study_that_is_not_there_any_more_is_a_row(
         (f"{HOME}/notes.txt", "must be a folder, or a CSV or Parquet file"),
         ("nope://a/b", "scheme must be one that fsspec knows"),
         ("gs://a/b", r"package must be installed, got: .*gcsfs"),
-        ("s3://key:word@bucket/a", "must hold no password"),
+        ("s3://key:word@bucket/a", "must hold no user, password or query"),
+        ("s3://word@bucket/a", "must hold no user, password or query"),
+        ("https://host/a.csv?sig=word@", "must hold no user, password or query"),
+        ("s3://[word@", "^s3://: an address must be well formed, got: Invalid IPv6 URL"),
     ],
 )
 def test_what_cannot_be_opened_is_wrong_usage(

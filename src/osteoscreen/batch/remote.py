@@ -248,10 +248,14 @@ class _Entry:
 
 
 def _check_address(address: str) -> None:
-    """Refuse a store that is not known, and an address that would show a password in each row."""
+    """Refuse a store that is not known, and an address that would show a secret in each row."""
     scheme = address.partition("://")[0]
-    if urlsplit(address).password is not None:
-        raise BatchError(f"{scheme}://: an address must hold no password, it does")
+    try:
+        parts = urlsplit(address)
+    except ValueError as error:
+        raise BatchError(f"{scheme}://: an address must be well formed, got: {error}") from None
+    if "@" in parts.netloc or parts.query:
+        raise BatchError(f"{scheme}://: an address must hold no user, password or query, it does")
     try:
         get_filesystem_class(scheme)
     except ValueError:
