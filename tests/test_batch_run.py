@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Thread
@@ -24,6 +24,7 @@ from typer.testing import CliRunner
 
 from archives import write_study, zipped
 from bundles import threshold_bundle
+from osteoscreen.batch import engine
 from osteoscreen.batch.archive import Archive, open_archive
 from osteoscreen.batch.cohort_report import REPORT
 from osteoscreen.batch.engine import (
@@ -41,6 +42,7 @@ from osteoscreen.batch.study import Study
 from osteoscreen.batch.table import TABLE, open_table
 from osteoscreen.bundle import Bundle, load_bundle, write_settings
 from osteoscreen.cli import REFUSED, WRONG_USAGE, app
+from osteoscreen.cores import THREADS, count_cores
 from osteoscreen.errors import BatchError, BundleError, CohortError, ServerError
 from osteoscreen.progress import StudiesBar
 
@@ -75,8 +77,15 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
 
 @pytest.fixture(scope="module")
 def workers() -> Iterator[int]:
-    """A Ray of two workers, for all tests of this file, whose classes it takes by value."""
-    with connected(None, 2) as workers:
+    """A Ray of two workers, for all tests of this file, whose classes it takes by value.
+
+    It starts where another one is told of, and where a process may have eight threads.
+    """
+    with ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as environment:
+            environment.setenv("RAY_ADDRESS", "127.0.0.1:1")
+            environment.setenv(THREADS, "8")
+            workers = stack.enter_context(connected(None, 2))
         from ray import cloudpickle
 
         cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -126,6 +135,22 @@ def test_a_bundle_that_a_worker_cannot_load_ends_the_run_in_one_line(
     with pytest.raises(BatchError, match=r"must hold bundle\.json") as raised:
         list(screen_on_ray(lost, lambda: archive.studies(), workers))
     assert "\n" not in str(raised.value)
+
+
+@dataclass(frozen=True)
+class CoreCounter(Screener):
+    """Tells how many cores its worker counts."""
+
+    def screen(self, study: Study) -> list[dict[str, Any]]:
+        return [{"cores": count_cores(), "threads": os.environ.get(THREADS)}]
+
+
+def test_a_worker_has_one_core_whatever_its_node_says(
+    tmp_path: Path, archive: Archive, bundle: Bundle, workers: int
+) -> None:
+    counter = CoreCounter(plan_of(archive, bundle, "none"), archive, bundle.folder, tmp_path)
+    told = list(screen_on_ray(counter, lambda: archive.studies(), workers))
+    assert told == [[{"cores": 1, "threads": "1"}]] * (STUDIES + 1)
 
 
 @dataclass(frozen=True)
@@ -466,6 +491,24 @@ def test_an_unreachable_cluster_is_wrong_usage(
     assert f"{address}: a Ray cluster must answer, got: " in result.stderr
     assert result.stderr.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [(b"", "timed out"), (b"HTTP/1.1 400 Bad Request\r\n\r\n", "an answer that is not Ray's")],
+)
+def test_an_open_port_that_is_not_rays_is_told_soon_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, answer: bytes, message: str
+) -> None:
+    monkeypatch.setattr(engine, "CONNECT_SECONDS", 0.5)
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        Thread(target=lambda: stack.enter_context(listener.accept()[0]).sendall(answer)).start()
+        begun = time.monotonic()
+        with pytest.raises(BatchError, match=f"^{address}: .* must answer, got: {message}$"):
+            stack.enter_context(connected(address, None))
+        assert time.monotonic() - begun < 5
 
 
 def test_a_dry_run_says_what_would_be_done_and_does_nothing(

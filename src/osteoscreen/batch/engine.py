@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from osteoscreen.batch.screener import MAX_DEATHS, Screener
 from osteoscreen.batch.study import Study
+from osteoscreen.cores import THREADS
 from osteoscreen.errors import BatchError, OsteoscreenError, ServerError
 
 OBJECT_STORE_BYTES = 100 * 2**20
@@ -32,13 +33,21 @@ STUDIES_AHEAD, AHEAD_SECONDS = 10, 0.1
 
 CONNECT_SECONDS = 5.0
 
+GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
+FRAME_BYTES, SETTINGS = 9, 4
+"""Ray speaks gRPC, which is HTTP/2: a client begins with the greeting, a server with a frame of
+settings, whose header has so many bytes and tells its type in the fourth (RFC 9113, sections 3.4,
+4.1 and 6.5)."""
+
+ENVIRONMENT = {"env_vars": {THREADS: "1"}}
+"""Of a worker, whatever its node's is: a core each."""
+
 LOOPBACK = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # Ray's own switch: all its sockets on 127.0.0.1
 }
 ALWAYS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_BACKEND_LOG_LEVEL": "fatal",
-    "OMP_NUM_THREADS": "1",  # a core a worker; a cluster's Ray gives its workers the same
 }
 
 
@@ -61,6 +70,7 @@ def connected(address: str | None, workers: int | None) -> Iterator[int]:
     if address is None:
         cores = workers or len(os.sched_getaffinity(0))
         options |= {
+            "address": "local",  # whatever RAY_ADDRESS says, or runs here already
             "num_cpus": cores,
             "include_dashboard": False,
             "object_store_memory": OBJECT_STORE_BYTES,
@@ -83,15 +93,20 @@ def connected(address: str | None, workers: int | None) -> Iterator[int]:
 
 
 def _check_reachable(address: str) -> None:
-    """Ray itself tries for minutes before it gives up."""
+    """Ray itself tries for minutes before it gives up, also where it is not Ray that listens."""
     host, _, port = address.rpartition("://")[2].rpartition(":")
     if address == "auto":
         return
     try:
-        with socket.create_connection((host, int(port)), CONNECT_SECONDS):
-            pass
+        with socket.create_connection((host, int(port)), CONNECT_SECONDS) as peer:
+            if os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):  # as Ray reads it
+                return
+            peer.sendall(GREETING)
+            answer = peer.makefile("rb").read(FRAME_BYTES)
     except (OSError, ValueError) as error:
         raise BatchError(f"{address}: a Ray cluster must answer, got: {error}") from None
+    if len(answer) < FRAME_BYTES or answer[3] != SETTINGS:
+        raise BatchError(f"{address}: a Ray cluster must answer, got: an answer that is not Ray's")
 
 
 class Ledger:
@@ -225,6 +240,7 @@ def screen_on_ray(
             batch_format="pyarrow",
             compute=pool,
             num_cpus=1,
+            runtime_env=ENVIRONMENT,
         )
     )
     try:
