@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
+from pydicom.dataset import Dataset
 
 from osteoscreen.batch.follow_up import COLUMNS, LEAST_SIGNIFICANT, follow_up
+from osteoscreen.dicom.acquisition import subject_of
 
 
 def _row(subject: str | None, date: str | None, hu: float | None, **more: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -75,3 +77,17 @@ def test_each_study_is_compared_with_the_one_before_of_its_own_patient() -> None
 
 def test_two_series_of_one_study_are_no_pair() -> None:
     assert _pairs(_row("a", "20200101", 150.0), _row("a", "20200101", 140.0)).empty
+
+
+@pytest.mark.parametrize("date", ["10101", "20240231", ""])
+def test_a_date_that_is_none_is_left_out(date: str) -> None:
+    assert _pairs(_row("a", date, 150.0), _row("a", "20200101", 140.0)).empty
+
+
+@pytest.mark.parametrize("date", ["00010101", "19000101", "19700101", "99991231", "20240231"])
+def test_a_date_that_an_anonymiser_left_is_unknown(date: str) -> None:
+    header = Dataset()
+    header.StudyDate = "20240229"
+    assert subject_of(header, b"").study_date == "20240229"
+    header.StudyDate = date
+    assert subject_of(header, b"").study_date is None

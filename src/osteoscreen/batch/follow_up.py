@@ -45,8 +45,8 @@ def follow_up(rows: pd.DataFrame) -> pd.DataFrame:
     """Compare each study of a patient with the one before.
 
     Args:
-        rows: Rows of the table, with ``COLUMNS``; those without patient, date or attenuation are
-            left out. Of a study that has several, the first counts.
+        rows: Rows of the table, with ``COLUMNS``; those without patient, date (YYYYMMDD) or
+            attenuation are left out. Of a study that has several, the first counts.
     Returns: A row a pair: ``subject``, ``study_before``, ``study``, ``years``,
         ``attenuation_before_hu``, ``attenuation_hu``, ``change_hu``, ``least_significant_hu``,
         ``is_significant``, and ``note``. Where the pair is not compared, the note says why, the
@@ -54,13 +54,15 @@ def follow_up(rows: pd.DataFrame) -> pd.DataFrame:
     """
     import pandas as pd
 
-    known = rows.dropna(subset=["subject", "study_date", "attenuation_hu"])
+    date = pd.to_datetime(rows["study_date"], format="%Y%m%d", errors="coerce")
+    known = rows.assign(study_date=date)
+    known = known.dropna(subset=["subject", "study_date", "attenuation_hu"])
     known = known.sort_values(["subject", "study_date", "study"], kind="stable")
     known = known.drop_duplicates(["subject", "study"])
     before = known.groupby("subject", observed=True).shift(1)
     pairs = known.assign(**{f"{name}_before": before[name] for name in before})
     pairs = pairs[pairs["study_before"].notna()].reset_index(drop=True)
-    days = pd.to_datetime(pairs["study_date"]) - pd.to_datetime(pairs["study_date_before"])
+    days = pairs["study_date"] - pairs["study_date_before"]
     change = pairs["attenuation_hu"] - pairs["attenuation_hu_before"]
     is_same = np.logical_and.reduce(
         [pairs[name] == pairs[f"{name}_before"] for name in ("manufacturer", "model", "kernel")]

@@ -25,6 +25,10 @@ MAX_UID_LETTERS = 64
 
 OLDEST_YEARS = 150
 
+STUDY_YEARS = range(1971, 2100)
+"""Years that a study may be of: the first patient had a CT in October 1971. Anonymised headers tell
+of the years 1, 1900, 1970 or 9999."""
+
 AGE_PATTERN = re.compile(r"(\d{1,3})([YMWD])")
 """Age string, PS3.5 table 6.2-1."""
 
@@ -41,7 +45,11 @@ IDENTIFIERS = (
 
 
 def subject_of(header: Dataset, salt: bytes) -> Subject:
-    """Describe the patient without identity; the key is a salted hash of the patient's ID."""
+    """Describe the patient without identity; the key is a salted hash of the patient's ID.
+
+    The date of the study is unknown outside ``STUDY_YEARS``: it stands in for one that was removed,
+    and no time between studies follows from it.
+    """
     identifier = text(header, "PatientID")
     key = None
     if identifier is not None:
@@ -53,7 +61,11 @@ def subject_of(header: Dataset, salt: bytes) -> Subject:
         key=key,
         age=None if age is None else int(age),
         sex="F" if sex == "F" else "M" if sex == "M" else "O" if sex == "O" else None,
-        study_date=None if studied is None else studied.strftime("%Y%m%d"),
+        study_date=(
+            None
+            if studied is None or studied.year not in STUDY_YEARS
+            else studied.isoformat().replace("-", "")
+        ),
     )
 
 
