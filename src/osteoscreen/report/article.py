@@ -1,4 +1,4 @@
-"""The page of an evaluation: tables and figures in sections, self-contained."""
+"""A page of an evaluation or an archive: tables and figures in sections, self-contained."""
 
 from __future__ import annotations
 
