@@ -32,7 +32,7 @@ def _record(number: int, row: Row = SCREENED, **more: Any) -> dict[str, Any]:  #
     rest = {
         "attenuation_hu": 150.0 + number % 7, "age": 65, "sex": "F", "study_date": "20240105",
         "subject": f"p{number}", "manufacturer": "MAKER", "model": "A", "kernel": "soft",
-        "kvp": 120.0, "contrast": False,
+        "kvp": 120.0, "contrast": False, "levels": "L1 L2",
     }  # fmt: skip
     record = record_of(f"{number:016x}", row, None, flagged=False)
     return record | (rest if row.status == "screened" else {}) | more

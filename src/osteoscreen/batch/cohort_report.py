@@ -16,6 +16,7 @@ from osteoscreen.batch.follow_up import (
     COLUMNS,
     HOLDS_FOR,
     LEAST_SIGNIFICANT,
+    LOWEST_HU,
     OTHER_SCANNER_CV,
     SAME_SCANNER_CV,
     SOURCE,
@@ -85,7 +86,9 @@ def write_cohort_report(table: Path, out: Path, notice: str) -> None:
     rows = read.to_pandas(strings_to_categorical=True)
     screened = rows[rows["status"] == "screened"]
     pairs = follow_up(screened[list(COLUMNS)].astype({"study_date": object}))
-    pairs.to_parquet(out / FOLLOW_UP)
+    part = out / f"{FOLLOW_UP}.part"
+    pairs.to_parquet(part)
+    part.replace(out / FOLLOW_UP)
     measured = screened.dropna(subset=["attenuation_hu"])
     sections = [
         Section("What came of it", list(_outcome(rows, screened))),
@@ -108,10 +111,14 @@ DRIFT_NOTE = (
 )
 NO_DRIFT = Sheet("Control chart", (), (), f"No two months have {FEWEST} results.")
 FOLLOW_UP_NOTE = (
-    "Each study of a patient beside the one before. A change is significant where it exceeds "
+    "Each day of a patient beside the one before; of several studies on a day the first counts, and "
+    "dates that an anonymiser left count as none. A change is significant where it exceeds "
     f"{LEAST_SIGNIFICANT:g} times the precision error, taken as {SAME_SCANNER_CV:.1%} on one "
     f"scanner model with one kernel and {OTHER_SCANNER_CV:.1%} otherwise ({SOURCE}). That holds "
-    f"for {HOLDS_FOR}."
+    f"for {HOLDS_FOR}. Nothing is compared where tube voltage, contrast agent or the set of "
+    "vertebrae that count differ or are unknown, nor where the mean of both is below "
+    f"{LOWEST_HU:g} HU: a relative error would call changes significant there that are less than "
+    "the scanner's own error."
 )
 
 

@@ -27,6 +27,7 @@ SCHEMA = pa.schema(
         pa.field("folder", pa.string(), nullable=False),
         pa.field("is_flagged", pa.bool_(), nullable=False),
         pa.field("attenuation_hu", pa.float64()),
+        pa.field("levels", pa.string()),
         pa.field("subject", pa.string()),
         pa.field("age", pa.int32()),
         pa.field("sex", pa.string()),
@@ -69,6 +70,7 @@ def record_of(
         row: Its row of the summary; the folder is below that of the study.
         result: What was found, if anything was.
         flagged: Whether someone should look.
+    Returns: A value a column; ``attenuation_hu`` is the mean over the vertebrae in ``levels``.
     """
     record: dict[str, Any] = {"study": study, **asdict(row), "is_flagged": flagged}
     record["folder"] = f"{study}/{row.folder}" if row.folder else ""
@@ -76,6 +78,7 @@ def record_of(
         subject, acquisition = result.subject, result.acquisition
         record |= {
             "attenuation_hu": result.attenuation_hu,
+            "levels": " ".join(_measured(result)) or None,
             "subject": subject.key,
             "age": subject.age,
             "sex": subject.sex,
@@ -88,3 +91,12 @@ def record_of(
             "contrast": acquisition.contrast,
         }
     return {name: record.get(name) for name in SCHEMA.names}
+
+
+def _measured(result: ScreeningResult) -> list[str]:
+    """Name the vertebrae that count and were measured, the upper first."""
+    return [
+        one.level
+        for one in result.levels
+        if one.left_out is None and one.attenuation_hu is not None
+    ]
