@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -55,7 +55,7 @@ SHOWN = 200
 """Lines of a list on the page; the table holds all."""
 
 FEWEST = 5
-"""Patients that a median on the page stands for at least."""
+"""Patients, told apart by their IDs, that a median on the page stands for at least."""
 
 AGE_STEP = 10
 SEXES = {"F": "Women", "M": "Men"}
@@ -70,6 +70,9 @@ SIGMAS = 3.0
 MEDIAN_TO_MEAN = 1.2533
 """Standard error of a median in those of a mean, for a normal distribution: the square root of
 pi / 2."""
+
+MAD_TO_SD = 1.4826
+"""Standard deviation of a normal distribution in its median absolute deviation."""
 
 ATTENUATION = "Trabecular attenuation, HU"
 
@@ -105,14 +108,16 @@ def write_cohort_report(table: Path, out: Path, notice: str) -> None:
 
 
 DRIFT_NOTE = (
-    f"The median of each month against that of all months, with limits at {SIGMAS:g} standard "
-    "errors of the month's median. A month outside them is ringed: the scanner, its protocol or "
-    f"the patients changed. Months with fewer than {FEWEST} results are left out."
+    "The median of each month against that of all other months, with limits at "
+    f"{SIGMAS:g} standard errors of their difference, from the median deviation within months. A "
+    "month outside them is ringed: the scanner, its protocol or the patients changed. A patient "
+    f"counts once a month. Months with fewer than {FEWEST} patients are gaps; studies "
+    "without a patient's ID or a date are left out."
 )
-NO_DRIFT = Sheet("Control chart", (), (), f"No two months have {FEWEST} results.")
+NO_DRIFT = Sheet("Control chart", (), (), f"No two months have {FEWEST} patients.")
 FOLLOW_UP_NOTE = (
-    "Each day of a patient beside the one before; of several studies on a day the first counts, and "
-    "dates that an anonymiser left count as none. A change is significant where it exceeds "
+    "Each day of a patient beside the one before; of several studies on a day the first counts, "
+    "and dates that an anonymiser left count as none. A change is significant where it exceeds "
     f"{LEAST_SIGNIFICANT:g} times the precision error, taken as {SAME_SCANNER_CV:.1%} on one "
     f"scanner model with one kernel and {OTHER_SCANNER_CV:.1%} otherwise ({SOURCE}). That holds "
     f"for {HOLDS_FOR}. Nothing is compared where tube voltage, contrast agent or the set of "
@@ -155,6 +160,13 @@ def _refusals(rows: pd.DataFrame) -> Sheet:
     return Sheet("Refusals and failures by reason", ("Reason", "Number"), body)
 
 
+def _groups(measured: pd.DataFrame, key: pd.Series[Any]) -> Iterator[tuple[Any, pd.Series[float]]]:
+    """Attenuation by key, where it is of patients enough."""
+    for name, rows in measured.groupby(key):
+        if rows["subject"].nunique() >= FEWEST:
+            yield name, rows["attenuation_hu"]
+
+
 def _spread(values: pd.Series[float]) -> tuple[float, float, float]:
     low, median, high = values.quantile([0.25, 0.5, 0.75])
     return float(low), float(median), float(high)
@@ -167,8 +179,7 @@ def _ages(measured: pd.DataFrame) -> Iterator[Plate | Sheet]:
     groups = []
     cells: dict[int, dict[str, tuple[str, str, str]]] = {}
     for sex, name in SEXES.items():
-        values = known.loc[known["sex"] == sex, "attenuation_hu"].groupby(decade)
-        found = [(int(age), one) for age, one in values if len(one) >= FEWEST]
+        found = list(_groups(known[known["sex"] == sex], decade))
         for age, one in found:
             cells.setdefault(age, {})[name] = _spread_cells(one)
         if len(found) > 1:
@@ -199,49 +210,69 @@ def _scanner_of(rows: pd.DataFrame) -> pd.Series[str]:
 
 
 def _scanners(measured: pd.DataFrame) -> Sheet:
-    body = [
-        (str(name), *_spread_cells(one))
-        for name, one in measured["attenuation_hu"].groupby(_scanner_of(measured))
-        if len(one) >= FEWEST
-    ]
+    body = [(name, *_spread_cells(one)) for name, one in _groups(measured, _scanner_of(measured))]
     return Sheet("By scanner, HU", ("Scanner", *SPREAD_COLUMNS), body)
 
 
 def _drifts(measured: pd.DataFrame) -> Iterator[Plate]:
-    """Control charts of all scanners together and of those with the most studies."""
-    dated = measured[measured["study_date"].notna()]
+    """Control charts of all scanners together and of those with the most studies.
+
+    Attenuation depends on tube voltage and contrast agent more than a scanner drifts: only series
+    at the most frequent voltage, not known to show an agent, are drawn.
+    """
+    native = measured[measured["contrast"].ne(True).fillna(True)]
+    dated = native[native["study_date"].notna()]
+    frequent = dated["kvp"].mode()
+    if frequent.empty:
+        return
+    dated = dated[dated["kvp"] == frequent[0]]
+    note = f"Series at {frequent[0]:g} kV, but those whose header tells of a contrast agent."
     scanner = _scanner_of(dated)
     most = scanner.value_counts().index[:SCANNERS]
     parts = [("All scanners", dated), *((str(one), dated[scanner == one]) for one in most)]
     for name, rows in parts if len(most) > 1 else parts[:1]:
-        drift = drift_of(rows["study_date"].astype(str).str[:6], rows["attenuation_hu"])
+        drift = drift_of(rows["study_date"], rows["subject"], rows["attenuation_hu"])
         if drift is not None:
-            yield Plate(name, png_of(drift_figure(drift, y=ATTENUATION)))
+            yield Plate(name, png_of(drift_figure(drift, y=ATTENUATION)), note)
 
 
-def drift_of(month: pd.Series[str], attenuation_hu: pd.Series[float]) -> Drift | None:
-    """Return the control chart of a value by month.
+def drift_of(
+    study_date: pd.Series[str], subject: pd.Series[str], attenuation_hu: pd.Series[float]
+) -> Drift | None:
+    """Return the control chart of a value by month, each month against all others.
 
     Args:
-        month: YYYYMM of each study.
+        study_date: YYYYMMDD of each study; what is no date is left out.
+        subject: Its patient, whose values of one month count as their median; missing is left out.
         attenuation_hu: Its attenuation.
-    Returns: The chart; ``None`` where no two months have results enough.
+    Returns: The chart, from the first month with ``FEWEST`` patients to the last; values and limits
+        of months with fewer are nan. ``None`` where no two months have patients enough.
     """
-    groups = attenuation_hu.groupby(month)
-    months = groups.agg(["median", "count"])
-    months = months[months["count"] >= FEWEST]
+    date = pd.to_datetime(study_date.astype(object), format="%Y%m%d", errors="coerce")
+    month = date.dt.to_period("M").rename("month")
+    by_patient = attenuation_hu.groupby([month, subject.astype(object)]).median()
+    groups = by_patient.groupby("month")
+    count = groups.transform("count")
+    months = groups.median()[groups.count() >= FEWEST]
     if len(months) < 2:
         return None
-    within = attenuation_hu - groups.transform("median")
-    spread = float(np.sqrt((within**2).sum() / max(len(within) - len(groups), 1)))
-    centre = float(attenuation_hu.median())
-    error: FloatArray = MEDIAN_TO_MEAN * spread / np.sqrt(months["count"].to_numpy(float))
+    within = (by_patient - groups.transform("median"))[count >= FEWEST]
+    spread = MAD_TO_SD * float(within.abs().median())
+    of = by_patient.index.get_level_values("month")
+    centre = pd.Series({one: by_patient[of != one].median() for one in months.index})
+    size = groups.count()[months.index]
+    error = MEDIAN_TO_MEAN * spread * np.sqrt(1 / size + 1 / (len(by_patient) - size))
+    shown = pd.period_range(months.index[0], months.index[-1], freq="M")
+
+    def along(values: pd.Series[float]) -> FloatArray:
+        return values.reindex(shown).to_numpy(float)
+
     return Drift(
-        months=[f"{name[:4]}-{name[4:]}" for name in months.index],
-        value=months["median"].to_numpy(float),
-        centre=centre,
-        low=centre - SIGMAS * error,
-        high=centre + SIGMAS * error,
+        months=[str(one) for one in shown],
+        value=along(months),
+        centre=along(centre),
+        low=along(centre - SIGMAS * error),
+        high=along(centre + SIGMAS * error),
     )
 
 

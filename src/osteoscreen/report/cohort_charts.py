@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from osteoscreen import texts
@@ -58,15 +59,15 @@ class Drift:
     """A control chart: a value a month between its limits.
 
     Args:
-        months: Names, such as 2024-01, in order.
-        value: Of each month.
-        centre: What is expected of all.
+        months: Names, such as 2024-01, one after the other without a gap.
+        value: Of each month; nan where too little was measured.
+        centre: What is expected of each.
         low, high: Limits of each month; they are narrower where more was measured.
     """
 
     months: Sequence[str]
     value: FloatArray
-    centre: float
+    centre: FloatArray
     low: FloatArray
     high: FloatArray
 
@@ -116,7 +117,7 @@ def spreads_figure(groups: Sequence[Spread], *, x: str, y: str) -> Drawing:
 
 
 def drift_figure(drift: Drift, *, y: str) -> Drawing:
-    """Draw a value month by month; those outside the limits are set off.
+    """Draw a value month by month; those outside the limits are set off, those without are gaps.
 
     Args:
         drift: What to draw.
@@ -124,14 +125,12 @@ def drift_figure(drift: Drift, *, y: str) -> Drawing:
     """
     figure = new_figure((7.6, 3.0))
     axes = plain_axes(figure)
-    places = [float(place) for place in range(len(drift.months))]
-    axes.fill_between(places, drift.low, drift.high, step="mid", color=EDGE, alpha=0.15,
-                      linewidth=0)  # fmt: skip
-    axes.axhline(drift.centre, color=MUTED, linewidth=1)
+    places = np.arange(float(len(drift.months)))
+    axes.bar(places, drift.high - drift.low, 1, drift.low, color=EDGE, alpha=0.15, linewidth=0)
+    axes.hlines(drift.centre, places - 0.5, places + 0.5, color=MUTED, linewidth=1)
     axes.plot(places, drift.value, "o-", color=FOCUS, markersize=4, linewidth=1)
     is_outside = (drift.value < drift.low) | (drift.value > drift.high)
-    outside = [place for place, is_so in zip(places, is_outside) if is_so]
-    axes.plot(outside, drift.value[is_outside], "o", markersize=9, fillstyle="none",
+    axes.plot(places[is_outside], drift.value[is_outside], "o", markersize=9, fillstyle="none",
               color=REFUSED_INK)  # fmt: skip
     step = -(-len(places) // MOST_NAMES)
     axes.set_xticks(places[::step], list(drift.months[::step]))
