@@ -134,7 +134,7 @@ def test_a_month_off_the_others_lies_outside_its_limits() -> None:
 def test_each_month_is_set_against_all_others_with_a_spread_that_outliers_leave_alone() -> None:
     drift = _drift({
         "202401": [98, 99, 100, 101, 102],
-        "202402": [108, 109, 110, 111, 900],  # deviations 2, 1, 0, 1, 790
+        "202402": [108, 109, 110, 111, 900],  # deviations 1, 1, 2, 790; and its median's
         "202404": [103, 104, 105, 106, 107],
         "202405": [300],
     })  # fmt: skip
@@ -143,10 +143,21 @@ def test_each_month_is_set_against_all_others_with_a_spread_that_outliers_leave_
     assert_allclose(drift.value, [100, 110, np.nan, 105])
     # medians of the eleven values of the other months
     assert_allclose(drift.centre, [108, 103, np.nan, 108])
-    error = 1.2533 * 1.4826 * (1 / 5 + 1 / 11) ** 0.5  # the median deviation is 1
+    error = 1.2533 * 1.4826 * 1.5 * (1 / 5 + 1 / 11) ** 0.5  # six deviations are 1, five are 2
     assert_allclose(drift.high, drift.centre + 3 * error)
     assert_allclose(drift.low, drift.centre - 3 * error)
     assert png_of(drift_figure(drift, y="HU")).startswith(b"\x89PNG")
+
+
+def test_a_steady_scanner_of_few_patients_is_seldom_outside() -> None:
+    rng = np.random.default_rng(5)
+    outside = 0
+    for _ in range(60):  # of 720 months of a normal distribution 2 are outside 3 sigma
+        months = {f"2024{one:02}": rng.normal(150, 20, 5).tolist() for one in range(1, 13)}
+        drift = _drift(months)
+        assert drift is not None
+        outside += int(((drift.value < drift.low) | (drift.value > drift.high)).sum())
+    assert outside <= 8  # 22 where the spread is not freed of the medians' own deviations
 
 
 @pytest.mark.parametrize("second", [[], [150.0] * 4])

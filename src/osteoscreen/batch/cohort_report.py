@@ -220,7 +220,7 @@ def _drifts(measured: pd.DataFrame) -> Iterator[Plate]:
     Attenuation depends on tube voltage and contrast agent more than a scanner drifts: only series
     at the most frequent voltage, not known to show an agent, are drawn.
     """
-    native = measured[measured["contrast"].ne(True).fillna(True)]
+    native = measured[measured["contrast"].ne(True)]
     dated = native[native["study_date"].notna()]
     frequent = dated["kvp"].mode()
     if frequent.empty:
@@ -252,12 +252,12 @@ def drift_of(
     month = date.dt.to_period("M").rename("month")
     by_patient = attenuation_hu.groupby([month, subject.astype(object)]).median()
     groups = by_patient.groupby("month")
-    count = groups.transform("count")
     months = groups.median()[groups.count() >= FEWEST]
     if len(months) < 2:
         return None
-    within = (by_patient - groups.transform("median"))[count >= FEWEST]
-    spread = MAD_TO_SD * float(within.abs().median())
+    within = (by_patient - groups.transform("median")).abs()[groups.transform("count") >= FEWEST]
+    is_free = within.groupby("month").rank(method="first") > 1  # a median fixes one: its own
+    spread = MAD_TO_SD * float(within[is_free].median())
     of = by_patient.index.get_level_values("month")
     centre = pd.Series({one: by_patient[of != one].median() for one in months.index})
     size = groups.count()[months.index]
@@ -265,7 +265,8 @@ def drift_of(
     shown = pd.period_range(months.index[0], months.index[-1], freq="M")
 
     def along(values: pd.Series[float]) -> FloatArray:
-        return values.reindex(shown).to_numpy(float)
+        found: FloatArray = values.reindex(shown).to_numpy(float)
+        return found
 
     return Drift(
         months=[str(one) for one in shown],
