@@ -36,7 +36,7 @@ from osteoscreen.batch.engine import (
     screen_on_ray,
 )
 from osteoscreen.batch.plan import PLAN, Plan, plan_of
-from osteoscreen.batch.run import Run, once
+from osteoscreen.batch.run import REMEMBERED, Run, once
 from osteoscreen.batch.screener import MAX_DEATHS, RESULTS, Screener, screen_in_turn
 from osteoscreen.batch.study import Study
 from osteoscreen.batch.table import TABLE, open_table
@@ -422,6 +422,12 @@ def test_a_worker_with_another_bundle_or_version_than_the_run_screens_nothing(
 def test_the_rows_of_a_study_that_is_told_twice_are_taken_once() -> None:
     one, two = [{"study": "1" * 16}, {"study": "1" * 16}], [{"study": "f" * 16}]
     assert list(once([one, two, one, two])) == [one, two]
+
+
+def test_no_more_than_the_last_studies_are_remembered() -> None:
+    told = [[{"study": f"{number:016x}"}] for number in range(REMEMBERED + 1)]
+    assert len(list(once([*told, told[-1], told[1]]))) == len(told)
+    assert len(list(once([*told, told[0]]))) == len(told) + 1
 
 
 def test_what_was_written_of_a_study_that_is_left_is_removed(

@@ -136,14 +136,21 @@ def unfinished(archive: Archive, finished: NDArray[np.uint64]) -> Iterator[Study
     return (study for study in archive.studies() if not is_in(finished, study))
 
 
+REMEMBERED = 10_000
+"""Studies that are known again: pages of a search overlap by fewer, and the memory is bounded."""
+
+
 def once(told: Iterable[list[dict[str, Any]]]) -> Iterator[list[dict[str, Any]]]:
     """Leave out the rows of a study that was told before: the pages of a server may overlap."""
-    numbers: set[int] = set()
+    told_before: dict[int, None] = {}  # in order
     for records in told:
         number = number_of(records[0]["study"])
-        if number not in numbers:
-            numbers.add(number)
-            yield records
+        if number in told_before:
+            continue
+        told_before[number] = None
+        if len(told_before) > REMEMBERED:
+            del told_before[next(iter(told_before))]
+        yield records
 
 
 def is_in(finished: NDArray[np.uint64], study: Study) -> bool:
