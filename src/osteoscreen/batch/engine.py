@@ -43,6 +43,7 @@ ENVIRONMENT = {"env_vars": {THREADS: "1"}}
 """Of a worker, whatever its node's is: a core each."""
 
 LOOPBACK = {
+    "RAY_task_events_report_interval_ms": "0",  # Ray would keep 10 KB of each study for a dashboard
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # Ray's own switch: all its sockets on 127.0.0.1
 }
 ALWAYS = {
