@@ -5,7 +5,7 @@
     python benchmarks/batch.py cost      a study of few and of many slices, in a plain loop
 
 Each brings its part of ``results/batch.json`` up to date; ``docs/scale_page.py`` brings all into
-docs/scale.md, with the targets. Takes 10, 15 and 3 minutes; nothing else may run beside it.
+docs/scale.md, with the targets. Takes 4, 15 and 2 minutes; nothing else may run beside it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from osteoscreen.cohort.synthetic import write_cohort
 from osteoscreen.workflow import screen_path
 
 SLICES = 8
-STUDIES = 120
+STUDIES = 72
 PATIENTS = 4
 WARM = 8
 """Studies at the start that do not count: a worker loads the bundle over its first."""

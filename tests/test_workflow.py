@@ -27,7 +27,7 @@ from bundles import threshold_bundle
 from osteoscreen.bundle import Bundle, load_bundle
 from osteoscreen.dicom.instance import SeriesHeader, derived_uid, write_ct_series
 from osteoscreen.dicom.marked_slices import read_segmentation
-from osteoscreen.errors import InputError, RefusalCode
+from osteoscreen.errors import InputError, RefusalCode, ServerError
 from osteoscreen.findings import ReservationCode, ScreeningResult
 from osteoscreen.nifti import read_labels
 from osteoscreen.reporting import write_report
@@ -480,7 +480,7 @@ def test_a_study_that_breaks_the_choice_is_a_row_and_the_others_go_on(
     assert rows[0]["code"] == "FAILED"
 
 
-def test_a_full_disk_is_told_as_one(
+def test_a_full_disk_ends_the_command_and_makes_no_rows(
     tmp_path: Path, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def read(_entry: zipfile.ZipExtFile, _count: int) -> bytes:
@@ -489,9 +489,8 @@ def test_a_full_disk_is_told_as_one(
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as made:
         made.writestr("0000.dcm", b"x")
     monkeypatch.setattr(zipfile.ZipExtFile, "read", read)
-    (row,) = _run([tmp_path / "a.zip"], tmp_path / "out", bundle)
-    assert (row["status"], row["code"]) == ("refused", "NO_INPUT")
-    assert row["reason"].endswith("got: No space left on device")
+    with pytest.raises(ServerError, match=r"must take what is written, got: No space left on"):
+        _run([tmp_path / "a.zip"], tmp_path / "out", bundle)
 
 
 def test_the_package_tells_of_a_failure_of_our_own(
