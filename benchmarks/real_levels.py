@@ -23,9 +23,8 @@ from osteoscreen.nifti import read_labels_on, read_nifti
 from osteoscreen.screening.attenuation import measure_vertebra
 from osteoscreen.screening.centreline import areas_across
 from osteoscreen.screening.screen import Scanned, Screening, screen_volume
-from osteoscreen.summary import Row
 from osteoscreen.volume import Volume, stand
-from osteoscreen.workflow import screen_inputs
+from osteoscreen.workflow import Silent, screen_inputs
 
 REAL = Path(__file__).parents[2] / "shared" / "real"
 RESULT = Path(__file__).parents[1] / "results" / "real_levels.json"
@@ -42,14 +41,6 @@ SETS: dict[str, tuple[str, str, dict[int, str]]] = {
 }
 BODIES = {"ts_lumbar": "ts_lumbar/vertebral_bodies.nii.gz"}
 """References that mark bodies; the others mark whole vertebrae, of which MS-Net's body is taken."""
-
-
-class _Silent:
-    def begin(self, name: str, slices: int) -> None: ...
-
-    def advance(self, slices: int) -> None: ...
-
-    def end(self, row: Row) -> None: ...
 
 
 def measure(name: str, folder: str) -> dict[str, Any]:
@@ -135,7 +126,7 @@ def outcomes(folder: str, out: Path) -> list[dict[str, Any]]:
             "reservations": row.reservations,
         }
         for source in inputs
-        for row in screen_inputs([source], out, bundle, _Silent())
+        for row in screen_inputs([source], out, bundle, Silent())
     ]
 
 

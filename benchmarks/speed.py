@@ -33,8 +33,7 @@ from osteoscreen.bundle import BATCH, Bundle, load_bundle
 from osteoscreen.cores import count_cores
 from osteoscreen.dicom.discovery import find_series
 from osteoscreen.dicom.series import read_series
-from osteoscreen.summary import Row
-from osteoscreen.workflow import screen_inputs
+from osteoscreen.workflow import Silent, screen_inputs
 
 OUT = Path(__file__).parents[1] / "results" / "speed.json"
 OSTEOSCREEN = Path(sys.executable).parent / "osteoscreen"
@@ -48,19 +47,6 @@ NETWORK_SLICES, NETWORK_RUNS = 16, 3
 
 Image = NDArray[np.float32]
 Run = Callable[[Image], Image]
-
-
-class Silent:
-    """Nothing is shown."""
-
-    def begin(self, name: str, slices: int) -> None:
-        """A unit begins."""
-
-    def advance(self, slices: int) -> None:
-        """Slices are marked."""
-
-    def end(self, row: Row) -> None:
-        """A unit ends."""
 
 
 def make_study(home: Path, thickness_mm: str) -> Path:

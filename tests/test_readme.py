@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import shlex
@@ -18,6 +17,7 @@ from osteoscreen.cohort.patient import write_patient
 from osteoscreen.cohort.plan import CohortPlan, Preset
 from osteoscreen.findings import ScreeningResult
 from osteoscreen.networks import BCCNetConfig, MSNetConfig
+from page_writers import page_writer
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -169,11 +169,7 @@ def test_the_figures_of_the_marks_grid_are_those_that_were_measured() -> None:
 
 
 def test_the_page_of_real_ct_is_what_was_measured() -> None:
-    spec = importlib.util.spec_from_file_location("page", ROOT / "docs" / "real_ct_page.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = page_writer("real_ct_page")
     found = json.loads((ROOT / "results" / "real_levels.json").read_text(encoding="utf-8"))
     assert (ROOT / "docs" / "real_ct.md").read_text(encoding="utf-8") == module.page(found)
     assert found["bundle"]["sha256"] == load_bundle().sha256

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+
+from page_writers import page_writer
 
 ROOT = Path(__file__).parents[1]
 PAGE, FIGURES = ROOT / "docs" / "scale.md", ROOT / "results" / "batch.json"
@@ -23,12 +24,7 @@ GPU = {
 
 @pytest.fixture(scope="module")
 def writer() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("page", ROOT / "docs" / "scale_page.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return page_writer("scale_page")
 
 
 def _found(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - figures of any kind

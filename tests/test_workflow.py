@@ -417,10 +417,10 @@ def test_a_failure_of_our_own_is_a_row_and_the_others_go_on(
     first, second = _series(tmp_path / "a", "A"), _series(tmp_path / "b", "B")
     errors = iter([RuntimeError("broken")])
 
-    def fail_once(result: ScreeningResult, folder: Path) -> None:
+    def fail_once(result: ScreeningResult, folder: Path) -> bytes:
         for error in errors:
             raise error
-        write_report(result, folder)
+        return write_report(result, folder)
 
     monkeypatch.setattr("osteoscreen.workflow.write_report", fail_once)
     rows = _run([first, second], tmp_path / "out", bundle)

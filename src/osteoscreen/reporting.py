@@ -47,7 +47,7 @@ REFUSED_PANELS = 3
 
 def write_pictures(
     screening: Screening, volume: Volume, indices: tuple[int, ...], bundle: Bundle, folder: Path
-) -> None:
+) -> bytes:
     """Draw what only the pixels can show, and keep it beside the result.
 
     Args:
@@ -56,10 +56,11 @@ def write_pictures(
         indices: Position in the input of each of its slices.
         bundle: The bundle that was used.
         folder: Of the result.
+    Returns: The marked slices, as PNG.
     """
     shown = _shown_slices(screening, len(volume.hu))
-    overlay = overlay_drawing(_panels(screening, volume, indices, shown))
-    (folder / PICTURES["overlay"]).write_bytes(overlay.png())
+    overlay = overlay_drawing(_panels(screening, volume, indices, shown)).png()
+    (folder / PICTURES["overlay"]).write_bytes(overlay)
     cut = cut_sagittal(volume, screening.marks, screening.vertebrae, screening.bodies)
     if cut is not None:
         last = len(volume.hu) - 1
@@ -74,14 +75,16 @@ def write_pictures(
         title = texts.slice_title(found.finding.level, found.finding.index, None)
         looked = Looked(found.roi, found.fall, title)
         (folder / PICTURES["looked"]).write_bytes(looked_drawing(looked).png())
+    return overlay
 
 
-def write_report(result: ScreeningResult, folder: Path) -> None:
+def write_report(result: ScreeningResult, folder: Path) -> bytes:
     """Write ring, page and PDF of a result, with the pictures that lie in its folder.
 
     Args:
         result: The result.
         folder: Its folder; its name is shown if it is one that screening gave it.
+    Returns: The PDF.
     """
     pictures: dict[PictureName, bytes] = {
         name: (folder / file).read_bytes()
@@ -94,7 +97,9 @@ def write_report(result: ScreeningResult, folder: Path) -> None:
     if content.ring is not None:
         (folder / RING).write_bytes(content.ring.png)
     (folder / PAGE).write_text(render_html(content), encoding="utf-8")
-    (folder / PDF).write_bytes(render_pdf(content))
+    pdf = render_pdf(content)
+    (folder / PDF).write_bytes(pdf)
+    return pdf
 
 
 def report_again(source: Path) -> Path:

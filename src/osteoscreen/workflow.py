@@ -34,7 +34,7 @@ from osteoscreen.intake import Unit, find_units
 from osteoscreen.masks import read_given_marks
 from osteoscreen.nifti import LEVEL_NUMBERS, read_nifti, write_labels
 from osteoscreen.report.capture import captured
-from osteoscreen.reporting import PDF, PICTURES, REPORT_FILES, RESULT, write_pictures, write_report
+from osteoscreen.reporting import REPORT_FILES, RESULT, write_pictures, write_report
 from osteoscreen.screening.level_map import level_map
 from osteoscreen.screening.screen import Scanned, Screening, screen_volume
 from osteoscreen.summary import SUMMARY, Row, shown, write_summary
@@ -52,6 +52,19 @@ class Watcher(Protocol):
 
     def end(self, row: Row) -> None:
         """A row of the summary is known."""
+
+
+class Silent:
+    """Hears how the work goes and shows nothing."""
+
+    def begin(self, name: str, slices: int) -> None:
+        """A unit has been read."""
+
+    def advance(self, slices: int) -> None:
+        """Some slices have been marked."""
+
+    def end(self, row: Row) -> None:
+        """A row is known."""
 
 
 @dataclass(frozen=True)
@@ -173,7 +186,7 @@ def _screen_in_turn(first: Unit, bundle: Bundle, mask: Path | None) -> Screening
     result: ScreeningResult | None = None
     while (unit := first.next_after(codes)) is not None:
         try:
-            _, _, _, screening = _screen(unit, bundle, secrets.token_bytes(16), mask)
+            _, _, _, screening = _screen(unit, bundle, secrets.token_bytes(16), mask, Silent())
         except InputError as error:
             if result is None:  # told of the entry, where the series was in an archive
                 raise InputError(error.code, unit.refused(error).reason) from None
@@ -270,9 +283,11 @@ def screen_unit(
     started = time.perf_counter()
     with ThreadPoolExecutor(1) as beside:
         segments = beside.submit(_segments, screening, reorientation)
-        write_pictures(screening, standing, indices, bundle, folder)
-        write_report(result, folder)
-        _write_documents(result, opened, folder)
+        overlay = write_pictures(screening, standing, indices, bundle, folder)
+        pdf = write_report(result, folder)
+        if opened.referable is not None:
+            picture = captured(result, overlay)
+            write_documents(result, opened.referable, folder, picture=picture, pdf=pdf)
     del screening, standing  # of a thin series, as much memory as the segmentation needs
     reported = time.perf_counter()
     _write_marks(result, segments.result(), opened, folder)
@@ -310,7 +325,7 @@ def _tilt(reorientation: Reorientation) -> Iterator[Reservation]:
 
 
 def _screen(
-    unit: Unit, bundle: Bundle, salt: bytes, mask: Path | None, watcher: Watcher | None = None
+    unit: Unit, bundle: Bundle, salt: bytes, mask: Path | None, watcher: Watcher
 ) -> tuple[_Opened, Volume, Reorientation, Screening]:
     """Read a unit and screen it."""
     started = time.perf_counter()
@@ -320,8 +335,7 @@ def _screen(
     if mask is not None:
         given = read_given_marks(mask, standing, reorientation, opened.series)
     read_s = round(time.perf_counter() - started, 3)
-    if watcher is not None:
-        watcher.begin(unit.name, standing.hu.shape[0])
+    watcher.begin(unit.name, standing.hu.shape[0])
     scanned = Scanned(
         opened.subject,
         opened.acquisition,
@@ -329,8 +343,7 @@ def _screen(
         _input_indices(standing, reorientation),
         unit.choice or None,
     )
-    advance = None if watcher is None else watcher.advance
-    screening = screen_volume(standing, scanned, bundle, given=given, advance=advance)
+    screening = screen_volume(standing, scanned, bundle, given=given, advance=watcher.advance)
     timing = {"read": read_s, **screening.result.timing_s}
     result = screening.result.model_copy(update={"timing_s": timing})
     return opened, standing, reorientation, replace(screening, result=result)
@@ -365,14 +378,6 @@ def _segments(screening: Screening, reorientation: Reorientation) -> NumberedSeg
 
     assert found.within is not None
     return NumberedSegments(laid(found.labels), found.segments, laid(found.within))
-
-
-def _write_documents(result: ScreeningResult, opened: _Opened, folder: Path) -> None:
-    """Write the objects that show a result, if they can refer to its images."""
-    if opened.referable is not None:
-        picture = captured(result, (folder / PICTURES["overlay"]).read_bytes())
-        pdf = (folder / PDF).read_bytes()
-        write_documents(result, opened.referable, folder, picture=picture, pdf=pdf)
 
 
 def _write_marks(

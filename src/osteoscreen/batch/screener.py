@@ -21,26 +21,13 @@ from osteoscreen.bundle import Bundle, load_bundle
 from osteoscreen.door import door
 from osteoscreen.errors import BundleError, InputError, RefusalCode
 from osteoscreen.findings import ScreeningResult
-from osteoscreen.summary import Row, refused_row
-from osteoscreen.workflow import Order, screen_input
+from osteoscreen.summary import refused_row
+from osteoscreen.workflow import Order, Silent, screen_input
 
 RESULTS = "results"
 
 MAX_DEATHS = 3
 """Workers that a study may cost before it is left."""
-
-
-class _Silent:
-    """Hears nothing: the run counts studies."""
-
-    def begin(self, name: str, slices: int) -> None:
-        """A series was read."""
-
-    def advance(self, slices: int) -> None:
-        """Slices were marked."""
-
-    def end(self, row: Row) -> None:
-        """A row is known."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +56,7 @@ class Screener:
         try:
             with door(study.source), self.archive.fetched(study) as fetched:
                 told = screen_input(
-                    fetched.source, folder, self._bundle, _Silent(), self._order(study, fetched)
+                    fetched.source, folder, self._bundle, Silent(), self._order(study, fetched)
                 )
                 return [
                     record_of(study.key, row, result, self._is_flagged(result))
