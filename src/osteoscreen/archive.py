@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import stat
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from osteoscreen.door import check_room
 from osteoscreen.errors import InputError, RefusalCode
 from osteoscreen.inflation import MAX_RATIO, is_bomb
+from osteoscreen.scratch import scratch
 
 logger = logging.getLogger(__name__)
 
@@ -76,9 +76,8 @@ def unpacked(path: Path) -> Iterator[Unpacked]:
             f"the archive must be a zip file, opening it ended in {type(error).__name__}",
             path,
         ) from None
-    with archive, tempfile.TemporaryDirectory(prefix="osteoscreen-") as home:
+    with archive, scratch() as folder:
         _check_size(archive, path)
-        folder = Path(home)
         yield Unpacked(folder, tuple(_extract(archive, folder, path)))
 
 

@@ -6,14 +6,13 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from osteoscreen.batch.study import Fetched, Study, key_of
 from osteoscreen.dicom.web import MATCHED, PASSWORD, TOKEN, USER, Server
 from osteoscreen.door import check_room
 from osteoscreen.errors import BatchError, InputError, RefusalCode
+from osteoscreen.scratch import scratch
 
 SCHEME = "dicomweb+"
 """Before the ``https`` or ``http`` of a server's address."""
@@ -49,15 +48,15 @@ class QueryArchive:
     def fetched(self, study: Study) -> Iterator[Fetched]:
         """Have the CT series of a study in a folder that lasts as long as the context."""
         uid = unquote(study.source.rpartition("/")[2])
-        with TemporaryDirectory(prefix="osteoscreen-") as home:
+        with scratch() as home:
             try:
-                self.server.retrieve_ct(uid, Path(home))
+                self.server.retrieve_ct(uid, home)
             except OSError as error:
                 check_room(error)
                 cause = error.strerror or type(error).__name__
                 reason = f"the study must be written to the disk, got: {cause}"
                 raise InputError(RefusalCode.NO_INPUT, reason) from None
-            yield Fetched(Path(home))
+            yield Fetched(home)
 
 
 def open_query(address: str) -> QueryArchive:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import posixpath
-import tempfile
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
@@ -25,6 +24,7 @@ from osteoscreen.dicom.folder import study_uid_of
 from osteoscreen.dicom.header import PREAMBLE_BYTES, is_dicom
 from osteoscreen.door import check_room
 from osteoscreen.errors import BatchError, InputError, RefusalCode, ServerError
+from osteoscreen.scratch import scratch
 
 HEAD_BYTES = 64 * 2**10
 """What is read of a file to tell its study; where that is not told by then, the whole file is."""
@@ -91,15 +91,15 @@ class RemoteArchive:
 
     @contextmanager
     def fetched(self, study: Study) -> Iterator[Fetched]:
-        """Download a study into a folder whose name holds its key, and which lasts as the context.
+        """Download a study into a folder called by its key, which lasts as long as the context.
 
         Raises:
             InputError: NO_INPUT if the study is not there or may not be read.
             ServerError: If the store is out of reach, or this machine's disk is full.
         """
-        with tempfile.TemporaryDirectory(prefix=f"osteoscreen-{study.key}-") as home:
+        with scratch() as folder:
             try:
-                fetched = self._download(study, Path(home))
+                fetched = self._download(study, folder / study.key)
             except InputError:
                 raise
             except Exception as error:  # noqa: BLE001 - each store's client has errors of its own
@@ -184,9 +184,9 @@ class RemoteArchive:
     def _heads(self, files: list[_Entry]) -> Generator[Path, None, None]:
         """Download one head after the other; the whole file where the head told nothing."""
         store = self._store
-        with tempfile.TemporaryDirectory(prefix="osteoscreen-") as home:
+        with scratch() as home:
             for file in files:
-                path = Path(home, file.name)
+                path = home / file.name
                 with suppress(*KEPT_OUT):  # it is told when the study is fetched
                     is_short = file.size <= PREAMBLE_BYTES  # nothing would be read from it
                     path.write_bytes(
@@ -203,6 +203,7 @@ class RemoteArchive:
         source = store._strip_protocol(study.source)
         folders = [store._strip_protocol(folder) for folder in study.folders]
         check_image(source, self._path)
+        home.mkdir()
         if not folders and store.info(source)["type"] != "directory":
             path = home / posixpath.basename(source)
             store.get_file(source, str(path))
