@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import pickle
@@ -9,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -37,7 +39,14 @@ from osteoscreen.batch.engine import (
 )
 from osteoscreen.batch.plan import PLAN, Plan, plan_of
 from osteoscreen.batch.run import REMEMBERED, Run, once
-from osteoscreen.batch.screener import MAX_DEATHS, RESULTS, Screener, screen_in_turn
+from osteoscreen.batch.screener import (
+    LOGS,
+    MAX_DEATHS,
+    RESULTS,
+    Screener,
+    remove_empty_logs,
+    screen_in_turn,
+)
 from osteoscreen.batch.study import Study
 from osteoscreen.batch.table import TABLE, open_table
 from osteoscreen.bundle import Bundle, load_bundle, write_settings
@@ -45,6 +54,7 @@ from osteoscreen.cli import REFUSED, WRONG_USAGE, app
 from osteoscreen.cores import THREADS, count_cores
 from osteoscreen.errors import BatchError, BundleError, CohortError, ServerError
 from osteoscreen.progress import StudiesBar
+from osteoscreen.scratch import NAME
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
 
@@ -275,9 +285,40 @@ def test_a_study_that_kills_its_worker_is_left_and_the_others_are_screened(
     assert len(told) == len(studies)
     (left,) = told["d" * 16]
     assert (left["status"], left["code"]) == ("failed", "FAILED")
-    assert left["reason"] == f"deadly: left after its worker died {MAX_DEATHS} times"
+    assert left["reason"].startswith(f"deadly: left after its worker died {MAX_DEATHS} times")
     assert (tmp_path / f"{'d' * 16}.tries").read_text() == "." * MAX_DEATHS
     assert sum(records[0]["status"] == "screened" for records in told.values()) == STUDIES
+
+
+@dataclass(frozen=True)
+class Endless(Screener):
+    """Hangs over one study, in a library that keeps the interpreter to itself."""
+
+    def screen(self, study: Study) -> list[dict[str, Any]]:
+        if study.source == "endless":
+            ctypes.PyDLL(None).sleep(1000)
+        return super().screen(study)
+
+
+def test_a_study_that_hangs_is_left_with_its_reason_and_logs_where(
+    tmp_path: Path, archive: Archive, bundle: Bundle, workers: int
+) -> None:
+    studies = [Study("e" * 16, "endless"), Study("f" * 16, "nowhere")]
+    plan = plan_of(archive, bundle, "none")
+    screener = Endless(plan, archive, bundle.folder, tmp_path, study_seconds=1.5)
+    told = {row["input"]: row for (row,) in screen_on_ray(screener, lambda: iter(studies), workers)}
+    assert told["endless"]["reason"] == (
+        f"endless: left after its worker died {MAX_DEATHS} times, "
+        "as it also does after 0.025 minutes over one study"
+    )
+    assert told["nowhere"]["code"] == "NO_INPUT"
+    hung = [log for log in tmp_path.glob(LOGS) if log.stat().st_size]
+    assert len(hung) == MAX_DEATHS
+    for text in map(Path.read_text, hung):
+        assert text.startswith("Timeout (0:00:01.500000)!")
+        assert " in screen\n" in text
+    remove_empty_logs(tmp_path)
+    assert sorted(tmp_path.glob(LOGS)) == sorted(hung)
 
 
 IN_PARTS_OF_ONE_STUDY = """
@@ -292,24 +333,38 @@ main()
 """
 
 
+@pytest.fixture
+def temporary() -> Iterator[Path]:
+    """A place for temporary files whose path is short enough for Ray's sockets."""
+    with tempfile.TemporaryDirectory(prefix="", dir="/tmp") as folder:
+        yield Path(folder)
+
+
+def _scratch(folder: Path) -> list[Path]:
+    return [one for one in folder.iterdir() if NAME.fullmatch(one.name)]
+
+
 @pytest.mark.slow
-def test_a_run_that_was_killed_ends_in_the_same_table(
-    tmp_path: Path, archive: Archive, bundle: Bundle
+def test_a_run_that_was_killed_ends_in_the_same_table_and_leaves_nothing(
+    tmp_path: Path, temporary: Path, archive: Archive, bundle: Bundle
 ) -> None:
     """Kills the run and its workers' parent with it, as soon as some studies are in the table."""
     out = tmp_path / "out"
     command = _command(archive.address, out, bundle, "--workers", "1")
     code = IN_PARTS_OF_ONE_STUDY.format(command=command)
-    with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE) as killed:
+    here = os.environ | {"TMPDIR": str(temporary)}
+    with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, env=here) as killed:
         while len(list(out.rglob("*.parquet"))) < 2 and killed.poll() is None:
             time.sleep(0.02)
         killed.kill()
     before = _rows(out)
     assert 2 <= len(before) < STUDIES + 1
+    assert _scratch(temporary) != []
     again = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=here
     )
     assert again.returncode == REFUSED, again.stderr
+    assert _scratch(temporary) == []
     whole = Screener(_plan(out), archive, bundle.folder, tmp_path / "other")
     rows = [row for told in screen_in_turn(whole, archive.studies()) for row in told]
     expected = sorted(rows, key=lambda row: (row["study"], row["series"]))

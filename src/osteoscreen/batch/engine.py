@@ -5,18 +5,21 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from osteoscreen.batch.screener import MAX_DEATHS, Screener
+from osteoscreen.batch.screener import Screener
 from osteoscreen.batch.study import Study
 from osteoscreen.cores import THREADS
 from osteoscreen.errors import BatchError, OsteoscreenError, ServerError
+from osteoscreen.scratch import scratch, sweep
 
 OBJECT_STORE_BYTES = 100 * 2**20
 """Of a local Ray: what passes through it is paths and rows, a few kilobytes a study."""
@@ -32,6 +35,11 @@ STUDIES_AHEAD, AHEAD_SECONDS = 10, 0.1
 """Studies a worker that are found ahead; then the search waits, and asks so often."""
 
 CONNECT_SECONDS = 5.0
+
+HOME_BYTES = 107 - len(
+    "/osteoscreen-01234567-01234567/session_2026-01-31_23-59-59_012345_4194304/sockets/plasma_store"
+)
+"""The longest path below which Ray's sockets can lie: Linux takes 107 bytes for a socket's."""
 
 GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
 FRAME_BYTES, SETTINGS = 9, 4
@@ -68,29 +76,38 @@ def connected(address: str | None, workers: int | None) -> Iterator[int]:
     import ray
 
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if address is None:
-        cores = workers or len(os.sched_getaffinity(0))
-        options |= {
-            "address": "local",  # whatever RAY_ADDRESS says, or runs here already
-            "num_cpus": cores,
-            "include_dashboard": False,
-            "object_store_memory": OBJECT_STORE_BYTES,
-        }
-    else:
-        _check_reachable(address)
-        options["address"] = address
-    try:
-        ray.init(**options)
-    except Exception as error:  # noqa: BLE001 - Ray says with a plain Exception that it timed out
-        cause = str(error).strip().partition("\n")[0] or type(error).__name__
-        where = (
-            "Ray must start here" if address is None else f"{address}: a Ray cluster must answer"
-        )
-        raise BatchError(f"{where}, got: {cause}") from None
-    try:
+    with ExitStack() as stack:
+        if address is None:
+            sweep(home := _home())
+            cores = workers or len(os.sched_getaffinity(0))
+            options |= {
+                "address": "local",  # whatever RAY_ADDRESS says, or runs here already
+                "num_cpus": cores,
+                "include_dashboard": False,
+                "object_store_memory": OBJECT_STORE_BYTES,
+                "_temp_dir": str(stack.enter_context(scratch(home))),
+            }
+        else:
+            _check_reachable(address)
+            options["address"] = address
+        try:
+            ray.init(**options)
+        except Exception as error:  # noqa: BLE001 - Ray says with a plain Exception that it timed out
+            cause = str(error).strip().partition("\n")[0] or type(error).__name__
+            where = (
+                "Ray must start here"
+                if address is None
+                else f"{address}: a Ray cluster must answer"
+            )
+            raise BatchError(f"{where}, got: {cause}") from None
+        stack.callback(ray.shutdown)
         yield workers or int(ray.cluster_resources().get("CPU", 1))
-    finally:
-        ray.shutdown()
+
+
+def _home() -> Path:
+    """Where Ray's files lie while it runs: the system's place, if its path is short enough."""
+    home = Path(tempfile.gettempdir())
+    return home if len(os.fsencode(home)) <= HOME_BYTES else Path("/tmp")
 
 
 def _check_reachable(address: str) -> None:
@@ -149,10 +166,8 @@ class _Worker:
             folders = tuple(os.fsdecode(folder) for folder in row["folders"])
             study = Study(row["key"], os.fsdecode(row["source"]), folders)
             try:
-                if ray.get(self._ledger.begin.remote(study.key)) < MAX_DEATHS:
-                    records = self._screener.screen(study)
-                else:
-                    records = self._screener.leave(study)
+                deaths = ray.get(self._ledger.begin.remote(study.key))
+                records = self._screener.attend(study, deaths)
             except ServerError as error:
                 return pa.table({"lost": [str(error)]})  # Ray would bury it in advice
             ray.get(self._ledger.end.remote(study.key))

@@ -16,7 +16,7 @@ from osteoscreen.batch.archive import Archive
 from osteoscreen.batch.cohort_report import write_cohort_report
 from osteoscreen.batch.engine import connected, screen_on_ray
 from osteoscreen.batch.plan import Keep, Plan, find_plan, plan_of, write_plan
-from osteoscreen.batch.screener import Screener
+from osteoscreen.batch.screener import Screener, remove_empty_logs
 from osteoscreen.batch.study import Study
 from osteoscreen.batch.table import TABLE, TableWriter, finished_studies, number_of
 from osteoscreen.bundle import Bundle
@@ -91,6 +91,7 @@ class Run:
             if found is None:
                 write_plan(wanted, self.out)
             yield found or wanted
+            remove_empty_logs(self.out)
 
     def screener(self, plan: Plan) -> Screener:
         """Return what screens the studies, in whatever folder a worker was started."""

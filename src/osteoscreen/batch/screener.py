@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import os
 import shutil
@@ -10,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from osteoscreen import __version__
 from osteoscreen.batch.archive import Archive
@@ -21,13 +22,20 @@ from osteoscreen.bundle import Bundle, load_bundle
 from osteoscreen.door import door
 from osteoscreen.errors import BundleError, InputError, RefusalCode
 from osteoscreen.findings import ScreeningResult
+from osteoscreen.scratch import sweep
 from osteoscreen.summary import refused_row
 from osteoscreen.workflow import Order, Silent, screen_input
 
 RESULTS = "results"
 
+LOGS = "worker-*.log"
+
 MAX_DEATHS = 3
 """Workers that a study may cost before it is left."""
+
+STUDY_SECONDS = 3600.0
+"""What a study may take, its download with it; seconds are usual, minutes for thousands of slices.
+"""
 
 
 @dataclass(frozen=True)
@@ -39,16 +47,42 @@ class Screener:
         archive: Where the studies come from.
         bundle_folder: Where the bundle lies; ``None`` for the one in the package.
         out: Output folder of the run.
+        study_seconds: What a study may take before its worker is ended.
     """
 
     plan: Plan
     archive: Archive
     bundle_folder: Path | None
     out: Path
+    study_seconds: float = STUDY_SECONDS
 
     @cached_property
     def _bundle(self) -> Bundle:
         return load_bundle(self.bundle_folder)
+
+    @cached_property
+    def _log(self) -> IO[str]:
+        """The log of this process; it is empty until something fails."""
+        name = f"{os.uname().nodename}-{os.getpid()}"
+        return (self.out / LOGS.replace("*", name)).open("a", encoding="utf-8")
+
+    def attend(self, study: Study, deaths: int) -> list[dict[str, Any]]:
+        """Screen a study in a worker, which ends if that takes too long, and logs where it hung.
+
+        What hangs may hold the interpreter, so the watch is kept outside of it.
+
+        Args:
+            study: The study; it is left where it cost too many workers.
+            deaths: How many workers it has cost.
+        Returns: Its rows of the table.
+        """
+        if deaths >= MAX_DEATHS:
+            return self.leave(study)
+        faulthandler.dump_traceback_later(self.study_seconds, exit=True, file=self._log)
+        try:
+            return self.screen(study)
+        finally:
+            faulthandler.cancel_dump_traceback_later()
 
     def screen(self, study: Study) -> list[dict[str, Any]]:
         """Screen a study and return its rows of the table; the folders to keep are written."""
@@ -69,11 +103,14 @@ class Screener:
         """Return the row of a study that is not tried again; what its workers wrote is removed."""
         with suppress(FileNotFoundError):
             shutil.rmtree(self._folder(study))
-        reason = f"left after its worker died {MAX_DEATHS} times"
+        reason = (
+            f"left after its worker died {MAX_DEATHS} times, "
+            f"as it also does after {self.study_seconds / 60:g} minutes over one study"
+        )
         return [self._refused(study, InputError(RefusalCode.FAILED, reason))]
 
     def begin(self) -> None:
-        """Load the bundle, and open the log of this process, which appears with the first failure.
+        """Load the bundle, open the log of this process, and sweep what dead ones left here.
 
         Raises: BundleError if the bundle is not there, damaged or not the run's, or this package is
             of another version than the run's.
@@ -84,10 +121,10 @@ class Screener:
         if differences:
             raise BundleError(f"{machine}: a worker must be the run's, it has "
                               f"{'; '.join(differences)}")  # fmt: skip
-        file = self.out / f"worker-{machine}-{os.getpid()}.log"
-        handler = logging.FileHandler(file, delay=True)
+        handler = logging.StreamHandler(self._log)
         handler.setLevel(logging.ERROR)
         logging.getLogger("osteoscreen").addHandler(handler)
+        sweep()
 
     def _folder(self, study: Study) -> Path:
         return self.out / RESULTS / study.key
@@ -111,6 +148,13 @@ class Screener:
         if self.plan.keep == "flagged":
             return self._is_flagged
         return lambda _: self.plan.keep == "all"
+
+
+def remove_empty_logs(out: Path) -> None:
+    """Remove the logs of the workers for which nothing failed."""
+    for log in out.glob(LOGS):
+        if not log.stat().st_size:
+            log.unlink()
 
 
 def screen_in_turn(screener: Screener, studies: Iterator[Study]) -> Iterator[list[dict[str, Any]]]:
