@@ -374,25 +374,42 @@ def test_a_run_that_was_killed_ends_in_the_same_table_and_leaves_nothing(
 
 
 ON_TWO_NODES = """
-import os, pickle, sys
+import os, pickle, time
+from dataclasses import dataclass, fields
 from pathlib import Path
 from osteoscreen.batch.engine import ALWAYS, LOOPBACK, connected, screen_on_ray
 from osteoscreen.batch.screener import Screener
 
 os.environ.update(ALWAYS | LOOPBACK)
+import ray
 from ray.cluster_utils import Cluster
 
-screener, archive, told = pickle.loads(bytes.fromhex({given!r}))
+given, archive, out = pickle.loads(bytes.fromhex({given!r}))
 node = {{"num_cpus": 1, "object_store_memory": 100 * 2**20}}
 cluster = Cluster(initialize_head=True, head_node_args={{**node, "include_dashboard": False}})
 other = cluster.add_node(**node)
-with connected(cluster.address, None) as workers, told.open("w") as stream:
+
+@dataclass(frozen=True)
+class Stuck(Screener):
+    doomed: str = ""
+
+    def screen(self, study):
+        begun = self.out / "begun"
+        if ray.get_runtime_context().get_node_id() == self.doomed:
+            begun.write_text(study.key)
+            time.sleep(1000)
+        while not begun.exists():
+            time.sleep(0.1)
+        return super().screen(study)
+
+screener = Stuck(*(getattr(given, one.name) for one in fields(given)), doomed=other.node_id)
+with connected(cluster.address, None) as workers, (out / "told").open("w") as stream:
     assert workers == 2
     for records in screen_on_ray(screener, lambda: archive.studies(), workers):
-        print(records[0]["study"], file=stream, flush=True)
         if other is not None:
             cluster.remove_node(other, allow_graceful=False)
             other = None
+        print(records[0]["study"], file=stream, flush=True)
 cluster.shutdown()
 """
 
@@ -401,14 +418,16 @@ cluster.shutdown()
 def test_nothing_is_lost_or_doubled_where_a_node_of_a_cluster_dies(
     tmp_path: Path, archive: Archive, bundle: Bundle
 ) -> None:
-    """Two nodes on this machine, one of which is killed as soon as a study is screened."""
+    """Two nodes on this machine, one of which is killed over a study that it has begun."""
     screener = Screener(plan_of(archive, bundle, "none"), archive, bundle.folder, tmp_path)
-    given = pickle.dumps((screener, archive, tmp_path / "told")).hex()
-    code = ON_TWO_NODES.format(given=given)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    code = ON_TWO_NODES.format(given=pickle.dumps((screener, archive, tmp_path)).hex())
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120
+    )
     assert done.returncode == 0, done.stderr
     told = (tmp_path / "told").read_text().split()
     assert sorted(told) == sorted(study.key for study in archive.studies())
+    assert (tmp_path / "begun").read_text() in told
 
 
 def test_the_bar_counts_studies_and_those_without_a_result() -> None:
