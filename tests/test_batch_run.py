@@ -558,15 +558,20 @@ def test_an_archive_without_studies_is_wrong_usage(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("is_auto", [False, True])
 def test_an_unreachable_cluster_is_wrong_usage(
-    tmp_path: Path, archive: Archive, bundle: Bundle
+    tmp_path: Path,
+    archive: Archive,
+    bundle: Bundle,
+    monkeypatch: pytest.MonkeyPatch,
+    is_auto: bool,
 ) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    result = runner.invoke(
-        app, _command(archive.address, tmp_path / "out", bundle, "--ray", address)
-    )
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    asked = "auto" if is_auto else address
+    result = runner.invoke(app, _command(archive.address, tmp_path / "out", bundle, "--ray", asked))
     assert result.exit_code == WRONG_USAGE
     assert f"{address}: a Ray cluster must answer, got: " in result.stderr
     assert result.stderr.count("\n") == 1

@@ -88,6 +88,7 @@ def connected(address: str | None, workers: int | None) -> Iterator[int]:
                 "_temp_dir": str(stack.enter_context(scratch(home))),
             }
         else:
+            address = _meant(address)
             _check_reachable(address)
             options["address"] = address
         try:
@@ -110,11 +111,22 @@ def _home() -> Path:
     return home if len(os.fsencode(home)) <= HOME_BYTES else Path("/tmp")
 
 
+def _meant(address: str) -> str:
+    """Return what "auto" stands for: ``RAY_ADDRESS``, or what runs on this machine."""
+    from ray._private.services import get_ray_address_from_environment
+
+    if address != "auto":
+        return address
+    try:
+        return str(get_ray_address_from_environment(address, None))
+    except ConnectionError:
+        raise BatchError(f"{address}: a Ray cluster must answer, got: none on this machine, and no "
+                         "RAY_ADDRESS")  from None  # fmt: skip
+
+
 def _check_reachable(address: str) -> None:
     """Ray itself tries for minutes before it gives up, also where it is not Ray that listens."""
     host, _, port = address.rpartition("://")[2].rpartition(":")
-    if address == "auto":
-        return
     try:
         with socket.create_connection((host, int(port)), CONNECT_SECONDS) as peer:
             if os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):  # as Ray reads it
