@@ -161,21 +161,19 @@ def test_a_manifest_with_wrong_columns_is_refused_before_it_is_read(
         (f"a,1\n{'b' * 200_000},2\n", r"m\.csv, up to line 3: .*, field larger than"),
     ],
 )
-def test_a_row_that_cannot_be_read_is_told_in_a_line(
+def test_a_row_that_cannot_be_read_is_told_before_any_study_is_found(
     tmp_path: Path, rows: str, message: str
 ) -> None:
     (tmp_path / "m.csv").write_text(f"image,case_id\n{rows}")
-    studies = find_studies(tmp_path / "m.csv")
-    assert next(studies).source == f"{tmp_path}/a"
     with pytest.raises(BatchError, match=message) as raised:
-        list(studies)
+        open_archive(str(tmp_path / "m.csv"))
     assert "\n" not in str(raised.value)
 
 
 def test_an_image_with_a_line_break_is_refused_in_parquet_alike(tmp_path: Path) -> None:
     pq.write_table(pa.table({"image": ["a", "b\nc"]}), tmp_path / "m.parquet")
     with pytest.raises(BatchError, match=r"m\.parquet, row 2: .* no line break"):
-        list(find_studies(tmp_path / "m.parquet"))
+        open_archive(str(tmp_path / "m.parquet"))
 
 
 def test_a_parquet_manifest_is_refused_alike(tmp_path: Path) -> None:

