@@ -312,6 +312,20 @@ def test_links_are_followed_within_the_folder_and_never_out_of_it(tmp_path: Path
     assert {problem.code for problem in found.problems} == {RefusalCode.UNSAFE_NAME}
 
 
+def test_a_link_of_which_nothing_can_be_told_is_a_problem_and_the_others_are_read(
+    tmp_path: Path,
+) -> None:
+    """Where it leads, the system answers with an error, as of a folder that may not be read."""
+    files = _write(tmp_path)
+    link = tmp_path / "link.dcm"
+    link.symlink_to("x" * 300)  # longer than a name may be
+    found = find_series(tmp_path)
+    assert [len(one.files) for one in found.series] == [len(files)]
+    (problem,) = found.problems
+    assert (problem.code, problem.source) == (RefusalCode.NO_INPUT, link)
+    assert problem.reason == "the file must be readable, opening it ended in OSError"
+
+
 def test_a_folder_that_is_a_link_is_followed(tmp_path: Path) -> None:
     files = _write(tmp_path / "ct")
     (tmp_path / "link").symlink_to(tmp_path / "ct")

@@ -165,11 +165,11 @@ def _read_folder(folder: Path, folders: Sequence[Path]) -> tuple[list[Found], li
     found: list[Found] = []
     problems: list[InputError] = []
     inside = chain.from_iterable(one.iterdir() for one in folders) if folders else folder.rglob("*")
-    for file in sorted(one for one in inside if one.is_file() or one.is_symlink()):
+    for file in sorted(one for one in inside if _may_be_file(one) or one.is_symlink()):
         try:
             with door(file):
                 _check_link(file, folder)
-                if file.is_file() and (is_dicom(file) or file.suffix.lower() == ".dcm"):
+                if _may_be_file(file) and (is_dicom(file) or file.suffix.lower() == ".dcm"):
                     found += list(frames_of(file, _grouping_header(file)))
                 else:
                     logger.debug("ignored %s: no DICOM preamble", file)
@@ -178,9 +178,17 @@ def _read_folder(folder: Path, folders: Sequence[Path]) -> tuple[list[Found], li
     return found, problems
 
 
+def _may_be_file(path: Path) -> bool:
+    """Return whether it is a file, or that cannot be told: reading it tells the reason."""
+    try:
+        return path.is_file()
+    except OSError:  # such as of a link into a folder that may not be read
+        return True
+
+
 def _check_link(file: Path, folder: Path) -> None:
     """Refuse a link that leads out of the folder: what it points to was not given."""
-    if file.is_symlink():
+    if os.path.islink(file):  # noqa: PTH114 - false, and no error, where that cannot be told
         target = Path(os.path.realpath(file))
         if not target.is_relative_to(os.path.realpath(folder)):
             raise InputError(
