@@ -65,6 +65,16 @@ def write_study(
     return folder
 
 
+def write_archive(root: Path, studies: int) -> Path:
+    """Write studies with ever brighter bones, the second one zipped, and a folder to be refused."""
+    for number in range(studies):
+        write_study(root / f"{number}" / "ct", f"{number}", hu=250 + 40 * number)
+    zipped(root / "1" / "ct")
+    (root / "bad").mkdir()
+    (root / "bad" / "x.dcm").write_text("no DICOM")
+    return root
+
+
 def zipped(folder: Path) -> Path:
     """Replace a folder by a zip archive of it and return that."""
     archive = Path(shutil.make_archive(str(folder), "zip", folder))

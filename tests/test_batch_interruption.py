@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from archives import write_study, zipped
+from archives import write_archive
 from bundles import threshold_bundle
 from interruption import kill_after, screen_in_loop
 from osteoscreen.batch.archive import Archive, open_archive
@@ -25,6 +25,8 @@ from osteoscreen.reporting import RESULT
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
+STUDIES = 3
+
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
@@ -33,14 +35,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
-    """Three studies, one zipped; and a folder that is refused."""
-    root = tmp_path_factory.mktemp("archive")
-    for number in range(3):
-        write_study(root / f"{number}" / "ct", f"{number}", hu=250 + 40 * number)
-    zipped(root / "1" / "ct")
-    (root / "bad").mkdir()
-    (root / "bad" / "x.dcm").write_text("no DICOM")
-    return open_archive(str(root))
+    return open_archive(str(write_archive(tmp_path_factory.mktemp("archive"), STUDIES)))
 
 
 def _kept(folder: Path) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import errno
 import os
 import pickle
 import signal
@@ -21,10 +20,8 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from rich.progress import Progress
-from typer.testing import CliRunner
 
-from archives import write_study, zipped
+from archives import write_archive
 from bundles import threshold_bundle
 from osteoscreen.batch import engine
 from osteoscreen.batch.archive import Archive, open_archive
@@ -42,7 +39,6 @@ from osteoscreen.batch.run import REMEMBERED, Run, once
 from osteoscreen.batch.screener import (
     LOGS,
     MAX_DEATHS,
-    RESULTS,
     Screener,
     remove_empty_logs,
     screen_in_turn,
@@ -50,16 +46,14 @@ from osteoscreen.batch.screener import (
 from osteoscreen.batch.study import Study
 from osteoscreen.batch.table import TABLE, open_table
 from osteoscreen.bundle import Bundle, load_bundle, write_settings
-from osteoscreen.cli import REFUSED, WRONG_USAGE, app
+from osteoscreen.cli import REFUSED
 from osteoscreen.cores import THREADS, count_cores
-from osteoscreen.errors import BatchError, BundleError, CohortError, ServerError
-from osteoscreen.progress import StudiesBar
+from osteoscreen.errors import BatchError, CohortError, ServerError
 from osteoscreen.scratch import NAME
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
 
 STUDIES = 6
-runner = CliRunner()
 
 
 @pytest.fixture(scope="module")
@@ -75,13 +69,8 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
     """Six studies, one zipped, one under a name that is no UTF-8; and a folder that is refused."""
-    root = tmp_path_factory.mktemp("archive")
-    for number in range(STUDIES):
-        write_study(root / f"{number}" / "ct", f"{number}", hu=250 + 40 * number)
-    zipped(root / "3" / "ct")
+    root = write_archive(tmp_path_factory.mktemp("archive"), STUDIES)
     (root / "4").rename(root / os.fsdecode(b"4-\xe9"))
-    (root / "bad").mkdir()
-    (root / "bad" / "x.dcm").write_text("no DICOM")
     return open_archive(str(root))
 
 
@@ -430,18 +419,6 @@ def test_nothing_is_lost_or_doubled_where_a_node_of_a_cluster_dies(
     assert (tmp_path / "begun").read_text() in told
 
 
-def test_the_bar_counts_studies_and_those_without_a_result() -> None:
-    progress = Progress()
-    bar = StudiesBar(progress)
-    bar.begin(3)
-    bar.count(10)
-    bar.end([{"status": "skipped"}, {"status": "screened"}])
-    bar.end([{"status": "skipped"}, {"status": "refused"}])
-    (task,) = progress.tasks
-    assert (task.completed, task.total) == (5, 10)
-    assert task.description.endswith("a second, 1 refused")
-
-
 def _plan(out: Path) -> Plan:
     return Plan.model_validate_json((out / PLAN).read_bytes())
 
@@ -482,17 +459,6 @@ def test_an_output_folder_in_the_archive_is_refused(
         Run(archive, Path(archive.address, place), bundle).plan()
 
 
-@pytest.mark.parametrize("field", ["bundle", "software"])
-def test_a_worker_with_another_bundle_or_version_than_the_run_screens_nothing(
-    tmp_path: Path, archive: Archive, bundle: Bundle, field: str
-) -> None:
-    plan = plan_of(archive, bundle, "none")
-    Screener(plan, archive, bundle.folder, tmp_path).begin()
-    other = plan.model_copy(update={field: "another"})
-    with pytest.raises(BundleError, match=f"it has {field} {getattr(plan, field)}, not another$"):
-        Screener(other, archive, bundle.folder, tmp_path).begin()
-
-
 def test_the_rows_of_a_study_that_is_told_twice_are_taken_once() -> None:
     one, two = [{"study": "1" * 16}, {"study": "1" * 16}], [{"study": "f" * 16}]
     assert list(once([one, two, one, two])) == [one, two]
@@ -502,80 +468,6 @@ def test_no_more_than_the_last_studies_are_remembered() -> None:
     told = [[{"study": f"{number:016x}"}] for number in range(REMEMBERED + 1)]
     assert len(list(once([*told, told[-1], told[1]]))) == len(told)
     assert len(list(once([*told, told[0]]))) == len(told) + 1
-
-
-def test_what_was_written_of_a_study_that_is_left_is_removed(
-    tmp_path: Path, archive: Archive, bundle: Bundle
-) -> None:
-    screener = Screener(plan_of(archive, bundle, "all"), archive, bundle.folder, tmp_path)
-    study = Study("d" * 16, "deadly")
-    half = tmp_path / RESULTS / study.key / "series" / "report.html"
-    half.parent.mkdir(parents=True)
-    half.touch()
-    (row,) = screener.leave(study)
-    assert row["status"] == "failed"
-    assert list((tmp_path / RESULTS).iterdir()) == []
-    assert screener.leave(study) == [row]  # nothing is there to remove
-
-
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS])
-def test_a_disk_that_takes_nothing_ends_the_run_and_makes_no_row(
-    tmp_path: Path,
-    archive: Archive,
-    bundle: Bundle,
-    monkeypatch: pytest.MonkeyPatch,
-    number: int,
-) -> None:
-    """While a study is unpacked, and while its results are written."""
-    screener = Screener(plan_of(archive, bundle, "all"), archive, bundle.folder, tmp_path)
-    studies = list(archive.studies())
-    zipped = next(study for study in studies if study.source.endswith(".zip"))
-    plain = next(study for study in studies if study.source.endswith("0/ct"))
-
-    def full(path: Path, *_: object, **__: object) -> None:
-        raise OSError(number, "as the system says", str(path))
-
-    monkeypatch.setattr(Path, "mkdir", full)
-    for study in (zipped, plain):
-        with pytest.raises(ServerError, match="the disk must take what is written") as raised:
-            screener.screen(study)
-        assert str(raised.value).endswith(os.strerror(number))
-
-
-@pytest.mark.parametrize(
-    ("is_there", "message"),
-    [(True, "must hold DICOM, zip or NIfTI"), (False, "must be a folder, or a CSV")],
-)
-def test_an_archive_without_studies_is_wrong_usage(
-    tmp_path: Path, bundle: Bundle, is_there: bool, message: str
-) -> None:
-    if is_there:
-        (tmp_path / "in").mkdir()
-    result = runner.invoke(app, _command(str(tmp_path / "in"), tmp_path / "out", bundle))
-    assert result.exit_code == WRONG_USAGE
-    assert message in result.stderr
-    assert result.stderr.count("\n") == 1
-    assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize("is_auto", [False, True])
-def test_an_unreachable_cluster_is_wrong_usage(
-    tmp_path: Path,
-    archive: Archive,
-    bundle: Bundle,
-    monkeypatch: pytest.MonkeyPatch,
-    is_auto: bool,
-) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    monkeypatch.setenv("RAY_ADDRESS", address)
-    asked = "auto" if is_auto else address
-    result = runner.invoke(app, _command(archive.address, tmp_path / "out", bundle, "--ray", asked))
-    assert result.exit_code == WRONG_USAGE
-    assert f"{address}: a Ray cluster must answer, got: " in result.stderr
-    assert result.stderr.count("\n") == 1
-    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
@@ -594,15 +486,3 @@ def test_an_open_port_that_is_not_rays_is_told_soon_in_one_line(
         with pytest.raises(BatchError, match=f"^{address}: .* must answer, got: {message}$"):
             stack.enter_context(connected(address, None))
         assert time.monotonic() - begun < 5
-
-
-def test_a_dry_run_says_what_would_be_done_and_does_nothing(
-    tmp_path: Path, archive: Archive, bundle: Bundle
-) -> None:
-    result = runner.invoke(app, _command(archive.address, tmp_path / "out", bundle, "--dry-run"))
-    assert result.exit_code == 0
-    assert (
-        f"{STUDIES + 1} studies in {archive.address}, 0 finished, {STUDIES + 1} to do"
-        in result.output
-    )
-    assert not (tmp_path / "out").exists()
