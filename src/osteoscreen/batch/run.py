@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,8 +17,8 @@ from osteoscreen.batch.archive import Archive
 from osteoscreen.batch.cohort_report import write_cohort_report
 from osteoscreen.batch.engine import connected, screen_on_ray
 from osteoscreen.batch.plan import Keep, Plan, find_plan, plan_of, write_plan
-from osteoscreen.batch.screener import Screener, remove_empty_logs
-from osteoscreen.batch.study import Study
+from osteoscreen.batch.screener import RESULTS, Screener, remove_empty_logs
+from osteoscreen.batch.study import KEY_DIGITS, Study
 from osteoscreen.batch.table import TABLE, TableWriter, finished_studies, number_of
 from osteoscreen.bundle import Bundle
 from osteoscreen.cohort.lock import locked
@@ -103,7 +104,7 @@ class Run:
         total = done = 0
         for study in self.archive.studies():
             total += 1
-            done += is_in(finished, study)
+            done += is_in(finished, study.key)
         return total, done
 
 
@@ -124,6 +125,7 @@ def screen_archive(run: Run, counter: Counter) -> None:
     with connected(run.address, run.workers) as workers, run.claimed() as plan:
         with TableWriter(run.table) as table:
             finished = finished_studies(run.table)
+            remove_unfinished(run.out / RESULTS, finished)
             counter.begin(len(finished))
             rest = partial(unfinished, run.archive, finished)
             for records in once(screen_on_ray(run.screener(plan), rest, workers)):
@@ -134,7 +136,14 @@ def screen_archive(run: Run, counter: Counter) -> None:
 
 def unfinished(archive: Archive, finished: NDArray[np.uint64]) -> Iterator[Study]:
     """Find the studies of an archive that are not finished, one by one."""
-    return (study for study in archive.studies() if not is_in(finished, study))
+    return (study for study in archive.studies() if not is_in(finished, study.key))
+
+
+def remove_unfinished(results: Path, finished: NDArray[np.uint64]) -> None:
+    """Remove the result folders of studies that are not finished: they may be half written."""
+    for folder in results.glob("[0-9a-f]" * KEY_DIGITS):
+        if not is_in(finished, folder.name):
+            shutil.rmtree(folder)
 
 
 REMEMBERED = 10_000
@@ -154,8 +163,8 @@ def once(told: Iterable[list[dict[str, Any]]]) -> Iterator[list[dict[str, Any]]]
         yield records
 
 
-def is_in(finished: NDArray[np.uint64], study: Study) -> bool:
-    """Return whether a study is among the finished ones."""
-    number = np.uint64(number_of(study.key))
+def is_in(finished: NDArray[np.uint64], key: str) -> bool:
+    """Return whether the study with this key is among the finished ones."""
+    number = np.uint64(number_of(key))
     at = int(np.searchsorted(finished, number))
     return at < len(finished) and bool(finished[at] == number)

@@ -7,6 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+KEY_DIGITS = 16
+"""Hexadecimal digits: two of a million studies share a key with a chance of 3 in 10^8."""
+
 
 @dataclass(frozen=True)
 class Study:
@@ -40,4 +43,4 @@ class Fetched:
 
 def key_of(place: Iterable[bytes]) -> str:
     """Return the key of a study, which depends on its place in the archive alone."""
-    return hashlib.sha256(b"\0".join(place)).hexdigest()[:16]
+    return hashlib.sha256(b"\0".join(place)).hexdigest()[:KEY_DIGITS]
