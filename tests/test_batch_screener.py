@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from typing import IO, NoReturn
 
 import pytest
 
@@ -63,15 +64,24 @@ def test_a_disk_that_takes_nothing_ends_the_run_and_makes_no_row(
     monkeypatch: pytest.MonkeyPatch,
     number: int,
 ) -> None:
-    """While a study is unpacked, and while its results are written."""
+    """While a worker begins, a study is unpacked, and its results are written."""
     screener = Screener(plan_of(archive, bundle, "all"), archive, bundle.folder, tmp_path)
     studies = list(archive.studies())
     zipped = next(study for study in studies if study.source.endswith(".zip"))
     plain = next(study for study in studies if study.source.endswith("0/ct"))
 
-    def full(path: Path, *_: object, **__: object) -> None:
+    def full(path: Path, *_: object, **__: object) -> NoReturn:
         raise OSError(number, "as the system says", str(path))
 
+    opened = Path.open
+
+    def read_only(path: Path, mode: str, **_: object) -> IO[bytes]:
+        return opened(path, "rb") if mode == "rb" else full(path)
+
+    monkeypatch.setattr(Path, "open", read_only)
+    with pytest.raises(ServerError, match="the disk must take what is written"):
+        screener.begin()
+    monkeypatch.setattr(Path, "open", opened)
     monkeypatch.setattr(Path, "mkdir", full)
     for study in (zipped, plain):
         with pytest.raises(ServerError, match="the disk must take what is written") as raised:

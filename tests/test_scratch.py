@@ -44,6 +44,11 @@ def test_what_a_killed_process_left_is_swept_and_what_is_in_use_stays(tmp_path: 
         assert folder.is_dir()
 
 
+def test_a_place_that_cannot_be_searched_is_left_as_it_is(tmp_path: Path) -> None:
+    sweep(tmp_path / "nowhere")
+    assert [*tmp_path.iterdir()] == []
+
+
 def test_nothing_is_swept_but_what_is_named_so_on_this_machine(tmp_path: Path) -> None:
     with scratch(tmp_path) as folder:
         own = folder.name

@@ -46,8 +46,9 @@ def sweep(home: Path | None = None) -> None:
     Args:
         home: Where they lie; ``None`` for the system's place, ``TMPDIR``.
     """
-    with os.scandir(home or tempfile.gettempdir()) as entries:
-        found = [Path(entry) for entry in entries if _is_own(entry)]
+    found: list[Path] = []
+    with suppress(OSError), os.scandir(home or tempfile.gettempdir()) as entries:
+        found += (Path(entry) for entry in entries if _is_own(entry))
     for folder in found:
         with suppress(OSError), _locked(folder):  # otherwise it is in use
             shutil.rmtree(folder)

@@ -19,7 +19,7 @@ from osteoscreen.batch.plan import Plan
 from osteoscreen.batch.record import is_flagged, record_of
 from osteoscreen.batch.study import Fetched, Study
 from osteoscreen.bundle import Bundle, load_bundle
-from osteoscreen.door import door
+from osteoscreen.door import check_room, door
 from osteoscreen.errors import BundleError, InputError, RefusalCode
 from osteoscreen.findings import ScreeningResult
 from osteoscreen.scratch import sweep
@@ -64,7 +64,11 @@ class Screener:
     def _log(self) -> IO[str]:
         """The log of this process; it is empty until something fails."""
         name = f"{os.uname().nodename}-{os.getpid()}"
-        return (self.out / LOGS.replace("*", name)).open("a", encoding="utf-8")
+        try:
+            return (self.out / LOGS.replace("*", name)).open("a", encoding="utf-8")
+        except OSError as error:
+            check_room(error)
+            raise
 
     def attend(self, study: Study, deaths: int) -> list[dict[str, Any]]:
         """Screen a study in a worker, which ends if that takes too long, and logs where it hung.
@@ -113,7 +117,7 @@ class Screener:
         """Load the bundle, open the log of this process, and sweep what dead ones left here.
 
         Raises: BundleError if the bundle is not there, damaged or not the run's, or this package is
-            of another version than the run's.
+            of another version than the run's. ServerError if the disk takes no log.
         """
         machine = os.uname().nodename
         here = self.plan.model_copy(update={"bundle": self._bundle.sha256, "software": __version__})
