@@ -49,7 +49,7 @@ from osteoscreen.bundle import Bundle, load_bundle, write_settings
 from osteoscreen.cli import REFUSED
 from osteoscreen.cores import THREADS, count_cores
 from osteoscreen.errors import BatchError, CohortError, ServerError
-from osteoscreen.scratch import NAME
+from osteoscreen.scratch import NAME, scratch
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
 
@@ -75,13 +75,15 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
 
 
 @pytest.fixture(scope="module")
-def workers() -> Iterator[int]:
+def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """A Ray of two workers, for all tests of this file, whose classes it takes by value.
 
-    It starts where another one is told of, and where a process may have eight threads.
+    It starts where another one is told of, where a process may have eight threads, and where the
+    path of temporary files is too long for its sockets.
     """
     with ExitStack() as stack:
         with pytest.MonkeyPatch.context() as environment:
+            environment.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("long" * 30)))
             environment.setenv("RAY_ADDRESS", "127.0.0.1:1")
             environment.setenv(THREADS, "8")
             workers = stack.enter_context(connected(None, 2))
@@ -285,11 +287,13 @@ class Endless(Screener):
 
     def screen(self, study: Study) -> list[dict[str, Any]]:
         if study.source == "endless":
-            ctypes.PyDLL(None).sleep(1000)
+            with scratch() as folder:
+                (self.out / f"{folder.name}.made").touch()
+                ctypes.PyDLL(None).sleep(1000)
         return super().screen(study)
 
 
-def test_a_study_that_hangs_is_left_with_its_reason_and_logs_where(
+def test_a_study_that_hangs_is_left_logs_where_and_leaves_no_temporary_folder(
     tmp_path: Path, archive: Archive, bundle: Bundle, workers: int
 ) -> None:
     studies = [Study("e" * 16, "endless"), Study("f" * 16, "nowhere")]
@@ -308,6 +312,9 @@ def test_a_study_that_hangs_is_left_with_its_reason_and_logs_where(
         assert " in screen\n" in text
     remove_empty_logs(tmp_path)
     assert sorted(tmp_path.glob(LOGS)) == sorted(hung)
+    made = [Path(tempfile.gettempdir(), file.stem) for file in tmp_path.glob("*.made")]
+    assert len(made) == MAX_DEATHS
+    assert not any(folder.exists() for folder in made)
 
 
 IN_PARTS_OF_ONE_STUDY = """
