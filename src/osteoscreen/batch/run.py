@@ -91,8 +91,10 @@ class Run:
             found = find_plan(self.out, wanted)
             if found is None:
                 write_plan(wanted, self.out)
-            yield found or wanted
-            remove_empty_logs(self.out)
+            try:
+                yield found or wanted
+            finally:
+                remove_empty_logs(self.out)
 
     def screener(self, plan: Plan) -> Screener:
         """Return what screens the studies, in whatever folder a worker was started."""
