@@ -26,7 +26,8 @@ from unittest.mock import patch
 
 from osteoscreen import bundle
 from osteoscreen.batch.archive import Archive, open_archive
-from osteoscreen.batch.engine import connected, screen_on_ray
+from osteoscreen.batch.cluster import connected
+from osteoscreen.batch.engine import screen_on_ray
 from osteoscreen.batch.plan import plan_of
 from osteoscreen.batch.screener import Screener, screen_in_turn
 from osteoscreen.batch.study import Study

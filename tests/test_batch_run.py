@@ -6,7 +6,6 @@ import ctypes
 import os
 import pickle
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -15,25 +14,18 @@ from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
-import pyarrow as pa
 import pytest
 
 from archives import write_archive
 from bundles import threshold_bundle
 from osteoscreen.batch import engine
 from osteoscreen.batch.archive import Archive, open_archive
+from osteoscreen.batch.cluster import connected
 from osteoscreen.batch.cohort_report import REPORT
-from osteoscreen.batch.engine import (
-    STUDIES_A_TASK,
-    STUDIES_AHEAD,
-    Ledger,
-    connected,
-    discovery,
-    screen_on_ray,
-)
+from osteoscreen.batch.engine import screen_on_ray
+from osteoscreen.batch.ledger import STUDIES_A_TASK
 from osteoscreen.batch.plan import PLAN, Plan, plan_of
 from osteoscreen.batch.run import REMEMBERED, Run, once
 from osteoscreen.batch.screener import (
@@ -202,34 +194,58 @@ def _descendants(pid: int) -> set[int]:
     return found
 
 
-@pytest.mark.usefixtures("workers")
-def test_studies_are_found_a_little_ahead_of_the_workers() -> None:
-    """However many there are, and however small they seem to Ray Data."""
-    import ray
+@dataclass(frozen=True)
+class Told(Screener):
+    """Tells which process screens a study."""
 
-    ledger: Any = ray.remote(Ledger).options(num_cpus=0).remote()
-    ray.get(ledger.ended.remote())  # it is there: the clock starts
-    studies = (Study(f"{number:016x}", "nowhere") for number in range(100))
-    tables = discovery(lambda: studies, ledger, 2)(pa.table({"start": [0]}))
-    found: list[str] = []
+    def begin(self) -> None:
+        """Load nothing."""
 
-    def take() -> None:
-        for one in tables:
-            found.extend(one["key"].to_pylist())
+    def screen(self, study: Study) -> list[dict[str, Any]]:
+        return [{"study": study.key, "process": os.getpid()}]
 
-    thread = Thread(target=take)
-    thread.start()
-    time.sleep(1)
-    ahead = len(found)
-    assert 2 * STUDIES_AHEAD <= ahead <= 2 * STUDIES_AHEAD + STUDIES_A_TASK
-    for key in found[:8]:
-        ray.get(ledger.end.remote(key))
-    time.sleep(1)
-    assert len(found) == ahead + 8
-    for number in range(100):
-        ray.get(ledger.end.remote(f"{number:016x}"))
-    thread.join(10)
-    assert found == [f"{number:016x}" for number in range(100)]
+
+def test_ray_data_starts_anew_after_a_round_and_no_study_is_lost_or_doubled(
+    tmp_path: Path,
+    archive: Archive,
+    bundle: Bundle,
+    workers: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(engine, "LEAST_TASKS_A_ROUND", 3)
+    monkeypatch.setattr(engine, "TASKS_A_ROUND", 1)
+    keys = [f"{number:016x}" for number in range(2 * 3 * STUDIES_A_TASK + 1)]
+    teller = Told(plan_of(archive, bundle, "none"), archive, bundle.folder, tmp_path)
+    rows = [
+        row
+        for records in screen_on_ray(
+            teller, lambda: (Study(key, "nowhere") for key in keys), workers
+        )
+        for row in records
+    ]
+    assert sorted(row["study"] for row in rows) == keys
+    assert len({row["process"] for row in rows}) >= 3  # the workers of a round end with it
+
+
+@dataclass(frozen=True)
+class Cutter(Screener):
+    """Kills the process that hands out the studies."""
+
+    def screen(self, study: Study) -> list[dict[str, Any]]:
+        for folder in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if (folder / "cmdline").read_bytes().startswith(b"ray::MapBatches(due)"):
+                    os.kill(int(folder.name), signal.SIGKILL)
+        return [{"study": study.key}]
+
+
+def test_a_run_whose_studies_are_no_longer_handed_out_does_not_end_as_if_it_were_whole(
+    tmp_path: Path, archive: Archive, bundle: Bundle, workers: int
+) -> None:
+    cutter = Cutter(plan_of(archive, bundle, "none"), archive, bundle.folder, tmp_path)
+    studies = [Study(f"{number:016x}", "nowhere") for number in range(100)]
+    with pytest.raises(BatchError, match=r"^Ray must tell of \d+ studies, it told of \d+$"):
+        list(screen_on_ray(cutter, lambda: iter(studies), workers))
 
 
 @pytest.mark.usefixtures("workers")
@@ -373,7 +389,8 @@ ON_TWO_NODES = """
 import os, pickle, time
 from dataclasses import dataclass, fields
 from pathlib import Path
-from osteoscreen.batch.engine import ALWAYS, LOOPBACK, connected, screen_on_ray
+from osteoscreen.batch.cluster import ALWAYS, LOOPBACK, connected
+from osteoscreen.batch.engine import screen_on_ray
 from osteoscreen.batch.screener import Screener
 
 os.environ.update(ALWAYS | LOOPBACK)
@@ -475,21 +492,3 @@ def test_no_more_than_the_last_studies_are_remembered() -> None:
     told = [[{"study": f"{number:016x}"}] for number in range(REMEMBERED + 1)]
     assert len(list(once([*told, told[-1], told[1]]))) == len(told)
     assert len(list(once([*told, told[0]]))) == len(told) + 1
-
-
-@pytest.mark.parametrize(
-    ("answer", "message"),
-    [(b"", "timed out"), (b"HTTP/1.1 400 Bad Request\r\n\r\n", "an answer that is not Ray's")],
-)
-def test_an_open_port_that_is_not_rays_is_told_soon_in_one_line(
-    monkeypatch: pytest.MonkeyPatch, answer: bytes, message: str
-) -> None:
-    monkeypatch.setattr(engine, "CONNECT_SECONDS", 0.5)
-    with ExitStack() as stack:
-        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-        address = f"127.0.0.1:{listener.getsockname()[1]}"
-        Thread(target=lambda: stack.enter_context(listener.accept()[0]).sendall(answer)).start()
-        begun = time.monotonic()
-        with pytest.raises(BatchError, match=f"^{address}: .* must answer, got: {message}$"):
-            stack.enter_context(connected(address, None))
-        assert time.monotonic() - begun < 5

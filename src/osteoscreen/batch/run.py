@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from osteoscreen.batch.archive import Archive
+from osteoscreen.batch.cluster import connected
 from osteoscreen.batch.cohort_report import write_cohort_report
-from osteoscreen.batch.engine import connected, screen_on_ray
+from osteoscreen.batch.engine import screen_on_ray
 from osteoscreen.batch.plan import Keep, Plan, find_plan, plan_of, write_plan
 from osteoscreen.batch.screener import RESULTS, Screener, remove_empty_logs
 from osteoscreen.batch.study import KEY_DIGITS, Study

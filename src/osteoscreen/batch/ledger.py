@@ -1,0 +1,66 @@
+"""The ledger of a run: which studies come next, how many ended, how many workers died over one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from itertools import islice
+
+from osteoscreen.batch.study import Study
+
+STUDIES_A_TASK = 2
+"""What a worker is given at a time, and tells of at a time."""
+
+AHEAD_SECONDS = 0.1
+"""Where enough studies are found, the search looks so often whether more are due."""
+
+
+class Ledger:
+    """The studies of a run: which come next, how many ended, how many workers died over one.
+
+    An actor with two threads: while one finds studies, the other hears of those that are screened.
+
+    Args:
+        studies: Starts the stream of studies.
+        ahead: How many studies are found before the first of them must have ended.
+    """
+
+    def __init__(self, studies: Callable[[], Iterator[Study]], ahead: int) -> None:
+        self._studies, self._ahead = studies(), ahead
+        self._found = self._ended = 0
+        self._rounds, self._is_over = 0, False
+        self._begun: dict[str, int] = {}
+
+    def open(self, number: int) -> bool:
+        """Return whether a round is new, and not one that Ray tries again after it lost studies."""
+        is_new = number >= self._rounds
+        self._rounds = max(self._rounds, number + 1)
+        return is_new
+
+    def more(self) -> list[Study]:
+        """Find the studies of the next task, once they are due; none if there are no more."""
+        while self._found - self._ended > self._ahead:
+            time.sleep(AHEAD_SECONDS)
+        studies = list(islice(self._studies, STUDIES_A_TASK))
+        self._found += len(studies)
+        self._is_over = len(studies) < STUDIES_A_TASK
+        return studies
+
+    def found(self) -> int:
+        """Return how many studies were found."""
+        return self._found
+
+    def is_over(self) -> bool:
+        """Return whether all studies were found."""
+        return self._is_over
+
+    def begin(self, key: str) -> int:
+        """Note that a study is begun; return how often it was begun and not ended before."""
+        before = self._begun.get(key, 0)
+        self._begun[key] = before + 1
+        return before
+
+    def end(self, key: str) -> None:
+        """Note that a study has ended."""
+        self._begun.pop(key, None)
+        self._ended += 1
