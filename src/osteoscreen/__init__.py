@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+# ONNX Runtime would tell its maker which models are opened, from 1.29 on also on Linux. It reads
+# this as it is loaded, whichever module is the first to load it.
 
 if TYPE_CHECKING:
     from os import PathLike
