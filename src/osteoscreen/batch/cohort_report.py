@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow.dataset as ds
 
 from osteoscreen import texts
+from osteoscreen.batch.drift import FEWEST, SIGMAS, drift_of
 from osteoscreen.batch.follow_up import (
     COLUMNS,
     HOLDS_FOR,
@@ -27,7 +27,6 @@ from osteoscreen.batch.table import open_table
 from osteoscreen.findings import CONDITIONS
 from osteoscreen.report.article import Link, Plate, Section, Sheet, render_article
 from osteoscreen.report.cohort_charts import (
-    Drift,
     Spread,
     conditions_figure,
     drift_figure,
@@ -35,9 +34,6 @@ from osteoscreen.report.cohort_charts import (
     spreads_figure,
 )
 from osteoscreen.reporting import PAGE
-
-if TYPE_CHECKING:
-    from osteoscreen.report.charts import FloatArray
 
 REPORT, FOLLOW_UP = "report.html", "follow_up.parquet"
 
@@ -54,25 +50,12 @@ READ = tuple(
 SHOWN = 200
 """Lines of a list on the page; the table holds all."""
 
-FEWEST = 5
-"""Patients, told apart by their IDs, that a median on the page stands for at least."""
-
 AGE_STEP = 10
 SEXES = {"F": "Women", "M": "Men"}
 SPREAD_COLUMNS = ("number", "median", "quartiles")
 NOBODY = ("", "", "")
 SCANNERS = 3
 """Scanners with a drift chart of their own, those with the most studies."""
-
-SIGMAS = 3.0
-"""Limits of a control chart (ISO 7870-2, Shewhart charts)."""
-
-MEDIAN_TO_MEAN = 1.2533
-"""Standard error of a median in those of a mean, for a normal distribution: the square root of
-pi / 2."""
-
-MAD_TO_SD = 1.4826
-"""Standard deviation of a normal distribution in its median absolute deviation."""
 
 ATTENUATION = "Trabecular attenuation, HU"
 
@@ -234,47 +217,6 @@ def _drifts(measured: pd.DataFrame) -> Iterator[Plate]:
         drift = drift_of(rows["study_date"], rows["subject"], rows["attenuation_hu"])
         if drift is not None:
             yield Plate(name, png_of(drift_figure(drift, y=ATTENUATION)), note)
-
-
-def drift_of(
-    study_date: pd.Series[str], subject: pd.Series[str], attenuation_hu: pd.Series[float]
-) -> Drift | None:
-    """Return the control chart of a value by month, each month against all others.
-
-    Args:
-        study_date: YYYYMMDD of each study; what is no date is left out.
-        subject: Its patient, whose values of one month count as their median; missing is left out.
-        attenuation_hu: Its attenuation.
-    Returns: The chart, from the first month with ``FEWEST`` patients to the last; values and limits
-        of months with fewer are nan. ``None`` where no two months have patients enough.
-    """
-    date = pd.to_datetime(study_date.astype(object), format="%Y%m%d", errors="coerce")
-    month = date.dt.to_period("M").rename("month")
-    by_patient = attenuation_hu.groupby([month, subject.astype(object)]).median()
-    groups = by_patient.groupby("month")
-    months = groups.median()[groups.count() >= FEWEST]
-    if len(months) < 2:
-        return None
-    within = (by_patient - groups.transform("median")).abs()[groups.transform("count") >= FEWEST]
-    is_free = within.groupby("month").rank(method="first") > 1  # a median fixes one: its own
-    spread = MAD_TO_SD * float(within[is_free].median())
-    of = by_patient.index.get_level_values("month")
-    centre = pd.Series({one: by_patient[of != one].median() for one in months.index})
-    size = groups.count()[months.index]
-    error = MEDIAN_TO_MEAN * spread * np.sqrt(1 / size + 1 / (len(by_patient) - size))
-    shown = pd.period_range(months.index[0], months.index[-1], freq="M")
-
-    def along(values: pd.Series[float]) -> FloatArray:
-        found: FloatArray = values.reindex(shown).to_numpy(float)
-        return found
-
-    return Drift(
-        months=[str(one) for one in shown],
-        value=along(months),
-        centre=along(centre),
-        low=along(centre - SIGMAS * error),
-        high=along(centre + SIGMAS * error),
-    )
 
 
 def _number(value: float, form: str) -> str:
