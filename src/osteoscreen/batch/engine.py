@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import warnings
@@ -37,6 +38,7 @@ class _Worker:
 
     def __init__(self, screener: Screener, ledger: Any) -> None:  # noqa: ANN401 - a Ray handle
         screener.begin()
+        atexit.register(os._exit, 0)  # Ray's own way out may wait for a lock of its own for ever
         self._screener, self._ledger = screener, ledger
 
     def __call__(self, batch: pa.Table) -> pa.Table:
@@ -154,6 +156,7 @@ def screen_on_ray(
                 if "lost" in row:
                     raise BatchError(row["lost"])
                 total += len(row["told"])
+                ledger.tell.remote(len(row["told"]))
                 yield from row["told"]
             found = ray.get(ledger.found.remote())
             if total != found:  # what handed them out was killed

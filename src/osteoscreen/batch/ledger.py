@@ -1,4 +1,4 @@
-"""The ledger of a run: which studies come next, how many ended, how many workers died over one."""
+"""The ledger of a run: which studies come next, how many workers died over one."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ AHEAD_SECONDS = 0.1
 
 
 class Ledger:
-    """The studies of a run: which come next, how many ended, how many workers died over one.
+    """The studies of a run: which come next, how many workers died over one.
 
     An actor with two threads: while one finds studies, the other hears of those that are screened.
 
     Args:
         studies: Starts the stream of studies.
-        ahead: How many studies are found before the first of them must have ended.
+        ahead: How many studies are found before the rows of the first must be known.
     """
 
     def __init__(self, studies: Callable[[], Iterator[Study]], ahead: int) -> None:
         self._studies, self._ahead = studies(), ahead
-        self._found = self._ended = 0
+        self._found = self._told = 0
         self._rounds, self._is_over = 0, False
         self._begun: dict[str, int] = {}
 
@@ -39,7 +39,7 @@ class Ledger:
 
     def more(self) -> list[Study]:
         """Find the studies of the next task, once they are due; none if there are no more."""
-        while self._found - self._ended > self._ahead:
+        while self._found - self._told > self._ahead:
             time.sleep(AHEAD_SECONDS)
         studies = list(islice(self._studies, STUDIES_A_TASK))
         self._found += len(studies)
@@ -63,4 +63,7 @@ class Ledger:
     def end(self, key: str) -> None:
         """Note that a study has ended."""
         self._begun.pop(key, None)
-        self._ended += 1
+
+    def tell(self, count: int) -> None:
+        """Note that the rows of so many more studies are known where the run is led."""
+        self._told += count
