@@ -224,7 +224,12 @@ def test_ray_data_starts_anew_after_a_round_and_no_study_is_lost_or_doubled(
         for row in records
     ]
     assert sorted(row["study"] for row in rows) == keys
-    assert len({row["process"] for row in rows}) >= 3  # the workers of a round end with it
+    processes = {row["process"] for row in rows}
+    assert len(processes) >= 3  # the workers of a round end with it
+    end = time.monotonic() + 10
+    while any(Path(f"/proc/{process}").exists() for process in processes):
+        assert time.monotonic() < end
+        time.sleep(0.1)
 
 
 @dataclass(frozen=True)
