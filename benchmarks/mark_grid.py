@@ -32,7 +32,7 @@ TIMED = 6
 
 def dice(one: LabelledSlice, marks: NDArray[np.float32], grid: Grid) -> float:
     """Compare marks on the grid with the mask of the image."""
-    back = restore(marks, grid, (one.hu.shape[0], one.hu.shape[1]), one.spacing_mm) >= 0.5
+    back = restore(marks, grid, (one.hu.shape[0], one.hu.shape[1]), one.spacing_mm, 0.5)
     return overlap(back, one.vertebra).dice_score
 
 

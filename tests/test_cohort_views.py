@@ -181,7 +181,7 @@ def test_marks_come_back_from_the_grid_better_than_a_yes_or_no_would() -> None:
     (cover, _) = _segmenter(None, slices=[one])[0][1]
 
     def dice(marks: NDArray[np.float32]) -> float:
-        back = restore(marks, grid, (80, 80), (1, 1)) >= 0.5
+        back = restore(marks, grid, (80, 80), (1, 1), 0.5)
         return float(2 * (back & disc).sum() / (back.sum() + disc.sum()))
 
     yes_or_no = sample(disc.astype(np.uint8), (1, 1), grid, order=0, outside=0)

@@ -6,6 +6,7 @@ field of view. The paper's own setting is the scanner's matrix as it is.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -13,6 +14,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, sparse
+
+from osteoscreen.box import box_of
 
 FloatArray = NDArray[np.float32]
 ScalarT = TypeVar("ScalarT", bound=np.generic)
@@ -104,6 +107,9 @@ def sample(
         outside: Value beyond the image.
     Returns: Shape (grid.size, grid.size), the image's type.
     """
+    if order == 1 and not pose.rotation_deg and image.dtype == np.float32:
+        upright = _upright(np.asarray(image, np.float32), spacing_mm, grid, pose, outside)
+        return np.asarray(upright, image.dtype)
     angle = np.radians(pose.rotation_deg)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     spacing = np.array(spacing_mm)
@@ -116,6 +122,20 @@ def sample(
             image, matrix, offset, (grid.size, grid.size), order=order, cval=outside
         )
     )
+
+
+def _upright(
+    image: FloatArray, spacing_mm: tuple[float, float], grid: Grid, pose: Pose, outside: float
+) -> FloatArray:
+    """Sample a view that is not turned: linearly, one axis after the other."""
+    view = np.full((grid.size, grid.size), outside, np.float32)
+    places = [
+        _places(length, mm, grid.size, grid.spacing_mm / pose.scale) + shift_mm / mm
+        for length, mm, shift_mm in zip(image.shape, spacing_mm, pose.shift_mm)
+    ]
+    inside = tuple(_between(at, 0, length - 1) for at, length in zip(places, image.shape))
+    view[inside] = _interpolated(image, [at[part] for at, part in zip(places, inside)])
+    return view
 
 
 def coarse(
@@ -134,55 +154,122 @@ def coarse(
     Returns: Shape (grid.size, grid.size).
     """
     rows, columns = (
-        _lowered(length, mm, grid.size, grid.spacing_mm)
+        _sparse(length, mm, grid.size, grid.spacing_mm)
         for length, mm in zip(image.shape, spacing_mm)
     )
-    return np.asarray(_between(image - np.float32(outside), rows, columns) + np.float32(outside))
+    across = _transposed(rows @ (image - np.float32(outside)))
+    return _transposed(columns @ across) + np.float32(outside)
+
+
+def cover(mark: NDArray[np.bool_], spacing_mm: tuple[float, float], grid: Grid) -> FloatArray:
+    """Find how much of each pixel of a grid a mark covers: ``coarse`` of the mark, 0 outside.
+
+    Args:
+        mark: Shape (rows, columns).
+        spacing_mm: Pixel spacing (row, column).
+        grid: Wanted grid.
+    Returns: Shares, shape (grid.size, grid.size).
+    """
+    box = box_of(mark)
+    if box is None:
+        return np.zeros((grid.size, grid.size), np.float32)
+    rows, columns = (
+        _lowered(length, mm, grid.size, grid.spacing_mm)[:, part]
+        for length, mm, part in zip(mark.shape, spacing_mm, box)
+    )
+    return np.asarray(rows @ mark[box].astype(np.float32) @ columns.T)
 
 
 def restore(
-    marks: FloatArray, grid: Grid, shape: tuple[int, int], spacing_mm: tuple[float, float]
-) -> FloatArray:
-    """Bring marks from the grid back to the image, linearly; 0 outside the grid.
+    marks: FloatArray,
+    grid: Grid,
+    shape: tuple[int, int],
+    spacing_mm: tuple[float, float],
+    threshold: float,
+) -> NDArray[np.bool_]:
+    """Bring marks from the grid back to the image, linearly, and find where they reach a threshold.
 
     Args:
         marks: Probabilities, shape (grid.size, grid.size).
         grid: The grid they were made on, in the identity pose.
         shape: Rows and columns of the image.
         spacing_mm: Pixel spacing of the image (row, column).
+        threshold: More than 0, which all is outside the grid.
+    Returns: The mark, of the image's shape.
     """
-    rows, columns = (
-        _linear(grid.size, grid.spacing_mm, length, mm) for length, mm in zip(shape, spacing_mm)
+    image = np.zeros(shape, bool)
+    box = box_of(marks >= threshold)
+    if box is None:
+        return image
+    places = [
+        _places(grid.size, grid.spacing_mm, length, mm) for length, mm in zip(shape, spacing_mm)
+    ]
+    # What is interpolated reaches the threshold only beside a pixel of the grid that does.
+    inside = tuple(
+        _between(at, max(part.start - 1, 0), min(part.stop, grid.size - 1))
+        for at, part in zip(places, box)
     )
-    return _between(marks, rows, columns)
+    near = [at[part] for at, part in zip(places, inside)]
+    image[inside] = _interpolated(marks, near) >= threshold
+    return image
 
 
-def _between(image: FloatArray, rows: Any, columns: Any) -> FloatArray:  # noqa: ANN401 - scipy
-    """Apply a matrix along each axis."""
-    across = np.ascontiguousarray((rows @ image).T)
-    return np.ascontiguousarray((columns @ across).T)
+def _places(length: int, spacing_mm: float, size: int, target_mm: float) -> NDArray[np.float64]:
+    """Where the pixels of an axis lie on another one with the same centre, in pixels of that."""
+    from_centre = (np.arange(size, dtype=np.float64) - (size - 1) / 2) * (target_mm / spacing_mm)
+    return np.asarray(from_centre + (length - 1) / 2)
+
+
+def _between(at: NDArray[np.float64], first: int, last: int) -> slice:
+    """Which of rising places lie between two pixels."""
+    return slice(int(np.searchsorted(at, first)), int(np.searchsorted(at, last, "right")))
+
+
+def _interpolated(image: FloatArray, places: Sequence[NDArray[np.float64]]) -> FloatArray:
+    """Interpolate an image linearly at some rows and columns, all inside."""
+    rows, columns = places
+    return _along(_along(image, rows).T, columns).T
+
+
+def _along(image: FloatArray, at: NDArray[np.float64]) -> FloatArray:
+    """Interpolate linearly between rows."""
+    lower = np.minimum(at.astype(int), max(len(image) - 2, 0))
+    share = (at - lower).astype(np.float32)[:, None]
+    first, second = image[lower], image[np.minimum(lower + 1, len(image) - 1)]
+    return np.asarray(first + share * (second - first))
+
+
+SPARE = 16
+"""Floats: a line of the cache."""
+
+
+def _transposed(image: FloatArray) -> FloatArray:
+    """Transpose into new memory.
+
+    Where a row takes a power of two bytes, those of a column share a few lines of the cache and
+    drive each other out; with some spare memory behind each row it is four times faster.
+    """
+    rows, columns = image.shape
+    spaced = np.empty((rows, columns + SPARE), np.float32)[:, :columns]
+    spaced[:] = image
+    return np.ascontiguousarray(spaced.T)
 
 
 @lru_cache(maxsize=16)
-def _linear(length: int, spacing_mm: float, size: int, target_mm: float) -> Any:  # noqa: ANN401
-    """Matrix of linear interpolation between two centred axes, shape (size, length)."""
-    at = (np.arange(size) - (size - 1) / 2) * (target_mm / spacing_mm) + (length - 1) / 2
-    row = np.flatnonzero((at >= 0) & (at <= length - 1))
-    lower = np.minimum(np.floor(at[row]).astype(int), max(length - 2, 0))
-    upper = np.minimum(lower + 1, length - 1)
-    share = (at[row] - lower).astype(np.float32)
-    places = np.tile(row, 2), np.concatenate([lower, upper])
-    values = np.concatenate([1 - share, share])
-    return sparse.csr_array((values, places), shape=(size, length))
+def _sparse(length: int, spacing_mm: float, size: int, target_mm: float) -> Any:  # noqa: ANN401
+    """Return the matrix of ``_lowered`` as scipy multiplies by it."""
+    return sparse.csr_array(_lowered(length, spacing_mm, size, target_mm))
 
 
 @lru_cache(maxsize=16)
-def _lowered(length: int, spacing_mm: float, size: int, target_mm: float) -> Any:  # noqa: ANN401
+def _lowered(length: int, spacing_mm: float, size: int, target_mm: float) -> FloatArray:
     """Matrix of the low-pass and the sampling after it, shape (size, length)."""
-    linear = _linear(length, spacing_mm, size, target_mm)
+    low_pass = np.eye(length, dtype=np.float32)
     sigma = _sigma(spacing_mm, target_mm)
-    if sigma == 0:
-        return linear
-    each = np.eye(length, dtype=np.float32)
-    low_pass = ndimage.gaussian_filter1d(each, sigma, axis=0, mode="nearest")
-    return sparse.csr_array(linear @ sparse.csr_array(low_pass))
+    if sigma > 0:
+        low_pass = ndimage.gaussian_filter1d(low_pass, sigma, axis=0, mode="nearest")
+    matrix = np.zeros((size, length), np.float32)
+    at = _places(length, spacing_mm, size, target_mm)
+    inside = _between(at, 0, length - 1)
+    matrix[inside] = _along(low_pass, at[inside])
+    return matrix

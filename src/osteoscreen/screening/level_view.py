@@ -17,6 +17,7 @@ from osteoscreen.screening.grid import (
     Grid,
     Pose,
     coarse,
+    cover,
     grey,
     sample,
 )
@@ -63,9 +64,7 @@ def coarse_slice(
     extent_mm = max(n * mm for n, mm in zip(hu.shape, spacing_mm))
     grid = Grid(int(np.ceil(extent_mm / target)), target)
     image = coarse(hu, spacing_mm, grid)
-    shares = [
-        coarse(mark.astype(np.float32), spacing_mm, grid, outside=0) for mark in (vertebra, body)
-    ]
+    shares = [cover(mark, spacing_mm, grid) for mark in (vertebra, body)]
     return CoarseSlice(
         np.clip(np.rint(image), -32768, 32767).astype(np.int16),
         np.rint(GREY_MAX * np.clip(shares, 0, 1)).astype(np.uint8),
@@ -78,8 +77,9 @@ def _centre_mm(
     vertebra: NDArray[np.bool_], body: NDArray[np.bool_], spacing_mm: tuple[float, float]
 ) -> tuple[float, float]:
     for mark in (body, vertebra):
-        if mark.sum() * spacing_mm[0] * spacing_mm[1] >= SMALLEST_MARK_MM2:
-            middle = map(float, places_of(mark).mean(axis=0))
+        places = places_of(mark)
+        if len(places) * spacing_mm[0] * spacing_mm[1] >= SMALLEST_MARK_MM2:
+            middle = map(float, places.mean(axis=0))
             row, column = (
                 (at - (length - 1) / 2) * mm
                 for at, length, mm in zip(middle, mark.shape, spacing_mm)
@@ -106,6 +106,4 @@ def level_view(one: CoarseSlice, settings: LevelSettings, *, pose: Pose = IDENTI
     marks = [
         sample(mark.astype(np.float32), spacing, grid, pose=placed, outside=0) for mark in one.marks
     ]
-    return np.stack(
-        [grey(hu, settings.soft_window_hu), grey(hu, settings.bone_window_hu), *marks]
-    ).astype(np.float32)
+    return np.stack([grey(hu, settings.soft_window_hu), grey(hu, settings.bone_window_hu), *marks])

@@ -69,8 +69,9 @@ def mark_volume(
         marks = bundle.marks(grey(views, settings.window_hu))
         for index, slice_marks in enumerate(marks, start=start):
             for name, mark in zip(settings.marks, slice_marks):
-                image = restore(mark, grid, (shape[1], shape[2]), spacing)
-                channels[name][index] = image >= settings.threshold
+                channels[name][index] = restore(
+                    mark, grid, (shape[1], shape[2]), spacing, settings.threshold
+                )
             _keep_vertebrae(channels["vertebra"][index], channels["body"][index], spacing)
         return len(chunk)
 
