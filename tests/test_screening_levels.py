@@ -229,7 +229,7 @@ def test_the_search_finds_what_trying_every_way_finds(seed: int) -> None:
     total = np.vstack([np.zeros(len(PLACES)), np.cumsum(answers, axis=0)])
     disc = np.append(np.append(0, rng.uniform(-3, 3, 4)), 0)
     scale = float(rng.choice(SCALES))
-    found, rating = _best_spans(total, disc, COARSE_MM, scale)
+    found, rating = _best_spans(total, disc, COARSE_MM, (scale,))
     best = max(_score(way, total, disc, scale) for way in WAYS)
     assert _score(found, total, disc, scale) == pytest.approx(best, abs=1e-9)
     assert rating == pytest.approx(best - (scale - 1) ** 2 / (2 * SCALE_SPREAD**2), abs=1e-9)

@@ -22,6 +22,8 @@ from scipy import ndimage
 from osteoscreen.bundle import PLACES
 
 ABOVE, BELOW = PLACES.index("above"), PLACES.index("below")
+NAMED, BEYOND = slice(ABOVE + 1, BELOW), slice(ABOVE, BELOW + 1, BELOW - ABOVE)
+"""The vertebrae among the places, and the two that are none."""
 FIRST_LUMBAR, SACRUM = PLACES.index("L1"), PLACES.index("S1")
 
 PERIOD_MM = {
@@ -57,6 +59,24 @@ SHIFTS = (-2, -1, 0, 1, 2)
 SHIFT_WEIGHT = 0.25
 """How much of the difference between two namings counts for the confidence; chosen so that it is
 right as often as it says (docs/levels.md)."""
+
+
+def _prices() -> NDArray[np.float64]:
+    """Price of a place, a column, right below another, a row; infinite where it never is."""
+    prices = np.full((len(PLACES), len(PLACES)), np.inf)
+    for place in range(ABOVE, BELOW):
+        prices[place, place + 1] = 0.0
+    for place in range(FIRST_LUMBAR, SACRUM - 1):  # one of L2 to L5 left out
+        prices[place, place + 2] = ODD_COUNT
+    for place in range(FIRST_LUMBAR + 1, SACRUM - 1):  # one of L2 to L4 again
+        prices[place, place] = ODD_COUNT
+    return prices
+
+
+PRICES = _prices()
+PARTED = np.logical_and.outer(np.arange(len(PLACES)) > ABOVE, np.arange(len(PLACES)) < BELOW)
+"""Whether a disc is looked for between a place and the one below: not in the chest or the pelvis
+from S2 down."""
 
 
 @dataclass(frozen=True)
@@ -109,8 +129,7 @@ def label_levels(
     answers = np.maximum(log_probabilities, LEAST_LOG) * step_mm / REACH_MM
     total = np.vstack([np.zeros(answers.shape[1]), np.cumsum(answers, axis=0)])
     discs = disc_scores(body_mm2, step_mm)
-    found = [_best_spans(total, discs, step_mm, scale) for scale in SCALES]
-    spans, _ = max(found, key=lambda one: one[1])
+    spans, _ = _best_spans(total, discs, step_mm)
     names, is_odd = _names(spans)
     places, weights = _shift_weights(spans, total)
     has_lumbar = [any(FIRST_LUMBAR <= one < SACRUM for one in moved) for moved in places]
@@ -160,7 +179,10 @@ def disc_scores(body_mm2: NDArray[np.float64], step_mm: float) -> NDArray[np.flo
 
 
 def _best_spans(
-    total: NDArray[np.float64], disc: NDArray[np.float64], step_mm: float, scale: float
+    total: NDArray[np.float64],
+    disc: NDArray[np.float64],
+    step_mm: float,
+    scales: Sequence[float] = SCALES,
 ) -> tuple[tuple[Span, ...], float]:
     """Search all ways to cut and name the series, and rate the best.
 
@@ -168,40 +190,40 @@ def _best_spans(
         total: Sums of the answers up to each slice.
         disc: What speaks for a disc before each slice.
         step_mm: Distance of the slices.
-        scale: Size of the person.
+        scales: Sizes of the person to try.
     """
-    count, places = len(total) - 1, total.shape[1]
-    best = np.full((count + 1, places), -np.inf)
-    came = np.full((count + 1, places, 2), -1)
-    reach = int(LONGEST_MM / step_mm) + 1
+    count = len(total) - 1
+    reach = min(int(LONGEST_MM / step_mm) + 1, count)
+    whole, cut = _length_scores(np.arange(reach + 1) * step_mm, np.array(scales))
+    shape = len(scales), count + 1, len(PLACES)
+    below, lower = (
+        np.zeros(shape),
+        np.full(shape, -1),
+    )  # of what ends before a slice, by what begins
+    best, start = np.full(shape, -np.inf), np.zeros(shape, int)  # of what ends before a slice
     for stop in range(1, count + 1):
-        inside = _discs_inside(disc, stop, step_mm)
-        for place in range(places):
-            is_beyond = place in (ABOVE, BELOW)
-            starts = np.arange(0 if is_beyond else max(0, stop - reach), stop)
-            own = total[stop, place] - total[starts, place]
-            if not is_beyond:
-                lengths_mm = (stop - starts) * step_mm
-                is_cut = (starts == 0) | (stop == count)
-                own = own + _length_scores(place, lengths_mm, is_cut, scale) - inside[starts]
-            before = np.where(starts == 0, 0.0, -np.inf)
-            below = np.full(len(starts), -1)
-            for lower, price in _lower_neighbours(place):
-                told = disc[starts] if place > ABOVE and lower < BELOW else 0.0
-                score = best[starts, lower] - price + told
-                below = np.where(score > before, lower, below)
-                before = np.maximum(before, score)
-            at = int((own + before).argmax())
-            best[stop, place] = (own + before)[at]
-            came[stop, place] = starts[at], below[at]
-    stop, place = count, int(best[count].argmax())
-    rating = float(best[count, place]) - (scale - 1) ** 2 / (2 * SCALE_SPREAD**2)
+        starts = np.arange(max(0, stop - reach), stop)
+        is_cut = (starts == 0) | (stop == count)
+        lengths = np.where(is_cut[:, None], cut[:, stop - starts], whole[:, stop - starts])
+        own = total[stop, NAMED] - total[starts, NAMED] + lengths
+        own -= _discs_inside(disc, stop, step_mm)[starts, None]
+        own += below[:, starts, NAMED]
+        start[:, stop, NAMED] = starts[own.argmax(axis=1)]
+        best[:, stop, NAMED] = own.max(axis=1)
+        own = total[stop, BEYOND] - total[:stop, BEYOND] + below[:, :stop, BEYOND]
+        start[:, stop, BEYOND] = own.argmax(axis=1)
+        best[:, stop, BEYOND] = own.max(axis=1)
+        told = best[:, stop, None] - PRICES + disc[stop] * PARTED
+        lower[:, stop], below[:, stop] = told.argmax(axis=2), told.max(axis=2)
+    ratings = best[:, count].max(axis=1) - (np.array(scales) - 1) ** 2 / (2 * SCALE_SPREAD**2)
+    scale = int(ratings.argmax())
+    stop, place = count, int(best[scale, count].argmax())
     spans = []
     while stop > 0:
-        start, lower = (int(value) for value in came[stop, place])
-        spans.append(Span(place, start, stop))
-        stop, place = start, lower
-    return tuple(reversed(spans)), rating
+        begin = int(start[scale, stop, place])
+        spans.append(Span(place, begin, stop))
+        stop, place = begin, int(lower[scale, begin, place])
+    return tuple(reversed(spans)), float(ratings[scale])
 
 
 def _discs_inside(disc: NDArray[np.float64], stop: int, step_mm: float) -> NDArray[np.float64]:
@@ -216,22 +238,17 @@ def _discs_inside(disc: NDArray[np.float64], stop: int, step_mm: float) -> NDArr
 
 
 def _length_scores(
-    place: int, lengths_mm: NDArray[np.floating], is_cut: NDArray[np.bool_], scale: float
-) -> NDArray[np.float64]:
-    """Rate lengths of a span; one that the series cuts off may be as short as it likes."""
-    apart = lengths_mm - scale * PERIOD_MM[PLACES[place]]
+    lengths_mm: NDArray[np.floating], scales: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Rate lengths of the vertebrae of persons of some sizes.
+
+    Returns: Of whole ones, shape (scales, lengths, vertebrae), and of those that the series cuts
+        off, which may be as short as they like.
+    """
+    usual_mm = scales[:, None, None] * np.array([PERIOD_MM[name] for name in PLACES[NAMED]])
+    apart = lengths_mm[:, None] - usual_mm
     score = -(apart**2) / (2 * PERIOD_SPREAD_MM**2)
-    return np.asarray(np.where(is_cut & (apart < 0), 0.0, score))
-
-
-def _lower_neighbours(place: int) -> list[tuple[int, float]]:
-    """Places that may lie right below one, and their price."""
-    found = [(place + 1, 0.0)] if place + 1 < len(PLACES) else []
-    if FIRST_LUMBAR < place < SACRUM - 1:  # one of L2 to L4 again, or left out
-        found.append((place, ODD_COUNT))
-    if FIRST_LUMBAR <= place < SACRUM - 1:
-        found.append((place + 2, ODD_COUNT))
-    return found
+    return score, np.where(apart < 0, 0.0, score)
 
 
 def _names(spans: Sequence[Span]) -> tuple[tuple[str, ...], bool]:
