@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from osteoscreen.cores import count_cores, on_all_cores
+from osteoscreen.cores import THREADS, count_cores, on_all_cores
 
 
 def test_answers_come_in_the_order_of_the_questions() -> None:
@@ -22,6 +22,13 @@ def test_as_many_are_at_work_as_there_are_cores() -> None:
     meeting = threading.Barrier(count_cores(), timeout=10)
     assert sorted(on_all_cores(lambda _: meeting.wait(), range(count_cores()))) == list(
         range(count_cores())
+    )
+
+
+def test_one_core_works_in_the_callers_own_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(THREADS, "1")
+    assert (
+        list(on_all_cores(lambda _: threading.get_ident(), range(3))) == [threading.get_ident()] * 3
     )
 
 

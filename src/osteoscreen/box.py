@@ -13,14 +13,12 @@ def box_of(mark: NDArray[np.bool_] | NDArray[np.uint8]) -> tuple[slice, ...] | N
         mark: Not 0 where something is marked; any number of axes.
     Returns: A slice an axis, to index arrays of the mark's shape; ``None`` where nothing is marked.
     """
-    box = []
-    for axis in range(mark.ndim):
-        held = mark.any(axis=tuple(other for other in range(mark.ndim) if other != axis))
-        at = np.flatnonzero(held)
-        if not len(at):
-            return None
-        box.append(slice(int(at[0]), int(at[-1]) + 1))
-    return tuple(box)
+    others = box_of(np.asarray(mark.any(axis=0))) if mark.ndim > 1 else ()
+    if others is None:
+        return None
+    held = mark[:, *others].any(axis=tuple(range(1, mark.ndim)))
+    at = np.flatnonzero(held)
+    return (slice(int(at[0]), int(at[-1]) + 1), *others) if len(at) else None
 
 
 def places_of(mark: NDArray[np.bool_]) -> NDArray[np.int64]:

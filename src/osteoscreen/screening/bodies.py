@@ -9,7 +9,6 @@ the disc. Centres and borders follow each other for some rounds, as in k-means.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,31 +45,37 @@ def part_bodies(
     span_of = np.repeat(np.arange(len(spans)), [one.stop - one.start for one in spans])
     across = np.clip(slices_across(places, len(body), spacing_mm), 0, len(body) - 1)
     owner = span_of[across]
-    is_named = np.array([one.place not in (ABOVE, BELOW) for one in spans])
-    kept = is_named[owner]
-    places, owner = places[kept], owner[kept]
-    points = places * np.array(spacing_mm)
+    seen = np.bincount(owner, minlength=len(spans)) > 0
+    numbers = [
+        number
+        for number, span in enumerate(spans)
+        if seen[number] and span.place not in (ABOVE, BELOW)
+    ]
+    parts = [places[owner == number].T.astype(np.float64) for number in numbers]
     for _ in range(ROUNDS):
-        for lower, upper in pairwise(np.unique(owner)):
-            _lay_border(points, owner, lower, upper)
-    labels[tuple(places.T)] = owner + 1
+        for upper in range(1, len(parts)):
+            lower = upper - 1
+            parts[lower], parts[upper] = _part(parts[lower], parts[upper], spacing_mm)
+    for number, part in zip(numbers, parts):
+        labels[tuple(part.astype(int))] = number + 1
     return labels
 
 
-def _lay_border(
-    points: NDArray[np.float64], owner: NDArray[np.int64], lower: int, upper: int
-) -> None:
-    """Part two neighbours anew, in place."""
-    both = np.flatnonzero((owner == lower) | (owner == upper))
-    seen, is_upper = points[both], owner[both] == upper
-    low, high = seen[~is_upper].mean(axis=0), seen[is_upper].mean(axis=0)
+def _part(
+    lower: NDArray[np.float64], upper: NDArray[np.float64], spacing_mm: tuple[float, float, float]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Part two neighbours anew, each given as the indices of its voxels, shape (3, voxels)."""
+    low, high = (part.mean(axis=1) * spacing_mm for part in (lower, upper))
     length = float(np.linalg.norm(high - low))
     if length < BIN_MM:
-        return
-    at = (seen - low) @ ((high - low) / length)
+        return lower, upper
+    along = (high - low) / length
+    both = np.concatenate([lower, upper], axis=1)
+    at = (along * spacing_mm) @ both - along @ low
     edges = np.arange(MIDDLE[0] * length, MIDDLE[1] * length + BIN_MM, BIN_MM)
     counts = np.histogram(at, edges)[0].astype(np.float64)
     smooth = ndimage.gaussian_filter1d(counts, BLUR_MM / BIN_MM, mode="nearest")
     middles = (edges[:-1] + edges[1:]) / 2
     price = smooth / max(smooth.max(), 1.0) + PULL * (middles / length - 0.5) ** 2
-    owner[both] = np.where(at > middles[price.argmin()], upper, lower)
+    is_upper = at > middles[price.argmin()]
+    return both.compress(~is_upper, axis=1), both.compress(is_upper, axis=1)

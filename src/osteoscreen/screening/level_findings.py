@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from osteoscreen.box import box_of
 from osteoscreen.cores import on_all_cores
 from osteoscreen.findings import BoneCondition, LeftOut, LevelFinding, Probabilities
 from osteoscreen.screening.attenuation import Measured, measure_vertebra
@@ -74,14 +75,18 @@ def see_vertebrae(
         vertebrae: Where they lie.
         chances: Probabilities of the classified slices.
     """
+    box = None if bodies is None else box_of(bodies)
+
+    def measured(one: Vertebra) -> Measured | None:
+        if bodies is None or box is None:
+            return None
+        own = slice(one.start, one.stop), *box[1:]
+        return measure_vertebra(volume.hu[own], bodies[own] == one.number, volume.spacing_mm)
 
     def see(one: Vertebra) -> SeenVertebra:
-        own = slice(one.start, one.stop)
         return SeenVertebra(
             one,
-            None
-            if bodies is None
-            else measure_vertebra(volume.hu[own], bodies[own] == one.number, volume.spacing_mm),
+            measured(one),
             len(one.body) * volume.spacing_mm[0],
             volume.spacing_mm[0],
             {at: chances[at] for at in one.middle if at in chances},

@@ -62,7 +62,10 @@ def find_vertebrae(
     box = box_of(bodies)
     inside = bodies if box is None else bodies[:, box[1], box[2]]
     counts = np.stack(
-        [np.bincount(plane.ravel(), minlength=len(names) + 1)[: len(names) + 1] for plane in inside]
+        [
+            np.bincount(plane[plane > 0], minlength=len(names) + 1)[: len(names) + 1]
+            for plane in inside
+        ]
     )
     areas = counts * spacing_mm[1] * spacing_mm[2]
     found = []
