@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import gc
 import logging
 import os
 import shutil
@@ -116,6 +117,9 @@ class Screener:
     def begin(self) -> None:
         """Load the bundle, open the log of this process, and sweep what dead ones left here.
 
+        What the process holds then it holds to its end: Python's collector need not look at it with
+        each few studies.
+
         Raises: BundleError if the bundle is not there, damaged or not the run's, or this package is
             of another version than the run's. ServerError if the disk takes no log.
         """
@@ -129,6 +133,7 @@ class Screener:
         handler.setLevel(logging.ERROR)
         logging.getLogger("osteoscreen").addHandler(handler)
         sweep()
+        gc.freeze()
 
     def _folder(self, study: Study) -> Path:
         return self.out / RESULTS / study.key

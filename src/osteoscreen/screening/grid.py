@@ -170,14 +170,18 @@ def cover(mark: NDArray[np.bool_], spacing_mm: tuple[float, float], grid: Grid) 
         grid: Wanted grid.
     Returns: Shares, shape (grid.size, grid.size).
     """
+    shares = np.zeros((grid.size, grid.size), np.float32)
     box = box_of(mark)
     if box is None:
-        return np.zeros((grid.size, grid.size), np.float32)
-    rows, columns = (
+        return shares
+    matrices = [
         _lowered(length, mm, grid.size, grid.spacing_mm)[:, part]
         for length, mm, part in zip(mark.shape, spacing_mm, box)
-    )
-    return np.asarray(rows @ mark[box].astype(np.float32) @ columns.T)
+    ]
+    reached = [matrix.any(axis=1) for matrix in matrices]
+    rows, columns = (matrix[at] for matrix, at in zip(matrices, reached))
+    shares[np.ix_(*reached)] = rows @ mark[box].astype(np.float32) @ columns.T
+    return shares
 
 
 def restore(

@@ -108,32 +108,45 @@ def _keep_vertebrae(
         return
     vertebra, body = vertebra[box], body[box]
     if body.any():
-        pieces, _ = ndimage.label(body)
-        sizes, boxes = np.bincount(pieces.ravel())[1:], ndimage.find_objects(pieces)
+        pieces, sizes, boxes = _pieces(body)
         largest = int(sizes.argmax())
-        kept = [
-            number
-            for number, box in enumerate(boxes)
-            if sizes[number] >= BODY_SHARE * sizes[largest]
+        is_kept = [
+            size >= BODY_SHARE * sizes[largest]
             and _gap_mm(box, boxes[largest], spacing_mm) <= REACH_MM
+            for size, box in zip(sizes, boxes)
         ]
-        others = body & ~np.isin(pieces, np.array(kept) + 1)
-        body &= ~others
-        vertebra &= ~others
+        kept = np.array([True, *is_kept])[pieces]
+        body &= kept
+        vertebra &= kept
         vertebra |= body
     if not vertebra.any():
         return
-    pieces, count = ndimage.label(vertebra, structure=np.ones((3, 3)))
-    sizes, boxes = np.bincount(pieces.ravel())[1:], ndimage.find_objects(pieces)
-    held = np.unique(pieces[body]) if body.any() else np.arange(1, count + 1)
-    largest = int(held[sizes[held - 1].argmax()] - 1)
-    for number, box in enumerate(boxes):
-        is_body = body.any() and number + 1 in held
-        is_near = _gap_mm(box, boxes[largest], spacing_mm) <= REACH_MM
-        is_behind = box[0].stop > boxes[largest][0].start
-        is_large = sizes[number] >= MIN_PIECE_SHARE * sizes.max()
-        if not (is_body or (is_near and is_behind and is_large)):
-            vertebra &= pieces != number + 1
+    pieces, sizes, boxes = _pieces(vertebra, corners=True)
+    is_held = np.bincount(pieces[body], minlength=len(sizes) + 1)[1:] > 0
+    largest = int(np.where(is_held | ~is_held.any(), sizes, 0).argmax())
+    is_kept = [
+        is_body
+        or (
+            size >= MIN_PIECE_SHARE * sizes.max()
+            and _gap_mm(box, boxes[largest], spacing_mm) <= REACH_MM
+            and box[0].stop > boxes[largest][0].start
+        )
+        for is_body, size, box in zip(is_held, sizes, boxes)
+    ]
+    vertebra[:] = np.array([False, *is_kept])[pieces]
+
+
+def _pieces(
+    mark: NDArray[np.bool_], *, corners: bool = False
+) -> tuple[NDArray[np.int32], NDArray[np.int64], list[tuple[slice, slice]]]:
+    """Number the pieces of a mark; their sizes and boxes.
+
+    Args:
+        mark: Shape (rows, columns).
+        corners: Whether pixels that touch at a corner hang together.
+    """
+    pieces, _ = ndimage.label(mark, structure=np.ones((3, 3)) if corners else None)
+    return pieces, np.bincount(pieces.ravel())[1:], ndimage.find_objects(pieces)
 
 
 def _gap_mm(

@@ -7,10 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from osteoscreen.box import box_of
 from osteoscreen.screening.grid import IDENTITY, FloatArray, Grid, Pose, grey, sample, smooth
 
 TEST_FILL = 0.9
 """Share of the roi that the vertebra's box fills in test: the middle of the paper's 0.8 to 1."""
+
+LOW_PASS_REACH = 2.0
+"""The bell of the low-pass ends at four times its width, which is half the larger pixel at most."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +52,26 @@ def cut_roi(
     Raises:
         ValueError: If the mark is empty.
     """
-    rows, columns = np.flatnonzero(mark.any(axis=1)), np.flatnonzero(mark.any(axis=0))
-    if not len(rows):
+    box = box_of(mark)
+    if box is None:
         raise ValueError("a roi needs a mark, got an empty one")
-    spacing = np.array(spacing_mm)
-    low, high = np.array([rows[0], columns[0]]), np.array([rows[-1], columns[-1]])
-    side_mm = float(((high - low + 1) * spacing).max()) / fill
+    side_mm = max((one.stop - one.start) * mm for one, mm in zip(box, spacing_mm)) / fill
     grid = Grid(settings.size, side_mm / settings.size)
-    segmented = smooth(grey(hu, settings.window_hu) * mark, spacing_mm, grid.spacing_mm)
-    middle_mm = ((low + high) / 2 - (np.array(hu.shape) - 1) / 2) * spacing + pose.shift_mm
-    view = Pose(pose.rotation_deg, (float(middle_mm[0]), float(middle_mm[1])), pose.scale)
+    near = [
+        _around(one, length, grid.spacing_mm / mm)
+        for one, length, mm in zip(box, mark.shape, spacing_mm)
+    ]
+    part = near[0], near[1]
+    segmented = smooth(grey(hu[part], settings.window_hu) * mark[part], spacing_mm, grid.spacing_mm)
+    middle_mm = [
+        (one.start + one.stop - around.start - around.stop) / 2 * mm + shift_mm
+        for one, around, mm, shift_mm in zip(box, near, spacing_mm, pose.shift_mm)
+    ]
+    view = Pose(pose.rotation_deg, (middle_mm[0], middle_mm[1]), pose.scale)
     return np.asarray(sample(segmented, spacing_mm, grid, pose=view, outside=0.0), np.float32)
+
+
+def _around(one: slice, length: int, growth: float) -> slice:
+    """Take as much more of an axis as the low-pass reaches, by how much the pixels grow."""
+    margin = int(LOW_PASS_REACH * growth) + 1
+    return slice(max(one.start - margin, 0), min(one.stop + margin, length))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from osteoscreen.box import box_of
 from osteoscreen.bundle import Bundle, ClassifierSettings
 from osteoscreen.cores import on_all_cores
 from osteoscreen.screening.marking import Marks
@@ -33,7 +34,8 @@ def choose_slices(volume: Volume, marks: Marks, bundle: Bundle) -> tuple[int, ..
 
 def holds_bone(hu: NDArray[np.float32], vertebra: NDArray[np.bool_]) -> bool:
     """Whether the mark of a slice holds compact bone; water that was marked does not."""
-    return bool(np.percentile(hu[vertebra], BONE_PERCENTILE) >= BONE_HU)
+    box = box_of(vertebra)
+    return bool(box and np.percentile(hu[box][vertebra[box]], BONE_PERCENTILE) >= BONE_HU)
 
 
 def mark_areas_mm2(volume: Volume, mark: NDArray[np.bool_]) -> NDArray[np.float64]:
