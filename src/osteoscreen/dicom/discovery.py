@@ -24,7 +24,15 @@ from osteoscreen.dicom.contrast import contrast_of
 from osteoscreen.dicom.eligibility import projection_words
 from osteoscreen.dicom.frame import PER_FRAME, SHARED, Frame, frames_of
 from osteoscreen.dicom.geometry import SAME_POSITION_MM
-from osteoscreen.dicom.header import is_dicom, number, numbers, read_header, text, words
+from osteoscreen.dicom.header import (
+    MULTI_FRAME_CLASSES,
+    is_dicom,
+    number,
+    numbers,
+    read_header,
+    text,
+    words,
+)
 from osteoscreen.door import door
 from osteoscreen.errors import InputError, RefusalCode
 from osteoscreen.volume import AXIAL_TOLERANCE_DEG
@@ -53,9 +61,10 @@ GROUPING_KEYWORDS = (
     "Rows",
     "Columns",
     "NumberOfFrames",
-    SHARED,
-    PER_FRAME,
 )
+FRAME_KEYWORDS = (*GROUPING_KEYWORDS, SHARED, PER_FRAME)
+"""What groups the frames of a multi-frame CT. Other multi-frame files, a segmentation say, have such
+groups as well, many and unneeded here."""
 
 
 @dataclass(frozen=True)
@@ -201,6 +210,8 @@ def _check_link(file: Path, folder: Path) -> None:
 def _grouping_header(path: Path) -> Dataset:
     """Read what tells series apart; a header that breaks off before that is refused."""
     header = read_header(path, keywords=GROUPING_KEYWORDS)
+    if text(header, "SOPClassUID") in MULTI_FRAME_CLASSES:
+        header = read_header(path, keywords=FRAME_KEYWORDS)
     is_cut = "Rows" not in header and "StudyInstanceUID" not in header
     if not _is_directory(header) and ("Modality" not in header or is_cut):
         raise InputError(

@@ -13,6 +13,7 @@ import threading
 import warnings
 import zlib
 from collections.abc import Sequence
+from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_dataset, read_file_meta_info
 from pydicom.multival import MultiValue
-from pydicom.tag import BaseTag
+from pydicom.tag import BaseTag, Tag
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     EnhancedCTImageStorage,
@@ -178,7 +179,7 @@ def _parse(path: Path, keywords: Sequence[str] | None, *, has_pixels: bool) -> D
                 dataset = pydicom.dcmread(
                     path,
                     stop_before_pixels=not has_pixels,
-                    specific_tags=None if keywords is None else list(keywords),
+                    specific_tags=None if keywords is None else _tags(tuple(keywords)),
                 )
             _check_length(dataset)
             _settle(dataset)
@@ -193,6 +194,11 @@ def _parse(path: Path, keywords: Sequence[str] | None, *, has_pixels: bool) -> D
             path,
         ) from None
     return dataset
+
+
+@lru_cache
+def _tags(keywords: tuple[str, ...]) -> list[BaseTag]:
+    return [Tag(keyword) for keyword in keywords]
 
 
 def _check_bytes(path: Path, most: int) -> None:

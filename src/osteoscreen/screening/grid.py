@@ -231,16 +231,22 @@ def _between(at: NDArray[np.float64], first: int, last: int) -> slice:
 
 def _interpolated(image: FloatArray, places: Sequence[NDArray[np.float64]]) -> FloatArray:
     """Interpolate an image linearly at some rows and columns, all inside."""
-    rows, columns = places
-    return _along(_along(image, rows).T, columns).T
+    for axis, at in enumerate(places):
+        image = _along(image, at, axis)
+    return image
 
 
-def _along(image: FloatArray, at: NDArray[np.float64]) -> FloatArray:
-    """Interpolate linearly between rows."""
-    lower = np.minimum(at.astype(int), max(len(image) - 2, 0))
-    share = (at - lower).astype(np.float32)[:, None]
-    first, second = image[lower], image[np.minimum(lower + 1, len(image) - 1)]
-    return np.asarray(first + share * (second - first))
+def _along(image: FloatArray, at: NDArray[np.float64], axis: int) -> FloatArray:
+    """Interpolate linearly along one axis."""
+    lower = np.minimum(at.astype(int), max(image.shape[axis] - 2, 0))
+    upper = np.minimum(lower + 1, image.shape[axis] - 1)
+    share = np.expand_dims((at - lower).astype(np.float32), 1 - axis)
+    first: FloatArray = image.take(lower, axis)
+    second: FloatArray = image.take(upper, axis)
+    second -= first
+    second *= share
+    second += first
+    return second
 
 
 SPARE = 16
@@ -275,5 +281,5 @@ def _lowered(length: int, spacing_mm: float, size: int, target_mm: float) -> Flo
     matrix = np.zeros((size, length), np.float32)
     at = _places(length, spacing_mm, size, target_mm)
     inside = _between(at, 0, length - 1)
-    matrix[inside] = _along(low_pass, at[inside])
+    matrix[inside] = _along(low_pass, at[inside], 0)
     return matrix
