@@ -38,8 +38,8 @@ def _found(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - figures of any k
         "inner_s": 0.36,
         "memory_mib": [[100, 1000], [200, 960], [300, 1040]],
         "cost": [
-            {"slices": 40, "study_s": 2.0, "read_s": 0.6, "networks_s": 1.0},
-            {"slices": 120, "study_s": 7.2, "read_s": 1.8, "networks_s": 3.6},
+            {"slices": 40, "study_s": 2.0, "decode_s": 0.6, "networks_s": 1.0},
+            {"slices": 120, "study_s": 7.2, "decode_s": 1.8, "networks_s": 3.6},
         ],
     } | changes  # fmt: skip
 
@@ -63,7 +63,7 @@ def test_targets_hold_for_medians_up_to_their_limit(writer: ModuleType) -> None:
     assert rows["engine, one warm worker, against a plain loop"] == ["≤ 1.1", "1.100", "yes"]
     steps = rows["a study against its steps of reading, marking, naming and classifying"]
     assert steps == ["≤ 1.15", "1.111", "yes"]
-    alone = "a study of 40 slices against reading and the passes of its networks alone"
+    alone = "a study of 40 slices against decoding and the passes of its networks alone"
     assert rows[alone] == ["≤ 1.15", "1.250", "**no**"]
 
 

@@ -117,8 +117,8 @@ class Screener:
     def begin(self) -> None:
         """Load the bundle, open the log of this process, and sweep what dead ones left here.
 
-        What the process holds then it holds to its end: Python's collector need not look at it with
-        each few studies.
+        What the process holds by then it holds to its end: Python's collector leaves it out, which
+        looked at all of it every few studies.
 
         Raises: BundleError if the bundle is not there, damaged or not the run's, or this package is
             of another version than the run's. ServerError if the disk takes no log.

@@ -63,8 +63,8 @@ GROUPING_KEYWORDS = (
     "NumberOfFrames",
 )
 FRAME_KEYWORDS = (*GROUPING_KEYWORDS, SHARED, PER_FRAME)
-"""What groups the frames of a multi-frame CT. Other multi-frame files, a segmentation say, have such
-groups as well, many and unneeded here."""
+"""What tells the frames of a multi-frame CT apart. A segmentation has thousands of such groups, and
+is no series to screen."""
 
 
 @dataclass(frozen=True)
