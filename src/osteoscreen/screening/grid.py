@@ -153,12 +153,13 @@ def coarse(
         outside: Value beyond the image.
     Returns: Shape (grid.size, grid.size).
     """
-    rows, columns = (
+    view = np.full((grid.size, grid.size), outside, np.float32)
+    (row_part, rows), (column_part, columns) = (
         _sparse(length, mm, grid.size, grid.spacing_mm)
         for length, mm in zip(image.shape, spacing_mm)
     )
-    across = _transposed(rows @ (image - np.float32(outside)))
-    return _transposed(columns @ across) + np.float32(outside)
+    view[row_part, column_part] = _transposed(columns @ _transposed(rows @ image))
+    return view
 
 
 def cover(mark: NDArray[np.bool_], spacing_mm: tuple[float, float], grid: Grid) -> FloatArray:
@@ -266,9 +267,10 @@ def _transposed(image: FloatArray) -> FloatArray:
 
 
 @lru_cache(maxsize=16)
-def _sparse(length: int, spacing_mm: float, size: int, target_mm: float) -> Any:  # noqa: ANN401
-    """Return the matrix of ``_lowered`` as scipy multiplies by it."""
-    return sparse.csr_array(_lowered(length, spacing_mm, size, target_mm))
+def _sparse(length: int, spacing_mm: float, size: int, target_mm: float) -> tuple[slice, Any]:
+    """Which pixels lie inside the image, and their part of ``_lowered``, which is mostly 0."""
+    inside = _between(_places(length, spacing_mm, size, target_mm), 0, length - 1)
+    return inside, sparse.csr_array(_lowered(length, spacing_mm, size, target_mm)[inside])
 
 
 @lru_cache(maxsize=16)

@@ -92,6 +92,9 @@ REACH_MM = 30.0
 """Gap between a body and a piece of its arch: the canal is 14 to 18 mm deep, the tip of a spinous
 process may lie apart."""
 
+SIDES, SIDES_AND_CORNERS = (ndimage.generate_binary_structure(2, reach) for reach in (1, 2))
+"""What makes two pixels one piece: to touch at a side, or at a corner as well."""
+
 
 def _keep_vertebrae(
     vertebra: NDArray[np.bool_], body: NDArray[np.bool_], spacing_mm: tuple[float, float]
@@ -108,7 +111,7 @@ def _keep_vertebrae(
         return
     vertebra, body = vertebra[box], body[box]
     if body.any():
-        pieces, sizes, boxes = _pieces(body)
+        pieces, sizes, boxes = _pieces(body, SIDES)
         largest = int(sizes.argmax())
         is_kept = [
             size >= BODY_SHARE * sizes[largest]
@@ -121,7 +124,7 @@ def _keep_vertebrae(
         vertebra |= body
     if not vertebra.any():
         return
-    pieces, sizes, boxes = _pieces(vertebra, corners=True)
+    pieces, sizes, boxes = _pieces(vertebra, SIDES_AND_CORNERS)
     is_held = np.bincount(pieces[body], minlength=len(sizes) + 1)[1:] > 0
     largest = int(np.where(is_held | ~is_held.any(), sizes, 0).argmax())
     is_kept = [
@@ -137,15 +140,10 @@ def _keep_vertebrae(
 
 
 def _pieces(
-    mark: NDArray[np.bool_], *, corners: bool = False
+    mark: NDArray[np.bool_], touching: NDArray[np.bool_]
 ) -> tuple[NDArray[np.int32], NDArray[np.int64], list[tuple[slice, slice]]]:
-    """Number the pieces of a mark; their sizes and boxes.
-
-    Args:
-        mark: Shape (rows, columns).
-        corners: Whether pixels that touch at a corner hang together.
-    """
-    pieces, _ = ndimage.label(mark, structure=np.ones((3, 3)) if corners else None)
+    """Number the pieces of a mark, by what counts as touching; their sizes and boxes."""
+    pieces, _ = ndimage.label(mark, touching)
     return pieces, np.bincount(pieces.ravel())[1:], ndimage.find_objects(pieces)
 
 
