@@ -3,7 +3,7 @@
 An axial slice through a curved spine cuts two bodies, so slices alone do not part them. Spans are
 carried over along the planes across the spine; then the border of each pair of neighbours is laid
 anew: across the line that joins their centres, where it passes the fewest marked voxels, which is
-the disc. Centres and borders follow each other for some rounds, as in k-means.
+the disc. Centres and borders follow each other until no voxel moves, as in k-means.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from osteoscreen.screening.centreline import slices_across
 from osteoscreen.screening.levels import ABOVE, BELOW, Span
 
 ROUNDS = 4
+"""As often at most; most spines stand still after one or two."""
 BIN_MM = 1.0
 BLUR_MM = 2.0
 """Width of the bell over which the voxels along the line are counted."""
@@ -53,9 +54,12 @@ def part_bodies(
     ]
     parts = [places[owner == number].T.astype(np.float64) for number in numbers]
     for _ in range(ROUNDS):
+        before = list(parts)
         for upper in range(1, len(parts)):
             lower = upper - 1
             parts[lower], parts[upper] = _part(parts[lower], parts[upper], spacing_mm)
+        if all(part is same for part, same in zip(parts, before)):
+            break
     for number, part in zip(numbers, parts):
         labels[tuple(part.astype(int))] = number + 1
     return labels
@@ -64,7 +68,10 @@ def part_bodies(
 def _part(
     lower: NDArray[np.float64], upper: NDArray[np.float64], spacing_mm: tuple[float, float, float]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Part two neighbours anew, each given as the indices of its voxels, shape (3, voxels)."""
+    """Part two neighbours anew; they themselves where no voxel moves.
+
+    Each is given as the indices of its voxels, shape (3, voxels).
+    """
     low, high = (part.mean(axis=1) * spacing_mm for part in (lower, upper))
     length = float(np.linalg.norm(high - low))
     if length < BIN_MM:
@@ -78,4 +85,6 @@ def _part(
     middles = (edges[:-1] + edges[1:]) / 2
     price = smooth / max(smooth.max(), 1.0) + PULL * (middles / length - 0.5) ** 2
     is_upper = at > middles[price.argmin()]
+    if not is_upper[: lower.shape[1]].any() and is_upper[lower.shape[1] :].all():
+        return lower, upper
     return both.compress(~is_upper, axis=1), both.compress(is_upper, axis=1)
