@@ -210,15 +210,14 @@ def restore(
         _places(grid.size, grid.spacing_mm, length, mm) for length, mm in zip(shape, spacing_mm)
     ]
     # What is interpolated reaches the threshold only beside a pixel of the grid that does.
-    inside = tuple(
-        _between(at, max(part.start - 1, 0), min(part.stop, grid.size - 1))
-        for at, part in zip(places, box)
-    )
-    near = [at[part] for at, part in zip(places, inside)]
-    image[inside] = _interpolated(marks, near) >= threshold
+    near = tuple(slice(max(part.start - 1, 0), min(part.stop + 1, grid.size)) for part in box)
+    inside = tuple(_between(at, part.start, part.stop - 1) for at, part in zip(places, near))
+    within = [at[pixels] - part.start for at, pixels, part in zip(places, inside, near)]
+    image[inside] = _interpolated(marks[near], within) >= threshold
     return image
 
 
+@lru_cache(maxsize=16)
 def _places(length: int, spacing_mm: float, size: int, target_mm: float) -> NDArray[np.float64]:
     """Where the pixels of an axis lie on another one with the same centre, in pixels of that."""
     from_centre = (np.arange(size, dtype=np.float64) - (size - 1) / 2) * (target_mm / spacing_mm)
