@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from osteoscreen.screening.grid import Pose
+from osteoscreen.screening.grid import Grid, Pose, grey, sample, smooth
 from osteoscreen.screening.roi import RoiSettings, cut_roi
 
 SETTINGS = RoiSettings(size=100, window_hu=(-200, 1000))
@@ -57,6 +57,34 @@ def test_the_roi_does_not_depend_on_where_the_vertebra_lies() -> None:
         mark = _box((90, 90), slice(row, row + 30), slice(column, column + 30))
         rois.append(cut_roi(hu, mark, (1, 1), SETTINGS))
     assert_allclose(rois[0], rois[1], atol=1e-2)
+
+
+@given(
+    spacing_mm=st.tuples(st.floats(0.1, 2.0), st.floats(0.1, 2.0)),
+    corner=st.tuples(st.integers(0, 59), st.integers(0, 59)),
+    sides=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    rotation_deg=st.sampled_from([0.0, 20.0]),
+)
+def test_a_roi_is_that_of_the_whole_slice(
+    spacing_mm: tuple[float, float],
+    corner: tuple[int, int],
+    sides: tuple[int, int],
+    rotation_deg: float,
+) -> None:
+    """What is cut and low-passed near the mark alone is what the whole slice would give."""
+    hu = np.random.default_rng(corner[0]).normal(200, 300, (60, 60)).astype(np.float32)
+    mark = _box((60, 60), *(slice(at, at + side) for at, side in zip(corner, sides)))
+    rows, columns = (np.flatnonzero(mark.any(axis=axis)) for axis in (1, 0))
+    side_mm = max(len(rows) * spacing_mm[0], len(columns) * spacing_mm[1]) / 0.9
+    grid = Grid(SETTINGS.size, side_mm / SETTINGS.size)
+    row_mm, column_mm = ((at.mean() - 59 / 2) * mm for at, mm in zip((rows, columns), spacing_mm))
+    pose = Pose(rotation_deg, (row_mm, column_mm))
+    whole = smooth(grey(hu, SETTINGS.window_hu) * mark, spacing_mm, grid.spacing_mm)
+    expected = sample(whole, spacing_mm, grid, pose=pose, outside=0.0)
+    roi = cut_roi(hu, mark, spacing_mm, SETTINGS, pose=Pose(rotation_deg))
+    # The edge of the slice, one row or column, is in or out by rounding.
+    apart = np.abs(roi - expected) > 1e-2
+    assert min(apart.any(axis=0).sum(), apart.any(axis=1).sum()) <= 1
 
 
 def test_fifty_hu_more_make_the_roi_brighter_by_the_windows_share() -> None:

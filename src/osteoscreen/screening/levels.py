@@ -196,11 +196,10 @@ def _best_spans(
     reach = min(int(LONGEST_MM / step_mm) + 1, count)
     whole, cut = _length_scores(np.arange(reach + 1) * step_mm, np.array(scales))
     shape = len(scales), count + 1, len(PLACES)
-    below, lower = (
-        np.zeros(shape),
-        np.full(shape, -1),
-    )  # of what ends before a slice, by what begins
-    best, start = np.full(shape, -np.inf), np.zeros(shape, int)  # of what ends before a slice
+    # The best way to end with a place before a slice, and where that place starts then.
+    best, start = np.full(shape, -np.inf), np.zeros(shape, int)
+    # What all below adds to a place that starts at a slice, and the place right below it.
+    below, lower = np.zeros(shape), np.zeros(shape, int)
     for stop in range(1, count + 1):
         starts = np.arange(max(0, stop - reach), stop)
         is_cut = (starts == 0) | (stop == count)

@@ -73,5 +73,5 @@ def cut_roi(
 
 def _around(one: slice, length: int, growth: float) -> slice:
     """Take as much more of an axis as the low-pass reaches, by how much the pixels grow."""
-    margin = int(LOW_PASS_REACH * growth) + 1
+    margin = int(LOW_PASS_REACH * growth) + 2  # rounded up, and one more that is 0
     return slice(max(one.start - margin, 0), min(one.stop + margin, length))
