@@ -7,10 +7,16 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from pydicom.uid import MediaStorageDirectoryStorage, SecondaryCaptureImageStorage
+from pydicom.uid import (
+    MediaStorageDirectoryStorage,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+)
 
+from multi_frame import enhanced
 from osteoscreen.dicom.choice import choose_series
-from osteoscreen.dicom.discovery import find_series
+from osteoscreen.dicom.discovery import _grouping_header, find_series
+from osteoscreen.dicom.frame import PER_FRAME
 from osteoscreen.dicom.header import is_dicom
 from osteoscreen.dicom.instance import SeriesHeader, write_ct_series
 from osteoscreen.errors import InputError, RefusalCode
@@ -272,6 +278,17 @@ def test_a_capture_that_calls_itself_ct_is_skipped(tmp_path: Path) -> None:
     choice = choose_series(find_series(tmp_path).series)
     assert choice.chosen is None
     assert choice.skipped == {"2.25.10": "Secondary Capture Image Storage, not CT slices"}
+
+
+def test_the_frames_of_a_segmentation_are_left_unread(tmp_path: Path) -> None:
+    """A multi-frame CT is parted by its frames; a segmentation has more, and is never screened."""
+    files = _write(tmp_path)
+    ct = enhanced(files, tmp_path / "enhanced.dcm")
+    assert PER_FRAME in _grouping_header(ct)
+    _edit((ct,), SOPClassUID=SegmentationStorage, Modality="SEG")
+    assert PER_FRAME not in _grouping_header(ct)
+    (series,) = find_series(ct).series
+    assert (series.modality, len(series.frames)) == ("SEG", 1)
 
 
 def test_the_orientation_on_disk_decides_what_is_axial(tmp_path: Path) -> None:
