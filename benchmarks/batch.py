@@ -28,7 +28,7 @@ from unittest.mock import patch
 from osteoscreen import bundle, intake, workflow
 from osteoscreen.batch.archive import Archive, open_archive
 from osteoscreen.batch.cluster import connected
-from osteoscreen.batch.engine import screen_on_ray
+from osteoscreen.batch.engine import ENVIRONMENT, screen_on_ray
 from osteoscreen.batch.plan import plan_of
 from osteoscreen.batch.screener import Screener, screen_in_turn
 from osteoscreen.batch.study import Study
@@ -234,6 +234,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    os.environ["OMP_NUM_THREADS"] = "1"  # of the loop; the engine sees to its workers itself
-    os.environ[NICENESS] = "0"  # the loop is not nice either; Ray's default is 15
+    wanted = ENVIRONMENT | {NICENESS: "0"}  # the loop is not nice; Ray's default is 15
+    if not wanted.items() <= os.environ.items():  # the loop runs as a worker does
+        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | wanted)
     main()

@@ -12,8 +12,7 @@ from osteoscreen.screening.marking import Marks
 from osteoscreen.screening.roi import RoiSettings, cut_roi
 from osteoscreen.volume import Volume
 
-BONE_PERCENTILE = 95.0
-BONE_HU = 150.0
+BONE_SHARE, BONE_HU = 0.05, 150.0
 """The brightest twentieth of a vertebra is cortex and arch, above 150 HU even in osteoporosis;
 unenhanced soft tissue and water stay below 100 HU."""
 
@@ -35,7 +34,10 @@ def choose_slices(volume: Volume, marks: Marks, bundle: Bundle) -> tuple[int, ..
 def holds_bone(hu: NDArray[np.float32], vertebra: NDArray[np.bool_]) -> bool:
     """Whether the mark of a slice holds compact bone; water that was marked does not."""
     box = box_of(vertebra)
-    return bool(box and np.percentile(hu[box][vertebra[box]], BONE_PERCENTILE) >= BONE_HU)
+    if box is None:
+        return False
+    values = hu[box][vertebra[box]]
+    return bool(np.count_nonzero(values >= BONE_HU) >= BONE_SHARE * len(values))
 
 
 def mark_areas_mm2(volume: Volume, mark: NDArray[np.bool_]) -> NDArray[np.float64]:
