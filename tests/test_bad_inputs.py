@@ -25,7 +25,7 @@ from osteoscreen.dicom.discovery import find_series
 from osteoscreen.dicom.header import MAX_INFLATED_BYTES, PIECE_BYTES
 from osteoscreen.errors import InputError
 from osteoscreen.summary import Row
-from osteoscreen.workflow import screen_inputs
+from osteoscreen.workflow import Silent, screen_inputs
 
 DOC = Path(__file__).parents[1] / "docs" / "bad_inputs.md"
 FIGURES = Path(__file__).parents[1] / "results" / "hostile_files.json"
@@ -59,14 +59,6 @@ class Outcome:
         return len(self.results) == 1 and self.results == other.results
 
 
-class _Silent:
-    def begin(self, name: str, slices: int) -> None: ...
-
-    def advance(self, slices: int) -> None: ...
-
-    def end(self, row: Row) -> None: ...
-
-
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return threshold_bundle(tmp_path_factory.mktemp("bundle"))
@@ -78,7 +70,7 @@ def _outcome(make: Callable[[Path], object], home: Path, bundle: Bundle) -> Outc
         warnings.simplefilter("ignore")  # pydicom's, about what is wrong on purpose
         source = make(home / "in")
     assert isinstance(source, Path)
-    rows = screen_inputs([source], home / "out", bundle, _Silent())
+    rows = screen_inputs([source], home / "out", bundle, Silent())
     return Outcome(rows, [_result(home / "out" / row.folder) for row in rows if row.folder])
 
 
@@ -240,7 +232,7 @@ def test_a_name_in_another_alphabet_comes_back_in_the_segmentation(
         japanese.make(tmp_path / "in")
         source = pydicom.dcmread(next((tmp_path / "in").iterdir()))
         wanted = str(source.PatientName)
-    (row,) = screen_inputs([tmp_path / "in"], tmp_path / "out", bundle, _Silent())
+    (row,) = screen_inputs([tmp_path / "in"], tmp_path / "out", bundle, Silent())
     marks = pydicom.dcmread(tmp_path / "out" / row.folder / "segmentation.dcm")
     assert "山田" in wanted
     assert str(marks.PatientName) == wanted

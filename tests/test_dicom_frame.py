@@ -30,19 +30,10 @@ from osteoscreen.dicom.series import CTSeries, read_series
 from osteoscreen.errors import InputError, RefusalCode
 from osteoscreen.findings import ContrastPhase, ReservationCode, ScreeningResult
 from osteoscreen.nifti import LEVEL_NUMBERS
-from osteoscreen.summary import Row
-from osteoscreen.workflow import screen_inputs
+from osteoscreen.workflow import Silent, screen_inputs
 
 Maker = Callable[[Sequence[Path], Path], Path]
 MAKERS = pytest.mark.parametrize("make", [enhanced, converted])
-
-
-class _Silent:
-    def begin(self, name: str, slices: int) -> None: ...
-
-    def advance(self, slices: int) -> None: ...
-
-    def end(self, row: Row) -> None: ...
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +87,7 @@ def _named_spine(folder: Path) -> Path:
 def _screen(
     source: Path, out: Path, bundle: Bundle, mask: Path | None
 ) -> tuple[ScreeningResult, Path]:
-    (row,) = screen_inputs([source], out, bundle, _Silent(), mask=mask)
+    (row,) = screen_inputs([source], out, bundle, Silent(), mask=mask)
     folder = out / row.folder
     result = ScreeningResult.model_validate_json((folder / "result.json").read_text())
     alike = {"timing_s": {}, "subject": result.subject.model_copy(update={"key": None})}

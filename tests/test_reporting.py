@@ -14,19 +14,8 @@ from bundles import threshold_bundle
 from osteoscreen.cli import WRONG_USAGE, app
 from osteoscreen.errors import ResultError
 from osteoscreen.reporting import PAGE, PDF, PICTURES, REPORT_FILES, RESULT, RING, report_again
-from osteoscreen.workflow import screen_inputs
+from osteoscreen.workflow import Silent, screen_inputs
 from pdf_words import pages, words
-
-
-class _Silent:
-    def begin(self, name: str, slices: int) -> None:
-        """Show nothing."""
-
-    def advance(self, slices: int) -> None:
-        """Show nothing."""
-
-    def end(self, row: object) -> None:
-        """Show nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +31,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for name, image in (("screened", hu), ("refused", soft)):
         file = home / f"{name}.nii"
         nibabel.save(nibabel.Nifti1Image(image.T, np.diag([-1.5, -1.5, 4, 1])), file)
-        (row,) = screen_inputs([file], home / name, bundle, _Silent())
+        (row,) = screen_inputs([file], home / name, bundle, Silent())
         assert row.status == name
         found[name] = home / name / row.folder
     return found

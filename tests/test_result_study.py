@@ -35,23 +35,14 @@ from osteoscreen.dicom.result_object import REPORT as REPORT_SERIES
 from osteoscreen.dicom.result_study import OBJECTS, write_documents, write_measurements
 from osteoscreen.dicom.series import CTSeries, read_series
 from osteoscreen.findings import BundleReference, ScreeningResult
-from osteoscreen.summary import Row
 from osteoscreen.volume import Affine
-from osteoscreen.workflow import screen_inputs
+from osteoscreen.workflow import Silent, screen_inputs
 
 BONE_HU = 200
 """The threshold bundle marks what is brighter."""
 
 KNOWN_WARNING = "Different information entities for attribute - Element=<AccessionNumber>"
 """dcentvfy puts this attribute of an SR into the series, whatever its value."""
-
-
-class _Silent:
-    def begin(self, name: str, slices: int) -> None: ...
-
-    def advance(self, slices: int) -> None: ...
-
-    def end(self, row: Row) -> None: ...
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +104,7 @@ def _frame_grid(segmentation: Dataset, frame: Dataset) -> NDArray[np.float64]:
 
 
 def _screened(source: Path, out: Path, bundle: Bundle) -> Path:
-    (row,) = screen_inputs([source], out, bundle, _Silent())
+    (row,) = screen_inputs([source], out, bundle, Silent())
     assert row.status == "screened", row.reason
     return out / row.folder
 
@@ -322,7 +313,7 @@ def test_results_beside_the_images_are_not_screened(tmp_path: Path, bundle: Bund
     folder = _screened(tmp_path / "ct", tmp_path / "out", bundle)
     for path in folder.glob("*.dcm"):
         shutil.copy(path, tmp_path / "ct" / path.name)
-    rows = screen_inputs([tmp_path / "ct"], tmp_path / "again", bundle, _Silent())
+    rows = screen_inputs([tmp_path / "ct"], tmp_path / "again", bundle, Silent())
     (screened,) = [row for row in rows if row.status == "screened"]
     assert {row.status for row in rows} == {"screened", "skipped"}
     for path in folder.glob("*.dcm"):

@@ -56,8 +56,7 @@ from osteoscreen.screening.reservations import (
     scan_reservations,
     shift_reservations,
 )
-from osteoscreen.summary import Row
-from osteoscreen.workflow import screen_inputs
+from osteoscreen.workflow import Silent, screen_inputs
 from pdf_words import words
 
 ACCENTS = str.maketrans("aeiouAEIOU", "áéíóúÁÉÍÓÚ")
@@ -253,14 +252,6 @@ def test_a_refused_page_and_pdf_say_nothing_of_their_own() -> None:
     _assert_all_in(result, render_html(content), render_pdf(content), ["series"])
 
 
-class _Silent:
-    def begin(self, name: str, slices: int) -> None: ...
-
-    def advance(self, slices: int) -> None: ...
-
-    def end(self, row: Row) -> None: ...
-
-
 def _column() -> NDArray[np.float32]:
     """Four bodies of bone, each of five slices, with discs between them."""
     bone = spine()[0]
@@ -331,7 +322,7 @@ def test_a_screening_says_nothing_of_its_own(
     bundle: Bundle, tmp_path: Path, drawn: list[str], *, is_named: bool
 ) -> None:
     source, mask = _named_study(tmp_path) if is_named else (_unnamed_study(tmp_path), None)
-    rows = screen_inputs([source], tmp_path / "out", bundle, _Silent(), mask=mask)
+    rows = screen_inputs([source], tmp_path / "out", bundle, Silent(), mask=mask)
     names = ["LOW DOSE", "portal", "CHEST", "PELVIS"]
     told = [row for row in rows if row.folder]
     assert [(row.code, row.status) for row in rows] == (

@@ -45,7 +45,7 @@ NAME = "DOE^JANE"
 """What no line may tell."""
 
 
-class Silent:
+class Watcher:
     """Counts what a command line would show."""
 
     def __init__(self) -> None:
@@ -112,7 +112,7 @@ def _edit(file: Path, change: Callable[[pydicom.Dataset], object]) -> None:
 
 
 def _run(inputs: list[Path], out: Path, bundle: Bundle) -> list[dict[str, str]]:
-    rows = screen_inputs(inputs, out, bundle, Silent())
+    rows = screen_inputs(inputs, out, bundle, Watcher())
     with (out / SUMMARY).open(newline="") as stream:
         written = list(csv.DictReader(stream))
     assert len(written) == len(rows)
@@ -378,7 +378,7 @@ def test_of_a_study_one_series_is_screened_and_the_others_are_skipped(
     }
     assert next(row for row in rows if row["status"] == "skipped")["reason"]
     asked = screen_inputs(
-        [tmp_path / "study"], tmp_path / "o2", bundle, Silent(), series_uid=short.series_uid
+        [tmp_path / "study"], tmp_path / "o2", bundle, Watcher(), series_uid=short.series_uid
     )
     assert next(row for row in asked if row.status == "screened").series == short.series_uid
 
@@ -395,7 +395,7 @@ def test_a_study_of_two_patients_is_refused_whole(tmp_path: Path, bundle: Bundle
 
 def test_an_unknown_series_uid_is_refused(tmp_path: Path, bundle: Bundle) -> None:
     _series(tmp_path / "ct")
-    rows = screen_inputs([tmp_path / "ct"], tmp_path / "o", bundle, Silent(), series_uid="1.2.3")
+    rows = screen_inputs([tmp_path / "ct"], tmp_path / "o", bundle, Watcher(), series_uid="1.2.3")
     assert [row.status for row in rows] == ["refused"]
     assert "1.2.3" in rows[0].reason
 
@@ -503,7 +503,7 @@ def test_the_package_tells_of_a_failure_of_our_own(
 
 
 def test_progress_counts_every_slice(tmp_path: Path, bundle: Bundle) -> None:
-    watcher = Silent()
+    watcher = Watcher()
     screen_inputs([_series(tmp_path / "ct")], tmp_path / "out", bundle, watcher)
     assert watcher.begun == [SLICES]
     assert watcher.marked == SLICES
@@ -688,7 +688,7 @@ def test_where_the_best_series_shows_no_lumbar_spine_the_next_is_screened(
     study = _study(
         tmp_path / "study", ("abdomen", _hu(), 6), ("chest", _chest(), 2), ("other", _hu()[:3], 6)
     )
-    rows = screen_inputs([study], tmp_path / "out", bundle, Silent())
+    rows = screen_inputs([study], tmp_path / "out", bundle, Watcher())
     chest, abdomen, other = rows
     assert [row.series for row in rows] == [
         derived_uid("A/chest"), derived_uid("A/abdomen"), derived_uid("A/other")
@@ -715,7 +715,7 @@ def test_a_study_without_a_lumbar_spine_is_refused_after_three_series(
 ) -> None:
     names = ("one", "two", "three", "four")
     study = _study(tmp_path / "study", *((name, _chest(), 2) for name in names))
-    rows = screen_inputs([study], tmp_path / "out", bundle, Silent())
+    rows = screen_inputs([study], tmp_path / "out", bundle, Watcher())
     assert [(row.status, row.code) for row in rows] == [
         ("skipped", ""), *[("refused", "NO_LUMBAR")] * 3
     ]  # fmt: skip
@@ -733,7 +733,7 @@ def test_a_next_best_series_that_cannot_be_read_is_passed_over(
     )
     for file in (study / "broken").iterdir():
         _edit(file, lambda one: delattr(one, "RescaleSlope"))
-    rows = screen_inputs([study], tmp_path / "out", bundle, Silent())
+    rows = screen_inputs([study], tmp_path / "out", bundle, Watcher())
     assert [(row.status, row.code) for row in rows] == [
         ("skipped", "NO_LUMBAR"), ("skipped", "NO_HU"), ("screened", "")
     ]  # fmt: skip
@@ -748,7 +748,7 @@ def test_a_best_series_that_cannot_be_read_is_refused_as_such(
     study = _study(tmp_path / "study", ("broken", _tall(_hu()), 2), ("spine", _hu(), 5))
     for file in (study / "broken").iterdir():
         _edit(file, lambda one: delattr(one, "RescaleSlope"))
-    rows = screen_inputs([study], tmp_path / "out", bundle, Silent())
+    rows = screen_inputs([study], tmp_path / "out", bundle, Watcher())
     assert [(row.status, row.code) for row in rows] == [("refused", "NO_HU"), ("skipped", "")]
     with pytest.raises(InputError, match="rescale"):
         screen_path(study, bundle=bundle)
