@@ -27,7 +27,7 @@ def test_studies_are_found_a_little_ahead_of_the_workers() -> None:
     ledger.tell(8)
     time.sleep(0.5)
     assert len(found) == at_first + 8
-    assert not ledger.is_over()
+    assert not ledger.found()[1]
     ledger.tell(100)
     thread.join(10)
     assert found == [f"{number:016x}" for number in range(100)]
@@ -52,6 +52,13 @@ def test_a_round_is_opened_once() -> None:
 def test_it_is_over_once_no_study_is_left() -> None:
     studies = [Study(str(number), "nowhere") for number in range(STUDIES_A_TASK + 1)]
     ledger = Ledger(lambda: iter(studies), len(studies))
-    assert (ledger.more(), ledger.is_over()) == (studies[:STUDIES_A_TASK], False)
-    assert (ledger.more(), ledger.is_over()) == (studies[STUDIES_A_TASK:], True)
-    assert (ledger.more(), ledger.found()) == ([], len(studies))
+    assert (ledger.more(), ledger.found()) == (studies[:STUDIES_A_TASK], (STUDIES_A_TASK, False))
+    assert (ledger.more(), ledger.found()) == (studies[STUDIES_A_TASK:], (len(studies), True))
+    assert (ledger.more(), ledger.found()) == ([], (len(studies), True))
+
+
+def test_workers_that_start_and_begin_nothing_are_told() -> None:
+    ledger = Ledger(lambda: iter(()), 3)
+    assert [ledger.start() for _ in range(4)] == [False, False, False, True]
+    ledger.begin("a")
+    assert [ledger.start() for _ in range(4)] == [False, False, False, True]

@@ -131,6 +131,35 @@ def test_a_bundle_that_a_worker_cannot_load_ends_the_run_in_one_line(
 
 
 @dataclass(frozen=True)
+class Stillborn(Screener):
+    """Ends its worker before it is at work, as where the bundle finds no memory."""
+
+    def begin(self) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_workers_that_die_one_after_the_other_before_they_begin_end_the_run(
+    tmp_path: Path,
+    archive: Archive,
+    bundle: Bundle,
+    workers: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(engine, "STUDIES_AHEAD", 2)
+    stillborn = Stillborn(plan_of(archive, bundle, "none"), archive, bundle.folder, tmp_path)
+    with pytest.raises(BatchError, match="one after the other died") as raised:
+        list(screen_on_ray(stillborn, lambda: archive.studies(), workers))
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.usefixtures("workers")
+def test_a_run_that_is_told_to_end_ends_as_by_the_keyboard() -> None:
+    """Ray's own way is to abort, without a chance to write the rows that wait."""
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+@dataclass(frozen=True)
 class CoreCounter(Screener):
     """Tells how many cores its worker counts."""
 
@@ -249,7 +278,9 @@ def test_a_run_whose_studies_are_no_longer_handed_out_does_not_end_as_if_it_were
 ) -> None:
     cutter = Cutter(plan_of(archive, bundle, "none"), archive, bundle.folder, tmp_path)
     studies = [Study(f"{number:016x}", "nowhere") for number in range(100)]
-    with pytest.raises(BatchError, match=r"^Ray must tell of \d+ studies, it told of \d+$"):
+    with pytest.raises(
+        BatchError, match=r"^Ray must tell of all \d+ studies that .* it told of \d+: "
+    ):
         list(screen_on_ray(cutter, lambda: iter(studies), workers))
 
 

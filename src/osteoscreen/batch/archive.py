@@ -47,6 +47,7 @@ def open_archive(address: str) -> Archive:
     """
     if address.startswith(SCHEME):
         return open_query(address)
+    address = address.removeprefix("file://")
     if "://" in address:
         return RemoteArchive(address)
     return LocalArchive(Path(address).resolve())

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from threading import current_thread, main_thread
 from typing import Any
 
 from osteoscreen.errors import BatchError
@@ -82,6 +84,9 @@ def connected(address: str | None, workers: int | None) -> Iterator[int]:
             )
             raise BatchError(f"{where}, got: {cause}") from None
         stack.callback(ray.shutdown)
+        if current_thread() is main_thread():  # Ray would abort, and rows that wait be lost
+            before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+            stack.callback(signal.signal, signal.SIGTERM, before)
         yield workers or int(ray.cluster_resources().get("CPU", 1))
 
 

@@ -115,7 +115,11 @@ def _outcome(rows: pd.DataFrame, screened: pd.DataFrame) -> Iterator[Plate | She
     if len(screened):
         shares = [int(counts.get(one.value, 0)) for one in CONDITIONS]
         figure = conditions_figure(shares, int(counts.get("", 0)))
-        yield Plate("Conditions", png_of(figure), "As the leading class says, sure or not.")
+        yield Plate(
+            "Conditions",
+            png_of(figure),
+            "The leading class of each result, sure or not; no statement where it abstained.",
+        )
     yield _counts(rows, screened)
     yield _refusals(rows)
 
@@ -224,7 +228,9 @@ def _number(value: float, form: str) -> str:
 
 
 def _flagged(screened: pd.DataFrame) -> Sheet:
-    flagged = screened[screened["is_flagged"]].sort_values("osteoporosis", ascending=False)
+    flagged = screened[screened["is_flagged"]].sort_values(
+        ["osteoporosis", "study"], ascending=[False, True]
+    )
     body: list[Sequence[str | Link]] = [
         (
             str(row.study), f"{row.osteoporosis:.1%}", str(row.condition).replace("_", " "),

@@ -42,6 +42,10 @@ class _Worker:
     """An actor of the pool."""
 
     def __init__(self, screener: Screener, ledger: Any) -> None:  # noqa: ANN401 - a Ray handle
+        import ray
+
+        if ray.get(ledger.start.remote()):
+            raise BatchError("a worker must load the bundle and begin, one after the other died")
         screener.begin()
         atexit.register(os._exit, 0)  # Ray's own way out may wait for a lock of its own for ever
         self._screener, self._ledger = screener, ledger
@@ -137,8 +141,6 @@ def screen_on_ray(
     try:
         total = 0
         for number in count():
-            if ray.get(ledger.is_over.remote()):
-                break
             told = (
                 ray.data.from_items([{"start": 0}])
                 .map_batches(
@@ -163,14 +165,25 @@ def screen_on_ray(
                 total += len(row["told"])
                 ledger.tell.remote(len(row["told"]))
                 yield from row["told"]
-            found = ray.get(ledger.found.remote())
-            if total != found:  # what handed them out was killed
-                raise BatchError(f"Ray must tell of {found} studies, it told of {total}")
+            found, is_all = ray.get(ledger.found.remote())
+            if total != found:
+                raise BatchError(f"Ray must tell of all {found} studies that were handed out, it "
+                                 f"told of {total}: what hands them out was killed")  # fmt: skip
+            if is_all:
+                return
     except ray.exceptions.RayError as error:
-        cause: Any = error
-        while getattr(cause, "cause", None):  # of a worker's error, or the ledger's below it
-            cause = cause.cause
-        if isinstance(cause, OsteoscreenError):
-            raise BatchError(str(cause).partition("\n")[0]) from None  # Ray adds lines of advice
-        reason = str(cause).strip().splitlines()[-1]
-        raise BatchError(f"Ray must keep its workers, it ended with {reason}") from error
+        raise _told_by(error) from error
+
+
+def _told_by(error: Exception) -> BatchError:
+    """Find our own words in an error of Ray's, which puts traces before and advice behind them."""
+    cause: Any = error
+    while getattr(cause, "cause", None):  # of a worker's error, or the ledger's below it
+        cause = cause.cause
+    lines = str(cause).strip().splitlines() or [type(cause).__name__]
+    if isinstance(cause, OsteoscreenError):
+        return BatchError(lines[0])
+    own = [line for line in lines if line.startswith(OsteoscreenError.__module__)]
+    if own:
+        return BatchError(own[-1].partition(": ")[2])
+    return BatchError(f"Ray must keep what it started, it ended with: {lines[0]}")

@@ -30,6 +30,7 @@ class Ledger:
         self._found = self._told = 0
         self._rounds, self._is_over = 0, False
         self._begun: dict[str, int] = {}
+        self._starts = 0
 
     def open(self, number: int) -> bool:
         """Return whether a round is new, and not one that Ray tries again after it lost studies."""
@@ -46,16 +47,18 @@ class Ledger:
         self._is_over = len(studies) < STUDIES_A_TASK
         return studies
 
-    def found(self) -> int:
-        """Return how many studies were found."""
-        return self._found
+    def found(self) -> tuple[int, bool]:
+        """Return how many studies were found, and whether that is all."""
+        return self._found, self._is_over
 
-    def is_over(self) -> bool:
-        """Return whether all studies were found."""
-        return self._is_over
+    def start(self) -> bool:
+        """Note that a worker starts; return whether too many did since a study was begun."""
+        self._starts += 1
+        return self._starts > self._ahead
 
     def begin(self, key: str) -> int:
         """Note that a study is begun; return how often it was begun and not ended before."""
+        self._starts = 0
         before = self._begun.get(key, 0)
         self._begun[key] = before + 1
         return before

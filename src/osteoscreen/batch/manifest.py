@@ -8,7 +8,7 @@ from io import TextIOWrapper
 from itertools import count
 from typing import IO
 
-from pyarrow import ArrowInvalid
+from pyarrow import ArrowException, ArrowInvalid
 from pyarrow.parquet import ParquetFile
 
 from osteoscreen.cohort.manifest import Case
@@ -109,10 +109,14 @@ def _parquet_columns(name: str, file: IO[bytes]) -> Iterable[str]:
 
 def _parquet_images(name: str, file: IO[bytes]) -> Iterator[str]:
     number = count(1)
-    for batch in ParquetFile(file).iter_batches(columns=[IMAGE]):
-        for image in batch.column(0).to_pylist():
-            _check_line(f"{name}, row {next(number)}", str(image or ""))
-            yield str(image or "")
+    try:
+        for batch in ParquetFile(file).iter_batches(columns=[IMAGE]):
+            for image in batch.column(0).to_pylist():
+                _check_line(f"{name}, row {next(number)}", str(image or ""))
+                yield str(image or "")
+    except (ArrowException, OSError) as error:
+        cause = str(error).partition("\n")[0]
+        raise BatchError(f"{name}: a manifest must be a whole Parquet file, {cause}") from None
 
 
 def _check_line(where: str, cell: str) -> None:

@@ -64,14 +64,19 @@ class Run:
     def plan(self) -> tuple[Plan, bool]:
         """Return the plan of the output folder, and whether it is new.
 
-        Raises: BatchError if the archive has no study, or the folder belongs to another run or
-            lies in the archive, which would find what is written there.
+        Raises:
+            BatchError: If the archive has no study, or the folder belongs to another run or lies in
+                the archive, which would find what is written there.
+            CohortError: If another run is at work there.
         """
         if self.out.resolve().is_relative_to(self.archive.address):
             raise BatchError(f"{self.out}: the output folder must lie outside of the archive "
                              f"{self.archive.address}, it does not")  # fmt: skip
         wanted = plan_of(self.archive, self.bundle, self.keep)
         found = find_plan(self.out, wanted)
+        if found is not None:
+            with locked(self.out):
+                pass
         if next(self.archive.studies(), None) is None:
             raise BatchError(
                 f"{wanted.archive}: an archive must hold DICOM, zip or NIfTI, got none"

@@ -31,6 +31,7 @@ class TableWriter:
 
     Args:
         folder: Folder of the table; made if it does not exist.
+    Raises: BatchError if a file there is no part of a table.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -42,7 +43,7 @@ class TableWriter:
             (folder / f"outcome={outcome}").mkdir(parents=True, exist_ok=True)
         for part in folder.rglob(f"*{SUFFIX}"):  # of a run that was killed while it wrote
             part.unlink()
-        self._number = max((int(part.stem) for part in folder.rglob("*.parquet")), default=0)
+        self._number = max((_number_of(part) for part in folder.rglob("*.parquet")), default=0)
 
     def __enter__(self) -> Self:
         return self
@@ -61,13 +62,19 @@ class TableWriter:
     def flush(self) -> None:
         """Write what was gathered."""
         self._number += 1
-        for outcome, records in self._waiting.items():
+        for outcome in OUTCOMES:
+            records, self._waiting[outcome] = self._waiting[outcome], []  # never written twice
             if records:
                 path = self._folder / f"outcome={outcome}" / f"{self._number:08d}.parquet"
                 with whole(path) as part:
                     pq.write_table(pa.Table.from_pylist(records, SCHEMA), part, compression="zstd")
-                records.clear()
         self._studies, self._written = 0, monotonic()
+
+
+def _number_of(part: Path) -> int:
+    if not part.stem.isdecimal():
+        raise BatchError(f"{part}: a table must hold parts with numbers alone, it is none")
+    return int(part.stem)
 
 
 def open_table(folder: Path) -> ds.Dataset:

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from osteoscreen.batch.run import Run
 
 
+INTERRUPTED = 130
+"""Exit status, as shells have it: 128 and the number of the signal."""
+
+
 class Keep(StrEnum):
     """Which result folders are written."""
 
@@ -72,6 +76,9 @@ def batch(  # noqa: PLR0913 - an option a setting
             screen_archive(run, bar)
     except (OsteoscreenError, OSError) as error:
         stop(error)
+    except KeyboardInterrupt:
+        typer.echo("stopped: what was screened is in the table, the same command goes on", err=True)
+        raise typer.Exit(INTERRUPTED) from None
     _conclude(run)
 
 
