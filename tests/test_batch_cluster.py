@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import socket
+import sys
 import time
 from contextlib import ExitStack
 from threading import Thread
+from types import ModuleType
 
 import pytest
 
 from osteoscreen.batch import cluster
-from osteoscreen.batch.cluster import connected
+from osteoscreen.batch.cluster import LOOPBACK, connected
 from osteoscreen.errors import BatchError
 
 
@@ -30,3 +32,14 @@ def test_an_open_port_that_is_not_rays_is_told_soon_in_one_line(
         with pytest.raises(BatchError, match=f"^{address}: .* must answer, got: {message}$"):
             stack.enter_context(connected(address, None))
         assert time.monotonic() - begun < 5
+
+
+def test_ray_that_was_loaded_for_a_cluster_is_not_started_on_this_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It reads as it is loaded where it may listen."""
+    monkeypatch.setitem(sys.modules, "ray", ModuleType("ray"))
+    for name in LOOPBACK:
+        monkeypatch.delenv(name, raising=False)
+    with ExitStack() as stack, pytest.raises(BatchError, match="must start on loopback alone"):
+        stack.enter_context(connected(None, 1))

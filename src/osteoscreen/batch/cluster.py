@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -54,7 +55,14 @@ def connected(address: str | None, workers: int | None) -> Iterator[int]:
     Returns: The number of workers.
     Raises: BatchError if the cluster cannot be reached, or Ray does not start.
     """
-    os.environ.update(ALWAYS if address is not None else ALWAYS | LOOPBACK)  # before Ray is loaded
+    if address is None:
+        if "ray" in sys.modules and not LOOPBACK.items() <= os.environ.items():
+            raise BatchError("Ray must start on loopback alone, it was loaded here for a cluster")
+        os.environ.update(ALWAYS | LOOPBACK)  # Ray reads them as it is loaded
+    else:
+        os.environ.update(ALWAYS)
+        address = _meant(address)
+        _check_reachable(address)
     import ray
 
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
@@ -70,8 +78,6 @@ def connected(address: str | None, workers: int | None) -> Iterator[int]:
                 "_temp_dir": str(stack.enter_context(scratch(home))),
             }
         else:
-            address = _meant(address)
-            _check_reachable(address)
             options["address"] = address
         try:
             ray.init(**options)
@@ -98,10 +104,10 @@ def _home() -> Path:
 
 def _meant(address: str) -> str:
     """Return what "auto" stands for: ``RAY_ADDRESS``, or what runs on this machine."""
-    from ray._private.services import get_ray_address_from_environment
-
     if address != "auto":
         return address
+    from ray._private.services import get_ray_address_from_environment
+
     try:
         return str(get_ray_address_from_environment(address, None))
     except ConnectionError:
