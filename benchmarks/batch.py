@@ -5,7 +5,7 @@
     python benchmarks/batch.py cost      a study of few and of many slices, in a plain loop
 
 Each brings its part of ``results/batch.json`` up to date; ``docs/scale_page.py`` brings all into
-docs/scale.md, with the targets. Takes 4, 15 and 2 minutes; nothing else may run beside it.
+docs/scale.md, with the targets. Takes 5, 10 and 1 minutes; nothing else may run beside it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from osteoscreen.cohort.synthetic import write_cohort
 from osteoscreen.workflow import screen_path
 
 SLICES = 8
-STUDIES = 72
+STUDIES = 144
 PATIENTS = 4
 WARM = 8
 """Studies at the start that do not count: a worker loads the bundle over its first."""

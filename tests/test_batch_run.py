@@ -24,8 +24,7 @@ from osteoscreen.batch import engine
 from osteoscreen.batch.archive import Archive, open_archive
 from osteoscreen.batch.cluster import connected
 from osteoscreen.batch.cohort_report import REPORT
-from osteoscreen.batch.engine import screen_on_ray
-from osteoscreen.batch.ledger import STUDIES_A_TASK
+from osteoscreen.batch.engine import STUDIES_A_TASK, screen_on_ray
 from osteoscreen.batch.plan import PLAN, Plan, plan_of
 from osteoscreen.batch.run import REMEMBERED, Run, once
 from osteoscreen.batch.screener import (
@@ -426,9 +425,11 @@ import os, pickle, time
 from dataclasses import dataclass, fields
 from pathlib import Path
 from osteoscreen.batch.cluster import ALWAYS, LOOPBACK, connected
+from osteoscreen.batch import engine
 from osteoscreen.batch.engine import screen_on_ray
 from osteoscreen.batch.screener import Screener
 
+engine.STUDIES_A_TASK = 2
 os.environ.update(ALWAYS | LOOPBACK)
 import ray
 from ray.cluster_utils import Cluster

@@ -12,20 +12,24 @@ from typing import Any
 
 import pyarrow as pa
 
-from osteoscreen.batch.ledger import STUDIES_A_TASK, Ledger
+from osteoscreen.batch.ledger import Ledger
 from osteoscreen.batch.screener import Screener
 from osteoscreen.batch.study import Study
 from osteoscreen.cores import THREADS
 from osteoscreen.errors import BatchError, OsteoscreenError, ServerError
 
+STUDIES_A_TASK = 4
+"""What a worker is given at a time, and tells of at a time: a task costs some 10 ms of work beside
+the workers, which have all cores."""
+
 TASKS_A_WORKER = 2
 """One at work and the next one waiting."""
 
-LEAST_TASKS_A_ROUND, TASKS_A_ROUND = 2500, 100
+LEAST_TASKS_A_ROUND, TASKS_A_ROUND = 1250, 50
 """The latter for each worker. Then Ray Data starts anew, which takes seconds: it keeps statistics
 of each study, some 4 KB, until it ends."""
 
-STUDIES_AHEAD = 10
+STUDIES_AHEAD = 12
 """Studies a worker that are found ahead: Ray Data holds back only what fills its store of objects,
 and studies are too small to be noticed there."""
 
@@ -134,7 +138,7 @@ def screen_on_ray(
     ledger: Any = (
         ray.remote(Ledger)
         .options(num_cpus=0, label_selector=here, max_concurrency=2)
-        .remote(studies, STUDIES_AHEAD * workers)
+        .remote(studies, STUDIES_AHEAD * workers, STUDIES_A_TASK)
     )
     tasks = max(LEAST_TASKS_A_ROUND, TASKS_A_ROUND * workers)
     pool = ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=TASKS_A_WORKER)

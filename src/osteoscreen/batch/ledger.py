@@ -8,9 +8,6 @@ from itertools import islice
 
 from osteoscreen.batch.study import Study
 
-STUDIES_A_TASK = 2
-"""What a worker is given at a time, and tells of at a time."""
-
 AHEAD_SECONDS = 0.1
 """Where enough studies are found, the search looks so often whether more are due."""
 
@@ -23,10 +20,13 @@ class Ledger:
     Args:
         studies: Starts the stream of studies.
         ahead: How many studies are found before the rows of the first must be known.
+        studies_a_task: How many are found at a time.
     """
 
-    def __init__(self, studies: Callable[[], Iterator[Study]], ahead: int) -> None:
-        self._studies, self._ahead = studies(), ahead
+    def __init__(
+        self, studies: Callable[[], Iterator[Study]], ahead: int, studies_a_task: int
+    ) -> None:
+        self._studies, self._ahead, self._studies_a_task = studies(), ahead, studies_a_task
         self._found = self._told = 0
         self._rounds, self._is_over = 0, False
         self._begun: dict[str, int] = {}
@@ -42,9 +42,9 @@ class Ledger:
         """Find the studies of the next task, once they are due; none if there are no more."""
         while self._found - self._told > self._ahead:
             time.sleep(AHEAD_SECONDS)
-        studies = list(islice(self._studies, STUDIES_A_TASK))
+        studies = list(islice(self._studies, self._studies_a_task))
         self._found += len(studies)
-        self._is_over = len(studies) < STUDIES_A_TASK
+        self._is_over = len(studies) < self._studies_a_task
         return studies
 
     def found(self) -> tuple[int, bool]:
