@@ -1,11 +1,12 @@
 """Throughput, memory and cost of ``osteoscreen batch``, on synthetic studies.
 
     python benchmarks/batch.py scaling   1 and 2 workers, and a plain loop over the same studies
+    python benchmarks/batch.py whole     1 and 2 workers, whole series instead of eight slices
     python benchmarks/batch.py memory    memory between the 100th and the last study, one worker
     python benchmarks/batch.py cost      a study of few and of many slices, in a plain loop
 
 Each brings its part of ``results/batch.json`` up to date; ``docs/scale_page.py`` brings all into
-docs/scale.md, with the targets. Takes 5, 10 and 1 minutes; nothing else may run beside it.
+docs/scale.md, with the targets. Takes 5, 5, 7 and 1 minutes; nothing else may run beside it.
 """
 
 from __future__ import annotations
@@ -38,8 +39,9 @@ from osteoscreen.cohort.plan import CohortPlan, Preset
 from osteoscreen.cohort.synthetic import write_cohort
 from osteoscreen.workflow import screen_path
 
-SLICES = 8
-STUDIES = 144
+SLICES, STUDIES = 8, 144
+WHOLE, WHOLE_STUDIES = 1000, 48
+"""Of each series all that there are, some 40."""
 PATIENTS = 4
 WARM = 8
 """Studies at the start that do not count: a worker loads the bundle over its first."""
@@ -54,8 +56,8 @@ COST_THICKNESS_MM = (5.0, 1.6)
 """Thickness that makes series of about 40 and 120 slices from T12 to S1."""
 
 
-def archive(folder: Path, studies: int) -> Archive:
-    """Write an archive: eight slices of each of a few patients, linked under many names.
+def archive(folder: Path, studies: int, slices: int = SLICES) -> Archive:
+    """Write an archive: some slices of each of a few patients, linked under many names.
 
     The files are the same, so that a study costs the same wherever it lies in the archive.
     """
@@ -67,7 +69,7 @@ def archive(folder: Path, studies: int) -> Archive:
         study = root / f"{number:06d}"
         study.mkdir(parents=True)
         files = made[number % len(made)]
-        for file in files[len(files) // 2 :][:SLICES]:
+        for file in files[len(files) // 2 :][:slices] if slices < len(files) else files:
             os.link(file, study / file.name)
     return open_archive(str(root))
 
@@ -113,12 +115,31 @@ def scaling(folder: Path) -> dict[str, Any]:
         loop = screen_in_turn(alone, root.studies())
         found["loop"].append(seconds_a_study(loop, 1))
         for workers, name in ((1, "1 worker"), (2, "2 workers")):
-            with connected(None, workers):
-                told = screen_on_ray(replace(screener), lambda: root.studies(), workers)
-                written = into_table(told, folder / "table")
-                found[name].append(seconds_a_study(written, workers))
-    runs = {name: [round(run, 4) for run in runs] for name, runs in found.items()}
-    return {"scaling": runs, "inner_s": round(inner_seconds(root, screener), 4)}
+            found[name].append(engine_seconds(root, screener, workers))
+    return {"scaling": rounded(found), "inner_s": round(inner_seconds(root, screener), 4)}
+
+
+def whole(folder: Path) -> dict[str, Any]:
+    """Measure seconds a study of the engine where a study is a whole series."""
+    root = archive(folder, WHOLE_STUDIES, WHOLE)
+    screener = Screener(plan_of(root, load_bundle(), "none"), root, None, folder)
+    found: dict[str, list[float]] = {"1 worker": [], "2 workers": []}
+    for _ in range(RUNS):
+        for workers, name in ((1, "1 worker"), (2, "2 workers")):
+            found[name].append(engine_seconds(root, screener, workers))
+    return {"whole": rounded(found)}
+
+
+def engine_seconds(root: Archive, screener: Screener, workers: int) -> float:
+    """Return seconds a study on a Ray of its own, with the table."""
+    with connected(None, workers):
+        told = screen_on_ray(replace(screener), lambda: root.studies(), workers)
+        return seconds_a_study(into_table(told, screener.out / "table"), workers)
+
+
+def rounded(found: dict[str, list[float]]) -> dict[str, list[float]]:
+    """Round to a tenth of a millisecond."""
+    return {name: [round(run, 4) for run in runs] for name, runs in found.items()}
 
 
 def descendants() -> Iterator[int]:
@@ -223,7 +244,9 @@ def main() -> None:
     """Run what is asked for."""
     name, load = sys.argv[1], round(os.getloadavg()[0], 1)
     with tempfile.TemporaryDirectory(prefix="osteoscreen-batch-") as folder:
-        found = {"scaling": scaling, "memory": memory, "cost": cost}[name](Path(folder))
+        found = {"scaling": scaling, "whole": whole, "memory": memory, "cost": cost}[name](
+            Path(folder)
+        )
     old = json.loads(OUT.read_text(encoding="utf-8")) if OUT.is_file() else {}
     machine = {"processor": platform.machine(), "cores": len(os.sched_getaffinity(0))}
     loads = old.get("load_before", {}) | {name: load}
