@@ -45,7 +45,7 @@ WHOLE, WHOLE_STUDIES = 1000, 48
 PATIENTS = 4
 WARM = 8
 """Studies at the start that do not count: a worker loads the bundle over its first."""
-RUNS = 3
+RUNS, COST_RUNS = 3, 9
 MEMORY_STUDIES = 2000
 FIRST_MEASURED = 100
 NICENESS = "RAY_worker_niceness"
@@ -198,7 +198,7 @@ def _cost(folder: Path, thickness_mm: float) -> dict[str, Any]:
     screener = Screener(plan_of(archive, load_bundle(), "none"), archive, None, folder)
     screener.begin()
     runs: dict[str, list[float]] = {"study_s": [], "decode_s": [], "networks_s": []}
-    for _ in range(RUNS + 1):
+    for _ in range(COST_RUNS + 1):
         with timed(*DECODING) as decoding, timed((bundle, "_run")) as passes:
             begin = time.perf_counter()
             for study in archive.studies():
