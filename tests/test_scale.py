@@ -67,6 +67,7 @@ def test_targets_hold_for_medians_up_to_their_limit(writer: ModuleType) -> None:
     assert steps == ["≤ 1.15", "1.111", "yes"]
     alone = "a study of 40 slices against decoding and the passes of its networks alone"
     assert rows[alone] == ["≤ 1.15", "1.250", "**no**"]
+    assert rows[alone.replace("40", "120")] == ["≤ 1.15", "1.333", "**no**"]
 
 
 @pytest.mark.parametrize(("last", "largest"), [(1040, 0.04), (940, 0.06), (1200, 0.2)])
