@@ -371,10 +371,10 @@ def test_a_study_that_hangs_is_left_logs_where_and_leaves_no_temporary_folder(
 IN_PARTS_OF_ONE_STUDY = """
 import sys
 import time
-from osteoscreen.batch import table
+from osteoscreen.batch import engine, table
 from osteoscreen.cli import main
 
-table.STUDIES_A_PART = 1
+engine.STUDIES_A_TASK = table.STUDIES_A_PART = 1
 sys.argv = ["osteoscreen", *{command!r}]
 main()
 """
