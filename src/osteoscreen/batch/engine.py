@@ -109,9 +109,10 @@ def _settle() -> None:
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     context.target_max_block_size = 1  # a row is a block: it waits for no others
-    context.memory_usage_poll_interval_s = None
+    context.memory_usage_poll_interval_s = None  # no thread that asks for each task
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # an error is told when it ends here
-    warnings.filterwarnings("ignore", "The minimum number of concurrent actors")  # at the end
+    # Said where a round has fewer tasks than workers, as the last one may.
+    warnings.filterwarnings("ignore", "The minimum number of concurrent actors")
 
 
 def screen_on_ray(
